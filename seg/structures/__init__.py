@@ -1,0 +1,16 @@
+"""Named data structures that travel through the package."""
+
+from seg.structures.clip import ClipSample, PanopticData, Segment
+from seg.structures.outputs import StageOutput
+from seg.structures.prompts import PointLabel, Prompts
+from seg.structures.task import Task
+
+__all__ = [
+    'ClipSample',
+    'PanopticData',
+    'PointLabel',
+    'Prompts',
+    'Segment',
+    'StageOutput',
+    'Task',
+]

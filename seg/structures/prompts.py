@@ -1,0 +1,192 @@
+"""What a person says about objects: clicks, boxes, masks and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class PointLabel(IntEnum):
+    """Meaning of one entry of ``Prompts.point_labels``."""
+
+    PADDING = -1
+    BACKGROUND = 0
+    FOREGROUND = 1
+
+
+@dataclass
+class Prompts:
+    """Prompts of N objects on one clip, in pixels of the clip they travel with.
+
+    A row holds everything said about one object on one frame: any mix of points, one box, one
+    mask and one text. An object prompted on several frames has several rows with the same id.
+    Sub-pixel convention: the centre of the top-left pixel is (0.5, 0.5).
+
+    Attributes:
+        object_ids: User's id of each row's object, (N,), int64.
+        frame_index: Frame of the clip that the row refers to, (N,), int64; 0 for images.
+        point_coords: Points (x, y), (N, P, 2), pixels.
+        point_labels: One :class:`PointLabel` per point, (N, P), int64.
+        boxes: Boxes xyxy, (N, 4), pixels; rows of NaN where the object has no box.
+        masks: Mask prompts as probabilities in [0, 1], (N, H, W) at the clip's size, or ``None``.
+        has_mask: Which rows of ``masks`` count, (N,), bool.
+        texts: A phrase per row or ``None``, length N.
+    """
+
+    object_ids: Tensor
+    frame_index: Tensor
+    point_coords: Tensor
+    point_labels: Tensor
+    boxes: Tensor
+    masks: Tensor | None
+    has_mask: Tensor
+    texts: tuple[str | None, ...]
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        texts: Sequence[str | None] | None = None,
+        object_ids: Tensor | None = None,
+        frame_index: int | Tensor = 0,
+    ) -> Prompts:
+        """Build prompts from whatever kinds are at hand.
+
+        Args:
+            points: (N, P, 2), pixels.
+            point_labels: (N, P); all foreground when left out.
+            boxes: (N, 4), xyxy pixels, rows of NaN for objects without a box.
+            masks: (N, H, W), bool or probabilities.
+            texts: N phrases, ``None`` for objects without one.
+            object_ids: (N,); 1..N when left out.
+            frame_index: One frame for all rows, or (N,).
+
+        Raises:
+            ValueError: If no kind is given, the kinds disagree about N, a shape is wrong, a label
+                is unknown, a coordinate is not finite, or a box is empty.
+        """
+        given = [x for x in (points, boxes, masks, texts) if x is not None]
+        if not given:
+            raise ValueError(
+                'prompts: expected points, boxes, masks or texts, got none of them; '
+                'give at least one prompt'
+            )
+        num = len(given[0])
+        device = next((x.device for x in given if isinstance(x, Tensor)), torch.device('cpu'))
+        if points is None:
+            points = torch.zeros(num, 0, 2, device=device)
+        points = torch.as_tensor(points, dtype=torch.float32, device=device)
+        if point_labels is None:
+            point_labels = torch.ones(points.shape[:2], dtype=torch.long, device=device)
+        has_mask = torch.full((num,), masks is not None, device=device)
+        ids = torch.arange(1, num + 1) if object_ids is None else object_ids
+        frames = torch.as_tensor(frame_index, dtype=torch.long, device=device)
+        prompts = cls(
+            object_ids=torch.as_tensor(ids, dtype=torch.long, device=device),
+            frame_index=frames.expand(num).clone(),
+            point_coords=points,
+            point_labels=torch.as_tensor(point_labels, dtype=torch.long, device=device),
+            boxes=torch.full((num, 4), torch.nan, device=device)
+            if boxes is None
+            else torch.as_tensor(boxes, dtype=torch.float32, device=device),
+            masks=None if masks is None else torch.as_tensor(masks, device=device).float(),
+            has_mask=has_mask,
+            texts=(None,) * num if texts is None else tuple(texts),
+        )
+        prompts.validate()
+        return prompts
+
+    def __len__(self) -> int:
+        """Number of rows N."""
+        return len(self.object_ids)
+
+    @property
+    def has_box(self) -> Tensor:
+        """Which rows have a box, (N,), bool."""
+        return ~torch.isnan(self.boxes).any(dim=-1)
+
+    @property
+    def has_point(self) -> Tensor:
+        """Which rows have at least one point that is not padding, (N,), bool."""
+        return (self.point_labels != PointLabel.PADDING).any(dim=-1)
+
+    def validate(self) -> None:
+        """Check shapes and values.
+
+        Raises:
+            ValueError: With the name of the field, what was expected and what came.
+        """
+        num = len(self.object_ids)
+        if self.point_coords.ndim != 3 or self.point_coords.shape[-1] != 2:
+            raise ValueError(
+                f'prompts.points: expected shape (N, P, 2), got {tuple(self.point_coords.shape)}; '
+                'give P points (x, y) for each of N objects'
+            )
+        expected = {
+            'points': ((num, *self.point_coords.shape[1:]), self.point_coords.shape),
+            'point_labels': (self.point_coords.shape[:2], self.point_labels.shape),
+            'boxes': ((num, 4), self.boxes.shape),
+            'texts': ((num,), (len(self.texts),)),
+            'frame_index': ((num,), self.frame_index.shape),
+        }
+        if self.masks is not None:
+            if self.masks.ndim != 3:
+                raise ValueError(
+                    f'prompts.masks: expected shape (N, H, W), got {tuple(self.masks.shape)}'
+                )
+            expected['masks'] = ((num, *self.masks.shape[1:]), self.masks.shape)
+        for name, (want, got) in expected.items():
+            if tuple(want) != tuple(got):
+                raise ValueError(
+                    f'prompts.{name}: expected shape {tuple(want)} for {num} objects, '
+                    f'got {tuple(got)}; every kind of prompt needs one row per object'
+                )
+        self._validate_values()
+
+    def _validate_values(self) -> None:
+        used = self.point_labels != PointLabel.PADDING
+        if not torch.isfinite(self.point_coords[used]).all():
+            raise ValueError('prompts.points: expected finite pixel coordinates, got NaN or inf')
+        labels = self.point_labels
+        if ((labels < PointLabel.PADDING) | (labels > PointLabel.FOREGROUND)).any():
+            raise ValueError(
+                'prompts.point_labels: expected 1 (foreground), 0 (background) or -1 (padding), '
+                f'got {sorted(set(labels.flatten().tolist()))}'
+            )
+        boxes = self.boxes[self.has_box]
+        if not torch.isfinite(boxes).all():
+            raise ValueError('prompts.boxes: expected finite pixel coordinates, got inf')
+        if (boxes[:, 2:] <= boxes[:, :2]).any():
+            raise ValueError(
+                'prompts.boxes: expected x1 < x2 and y1 < y2 (xyxy, pixels), got an empty box; '
+                'order the corners, and note that (x, y, width, height) is not accepted'
+            )
+
+    def to(self, device: torch.device | str) -> Prompts:
+        """A copy with all tensors on ``device``."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def __getitem__(self, rows: Tensor | slice | list[int]) -> Prompts:
+        """The chosen rows, as prompts."""
+        index = torch.arange(len(self))[rows if not isinstance(rows, Tensor) else rows.cpu()]
+        index = index.reshape(-1)
+        picked = self._map(lambda tensor: tensor[index.to(tensor.device)])
+        return replace(picked, texts=tuple(self.texts[i] for i in index.tolist()))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Prompts:
+        """A copy with ``change`` applied to every tensor."""
+        changed: dict[str, Any] = {
+            f.name: change(value)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **changed)
