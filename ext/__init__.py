@@ -1,0 +1,1 @@
+"""Thin adapters over external systems, one folder each; none of their source lives here."""
