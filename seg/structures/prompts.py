@@ -171,9 +171,9 @@ class Prompts:
                 'order the corners, and note that (x, y, width, height) is not accepted'
             )
 
-    def to(self, device: torch.device | str) -> Prompts:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Prompts:
         """A copy with all tensors on ``device``."""
-        return self._map(lambda tensor: tensor.to(device))
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def __getitem__(self, rows: Tensor | slice | list[int]) -> Prompts:
         """The chosen rows, as prompts."""

@@ -1,0 +1,43 @@
+"""Mirroring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mmcv.transforms import BaseTransform
+
+from seg.datasets.transforms.results import Results, move_prompts, rng_of
+from seg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ClipFlip(BaseTransform):
+    """Mirror the clip left to right with a probability, all frames alike.
+
+    Moves masks and prompts with it and notes ``flip`` in the metainfo.
+
+    Args:
+        prob: Probability in [0, 1].
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'ClipFlip.prob: expected a probability in [0, 1], got {prob}')
+        self.prob = prob
+
+    def transform(self, results: Results) -> Results:
+        """Mirror one sample, perhaps."""
+        flip = bool(rng_of(results).random() < self.prob)
+        results['flip'] = flip
+        if not flip:
+            return results
+        results['clip'] = results['clip'].flip(-1)
+        if 'masks' in results:
+            results['masks'] = results['masks'].flip(-1)
+        if 'prompts' in results:
+            width = results['clip'].shape[-1]
+            prompts = move_prompts(results['prompts'], scale=(-1.0, 1.0), shift=(width, 0.0))
+            if prompts.masks is not None:
+                prompts = replace(prompts, masks=prompts.masks.flip(-1))
+            results['prompts'] = prompts
+        return results
