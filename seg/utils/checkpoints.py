@@ -1,0 +1,373 @@
+"""Weights and training states on disk: read without unpickling objects, written atomically.
+
+A checkpoint of this project holds tensors and plain containers, nothing else, so reading one never
+runs code that the file brings along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import struct
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seg.utils.atomic_write import write_atomically
+from seg.utils.checks import UserError
+from seg.utils.key_map import KeyMap
+
+__all__ = [
+    'KeyMap',
+    'LoadReport',
+    'StateDict',
+    'load_weights',
+    'read_checkpoint',
+    'read_metadata',
+    'read_weights',
+    'unwrap_state',
+    'write_checkpoint',
+    'write_safetensors',
+]
+
+StateDict = dict[str, Tensor]
+
+_WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'module', 'weights')
+_MAX_LISTED = 4
+_ZIP, _PICKLE = b'PK\x03\x04', b'\x80'
+# What torch.load raises on damaged bytes, found by damaging some.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What did not fit when weights were loaded.
+
+    Attributes:
+        missing: Names in the model that the file does not have.
+        unexpected: Names in the file that the model does not have.
+        mismatched: Names whose shapes differ, each with (shape in model, shape in file).
+        num_loaded: How many tensors were loaded.
+    """
+
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    num_loaded: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything fitted."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def summary(self) -> str:
+        """One line: how many of each kind, with the first few names."""
+        shapes = [f'{k} (model {m}, file {f})' for k, (m, f) in self.mismatched.items()]
+        parts = [
+            _listed(self.missing, 'missing'),
+            _listed(self.unexpected, 'unexpected'),
+            _listed(shapes, 'of another shape'),
+        ]
+        return f'{self.num_loaded} tensors fit; ' + '; '.join(part for part in parts if part)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], map_location: str | torch.device = 'cpu'
+) -> dict[str, Any]:
+    """Read a checkpoint file whole: tensors and plain containers.
+
+    Args:
+        path: A ``.safetensors`` file, or one written by :func:`write_checkpoint` or
+            ``torch.save`` (any other suffix).
+        map_location: Device of the tensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If the file is empty, truncated, no checkpoint, or needs unpickling of objects.
+    """
+    path = Path(path).expanduser()
+    _check_is_file(path)
+    if path.suffix == '.safetensors':
+        return dict(_read_safetensors(path, map_location))
+    _check_head(path)
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except _UNREADABLE as error:
+        raise UserError(_why_unreadable(path, error)) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f'{path}: expected a checkpoint (a dict of tensors), got {type(content).__name__}; '
+            'save model.state_dict() instead'
+        )
+    return content
+
+
+def read_weights(
+    path: str | os.PathLike[str], map_location: str | torch.device = 'cpu'
+) -> StateDict:
+    """Read the weights in a file, whatever wraps them.
+
+    Args:
+        path: As for :func:`read_checkpoint`; the wrappers ``state_dict``, ``model`` and
+            ``model_state_dict`` and the prefix ``module.`` are removed.
+        map_location: Device of the tensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If the file is no checkpoint, see :func:`read_checkpoint`, or holds no weights.
+    """
+    return unwrap_state(read_checkpoint(path, map_location), str(path))
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the header of a ``.safetensors`` file without its tensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If the file is no safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path).expanduser()
+    _check_is_file(path)
+    try:
+        with safe_open(path, framework='pt') as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise UserError(_broken_safetensors(path, error)) from error
+
+
+def unwrap_state(content: Mapping[str, Any], name: str = 'checkpoint') -> StateDict:
+    """Take the weights out of what a checkpoint file holds.
+
+    Args:
+        content: Weights, or a dict that holds them under ``state_dict``, ``model`` and the like.
+        name: What to call the checkpoint in errors.
+
+    Raises:
+        UserError: If there are no weights in it.
+    """
+    state: Any = content
+    while not _holds_tensors(state):
+        inner = [state[key] for key in _WRAPPERS if isinstance(state.get(key), Mapping)]
+        if not inner:
+            raise UserError(
+                f'{name}: expected weights (tensors by name, or under one of '
+                f'{", ".join(_WRAPPERS)}), got the keys {_listed(list(map(str, state)), "")}'
+            )
+        state = inner[0]
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    if all(key.startswith('module.') for key in tensors):
+        tensors = {key.removeprefix('module.'): value for key, value in tensors.items()}
+    return tensors
+
+
+def write_checkpoint(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write tensors and plain containers as ``torch.save`` does, atomically.
+
+    Args:
+        path: Where to write.
+        content: Nested dicts, lists and tuples of tensors, numbers, strings, bools and ``None``.
+
+    Raises:
+        UserError: If something else is in ``content``: it could not be read back safely.
+        OSError: If the file cannot be written; see :func:`~seg.utils.atomic_write`.
+    """
+    needed = _check_plain(content, 'checkpoint')
+    write_atomically(path, lambda file: torch.save(dict(content), file), needed)
+
+
+def write_safetensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write weights as safetensors, atomically.
+
+    Args:
+        path: Where to write.
+        tensors: Weights by name; tensors that share memory are written once each.
+        metadata: Kept in the header; values that are no strings are stored as JSON.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    header = {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in (metadata or {}).items()
+    }
+    content = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, header)
+    write_atomically(path, lambda file: _write_all(file, content), len(content))
+
+
+def load_weights(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    strict: bool = True,
+    allowed_missing: Collection[str] = (),
+    name: str = 'weights',
+) -> LoadReport:
+    """Load weights into a model and say exactly what did not fit.
+
+    Args:
+        model: Receives the weights.
+        state: Weights by name.
+        strict: Whether anything that does not fit is an error; otherwise what fits is loaded.
+        allowed_missing: Regular expressions of names that the file need not have.
+        name: What to call the weights in errors.
+
+    Raises:
+        UserError: If ``strict`` and something does not fit, or if nothing at all fits.
+    """
+    own = {
+        key: tuple(value.shape)
+        for key, value in model.state_dict().items()
+        if isinstance(value, Tensor)
+    }
+    mismatched = {
+        key: (own[key], tuple(value.shape))
+        for key, value in state.items()
+        if key in own and own[key] != tuple(value.shape)
+    }
+    fitting = {key: value for key, value in state.items() if key not in mismatched}
+    report = _compare(own, fitting, mismatched, allowed_missing)
+    if report.num_loaded == 0 or (strict and not report.complete):
+        raise UserError(
+            f'cannot load {name} into {type(model).__name__}: {report.summary()}. Use the config '
+            'that it was trained with'
+        )
+    model.load_state_dict(fitting, strict=False)
+    return report
+
+
+def _compare(
+    own: Mapping[str, tuple[int, ...]],
+    fitting: Mapping[str, Tensor],
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    allowed_missing: Collection[str],
+) -> LoadReport:
+    optional = [re.compile(pattern) for pattern in (r'num_batches_tracked$', *allowed_missing)]
+    missing = [key for key in own if key not in fitting and key not in mismatched]
+    return LoadReport(
+        missing=[key for key in missing if not any(rule.search(key) for rule in optional)],
+        unexpected=[key for key in fitting if key not in own],
+        mismatched=mismatched,
+        num_loaded=sum(key in own for key in fitting),
+    )
+
+
+def _read_safetensors(path: Path, map_location: str | torch.device) -> StateDict:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=str(map_location))
+    except SafetensorError as error:
+        raise UserError(_broken_safetensors(path, error)) from error
+
+
+def _broken_safetensors(path: Path, error: Exception) -> str:
+    return f'{path}: not a readable safetensors file (truncated or foreign): {error}'
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():
+        what = 'a folder' if path.is_dir() else 'nothing'
+        raise FileNotFoundError(f'checkpoint {path}: expected a file, found {what} there')
+
+
+def _check_head(path: Path) -> None:
+    """Recognise files that are no checkpoint from their first bytes."""
+    with open(path, 'rb') as file:
+        head = file.read(64)
+    if not head:
+        raise UserError(f'{path}: expected a checkpoint, got an empty file')
+    if head.startswith((_ZIP, _PICKLE)):
+        return
+    kind = 'a file of another kind'
+    if head.startswith(b'version https://git-lfs'):
+        kind = 'a Git LFS pointer (run "git lfs pull")'
+    elif head.lstrip().lower().startswith((b'<!doctype', b'<html')):
+        kind = 'a web page (the download failed)'
+    raise UserError(
+        f'{path}: expected a checkpoint written by torch.save or a .safetensors file, got {kind}'
+    )
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    names = _object_names(path, error)
+    if not names:
+        return f'{path}: not a readable checkpoint, truncated or damaged: {_first_line(error)}'
+    return (
+        f'{path}: refused, because it holds pickled objects ({", ".join(names)}), and unpickling '
+        'can run code; expected tensors and plain containers. If you trust the file, convert it '
+        "once: python -c \"import torch; c = torch.load('IN', weights_only=False); "
+        "torch.save({'state_dict': c.get('state_dict', c)}, 'OUT')\""
+    )
+
+
+def _object_names(path: Path, error: Exception) -> list[str]:
+    """Which objects a pickle would create, as far as they can be told without creating them."""
+    if not isinstance(error, pickle.UnpicklingError):
+        return []
+    found = re.findall(r'GLOBAL ([\w.]+)', str(error))
+    with open(path, 'rb') as file:
+        is_zip = file.read(4) == _ZIP
+    if found and is_zip:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    return sorted(set(found))[:_MAX_LISTED]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].split('. ')[0][:200]
+
+
+def _holds_tensors(state: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Tensor) for value in state.values())
+
+
+def _listed(names: list[str], what: str) -> str:
+    if not names:
+        return ''
+    more = f', and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
+    shown = ', '.join(names[:_MAX_LISTED]) + more
+    return f'{len(names)} {what} ({shown})' if what else shown
+
+
+def _check_plain(value: Any, where: str) -> int:
+    """Make sure that a safe reader can read ``value`` back; returns its tensors' bytes."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(_check_plain(item, f'{where}[{key!r}]') for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return sum(_check_plain(item, f'{where}[{index}]') for index, item in enumerate(value))
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return 0
+    raise UserError(
+        f'{where}: expected tensors and plain containers in a checkpoint, got '
+        f'{type(value).__module__}.{type(value).__qualname__}; convert it to numbers or tensors'
+    )
+
+
+def _write_all(file: Any, content: bytes) -> None:
+    file.write(content)
