@@ -57,7 +57,7 @@ class PackClip(BaseTransform):
         meta.setdefault('ori_shape', meta['img_shape'])
         sample = ClipSample(metainfo=meta)
         if 'masks' in results:
-            present = {key: results[key] for key in SEGMENT_KEYS if key in results}
+            present = {key: results[key].contiguous() for key in SEGMENT_KEYS if key in results}
             sample.gt_segments = InstanceData(**present)
         if 'prompts' in results:
             sample.prompts = results['prompts']

@@ -1,0 +1,150 @@
+"""Changes of size. All sizes are (H, W)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from mmcv.transforms import BaseTransform
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as tv
+
+from seg.datasets.transforms.results import Results, move_prompts, require_in_step, rng_of
+from seg.registry import TRANSFORMS
+
+Size = tuple[int, int]
+
+
+def fit_size(size: Size, scale: Size, keep_ratio: bool) -> Size:
+    """Size after resizing to a scale.
+
+    Args:
+        size: (H, W) of the image.
+        scale: (H, W) to fit into. With ``keep_ratio`` its orientation does not matter: the long
+            side of the image fits the long side of the scale and the short side the short one,
+            so portrait and landscape images come out equally large.
+        keep_ratio: Whether the aspect ratio stays.
+    """
+    if not keep_ratio:
+        return scale
+    factor = min(max(scale) / max(size), min(scale) / min(size))
+    return max(int(size[0] * factor + 0.5), 1), max(int(size[1] * factor + 0.5), 1)
+
+
+def resize_masks(masks: Tensor, size: Size) -> Tensor:
+    """Nearest neighbour at pixel centres.
+
+    Args:
+        masks: (..., H, W), any type.
+        size: New (H, W).
+    """
+    for axis, new in zip((-2, -1), size, strict=True):
+        old = masks.shape[axis]
+        if old != new:
+            source = ((torch.arange(new, dtype=torch.float64) + 0.5) * (old / new)).long()
+            masks = masks.index_select(axis, source.clamp(max=old - 1))
+    return masks
+
+
+def _check_scale(name: str, scale: Size) -> Size:
+    if len(scale) != 2 or min(scale) < 1:
+        raise ValueError(f'{name}.scale: expected (H, W) in pixels, got {scale}')
+    return int(scale[0]), int(scale[1])
+
+
+def _resize_clip(results: Results, size: Size) -> None:
+    """Resize the clip and the prompts in place, and note ``img_shape`` and ``scale_factor``."""
+    height, width = results['clip'].shape[-2:]
+    results.setdefault('ori_shape', (height, width))
+    if size != (height, width):
+        results['clip'] = tv.resize(results['clip'], list(size), antialias=True)
+    scale = (size[1] / width, size[0] / height)
+    if 'prompts' in results:
+        prompts = move_prompts(results['prompts'], scale=scale, shift=(0.0, 0.0))
+        if prompts.masks is not None:
+            masks = F.interpolate(
+                prompts.masks[None], size, mode='bilinear', align_corners=False, antialias=True
+            )[0]
+            prompts = replace(prompts, masks=masks.clamp(0, 1))
+        results['prompts'] = prompts
+    before = results.get('scale_factor', (1.0, 1.0))
+    results['scale_factor'] = (before[0] * scale[0], before[1] * scale[1])
+    results['img_shape'] = size
+
+
+@TRANSFORMS.register_module()
+class ClipResize(BaseTransform):
+    """Resize clip, masks and prompts.
+
+    Args:
+        scale: (H, W) to fit into, see :func:`fit_size`.
+        keep_ratio: Whether the aspect ratio stays.
+    """
+
+    def __init__(self, scale: Size, keep_ratio: bool = True) -> None:
+        self.scale = _check_scale(type(self).__name__, scale)
+        self.keep_ratio = keep_ratio
+
+    def transform(self, results: Results) -> Results:
+        """Resize one sample."""
+        require_in_step(results, type(self).__name__)
+        size = fit_size(tuple(results['clip'].shape[-2:]), self.scale, self.keep_ratio)
+        _resize_clip(results, size)
+        if 'masks' in results:
+            results['masks'] = resize_masks(results['masks'], size)
+        return results
+
+
+@TRANSFORMS.register_module()
+class TestResize(BaseTransform):
+    """Resize clip and prompts but leave the ground truth at original resolution.
+
+    Evaluation compares predictions with the annotation as it was drawn, so test pipelines use
+    this one instead of :class:`ClipResize`.
+
+    Args:
+        scale: (H, W) to fit into, see :func:`fit_size`.
+        keep_ratio: Whether the aspect ratio stays.
+    """
+
+    __test__ = False  # not a test case for pytest
+
+    def __init__(self, scale: Size, keep_ratio: bool = True) -> None:
+        self.scale = _check_scale(type(self).__name__, scale)
+        self.keep_ratio = keep_ratio
+
+    def transform(self, results: Results) -> Results:
+        """Resize one sample."""
+        size = fit_size(tuple(results['clip'].shape[-2:]), self.scale, self.keep_ratio)
+        _resize_clip(results, size)
+        return results
+
+
+@TRANSFORMS.register_module()
+class ClipRandomResize(BaseTransform):
+    """Resize clip, masks and prompts to a scale times a random factor.
+
+    Args:
+        scale: (H, W) that a factor of 1 fits into, see :func:`fit_size`.
+        ratio_range: Smallest and largest factor, drawn uniformly.
+        keep_ratio: Whether the aspect ratio stays.
+    """
+
+    def __init__(
+        self, scale: Size, ratio_range: tuple[float, float], keep_ratio: bool = True
+    ) -> None:
+        self.scale = _check_scale(type(self).__name__, scale)
+        if not 0 < ratio_range[0] <= ratio_range[1]:
+            raise ValueError(
+                'ClipRandomResize.ratio_range: expected 0 < smallest <= largest, got '
+                f'{tuple(ratio_range)}'
+            )
+        self.ratio_range = ratio_range
+        self.keep_ratio = keep_ratio
+
+    def transform(self, results: Results) -> Results:
+        """Resize one sample."""
+        factor = rng_of(results).uniform(*self.ratio_range)
+        scale = (max(round(self.scale[0] * factor), 1), max(round(self.scale[1] * factor), 1))
+        return ClipResize(scale, self.keep_ratio).transform(results)
