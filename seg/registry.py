@@ -5,8 +5,12 @@ Importing this module makes MMDetection usable on an mmcv without compiled opera
 """
 
 from ext.mmcv_ops import install as _install_mmcv_ops
+from seg.utils.host_versions import check_host_versions as _check_host_versions
+from seg.utils.light_imports import install_light_imports as _install_light_imports
 
+_check_host_versions()
 _install_mmcv_ops()
+_install_light_imports()
 
 from mmdet import registry as _host  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
@@ -20,8 +24,8 @@ MODELS = _child('model', _host.MODELS, 'seg.models', 'ext')
 DATASETS = _child('dataset', _host.DATASETS, 'seg.datasets')
 DATA_SAMPLERS = _child('data sampler', _host.DATA_SAMPLERS, 'seg.datasets.samplers')
 TRANSFORMS = _child('transform', _host.TRANSFORMS, 'seg.datasets.transforms')
-METRICS = _child('metric', _host.METRICS, 'seg.evaluation')
-EVALUATOR = _child('evaluator', _host.EVALUATOR, 'seg.evaluation')
+METRICS = _child('metric', _host.METRICS, 'seg.evaluation.metrics')
+EVALUATOR = _child('evaluator', _host.EVALUATOR, 'seg.evaluation.metrics')
 HOOKS = _child('hook', _host.HOOKS, 'seg.engine')
 LOOPS = _child('loop', _host.LOOPS, 'seg.engine')
 RUNNERS = _child('runner', _host.RUNNERS, 'seg.engine')

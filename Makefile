@@ -1,0 +1,52 @@
+# Every target sets up what it needs first; `make help` lists them.
+#   VENV=DIR       where the environment lives (default .venv)
+#   PYTHON=FILE    the Python to make it with (default: the first of 3.10 to 3.13 that is found)
+#   ARGS='...'     more arguments for the tool behind demo, train, report or test
+SHELL := /bin/bash
+VENV ?= .venv
+ARGS ?=
+JOBS ?= 2
+PY := $(VENV)/bin/python
+KEY := $(shell requirements/env.sh key)
+BASE := $(VENV)/.rapsam-base-$(KEY)
+ALL := $(VENV)/.rapsam-all-$(KEY)
+
+# This checkout comes before whichever one the environment was made in.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-all demo train report test lint clean
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(BASE)  ## Install run-time and development packages (once)
+
+setup-all: $(ALL)  ## The same and every extra
+
+$(BASE):
+	@requirements/env.sh base $(VENV)
+
+$(ALL):
+	@requirements/env.sh all $(VENV)
+
+demo: $(BASE)  ## Segment pictures with the embedded model
+	$(PY) demo/demo.py $(ARGS)
+
+train: $(BASE)  ## Train the small model from scratch on Shapes
+	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_shapes.py $(ARGS)
+
+report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
+	$(PY) tools/analysis_tools/report_card.py --out outputs/report $(ARGS)
+
+test: $(BASE)  ## Run the whole test suite
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --durations=20 $(ARGS)
+
+lint: $(BASE)  ## Check style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+clean:  ## Remove caches and build outputs (keeps .venv, outputs/, work_dirs/)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
