@@ -21,8 +21,10 @@ help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BASE)  ## Install run-time and development packages (once)
+	@echo "$(VENV) is ready"
 
 setup-all: $(ALL)  ## The same and every extra
+	@echo "$(VENV) is ready, with every extra"
 
 $(BASE):
 	@requirements/env.sh base $(VENV)

@@ -5,6 +5,7 @@
 #   requirements/env.sh all VENV         the same and every extra (requirements/extras/*.txt)
 # A stamp named after the key is written last, so an environment with the stamp is complete.
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() {
@@ -14,7 +15,7 @@ fail() {
 
 env_key() {
     local files=(setup.py requirements/env.sh requirements/*.txt requirements/extras/*.txt)
-    cat "${files[@]}" 2>/dev/null | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16
+    cat "${files[@]}" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16
 }
 
 find_python() {
@@ -62,7 +63,7 @@ build() {
     key=$(env_key)
     if [[ $level == all ]]; then
         for file in requirements/extras/*.txt; do
-            [[ -e $file ]] && wanted+=(-r "$file")
+            wanted+=(-r "$file")
         done
     fi
     make_venv "$venv"

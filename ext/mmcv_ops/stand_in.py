@@ -12,9 +12,10 @@ from ext.mmcv_ops.nms import nms, nms_match, softnms
 from ext.mmcv_ops.roi_align import roi_align_backward, roi_align_forward
 
 COMPILED_HINT = (
-    'Install mmcv with compiled operators (needs a C++ compiler, and for a GPU the CUDA toolkit '
-    'that torch was built with): MMCV_WITH_OPS=1 pip install --no-build-isolation '
-    '--no-deps --force-reinstall --no-binary onedl-mmcv onedl-mmcv'
+    'To compile them (20 minutes or more; needs a C++ compiler, for a GPU also the CUDA toolkit '
+    'that torch was built with): pip install setuptools ninja && pip install '
+    '--no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary onedl-mmcv '
+    'onedl-mmcv'
 )
 
 
