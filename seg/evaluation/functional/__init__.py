@@ -1,0 +1,21 @@
+"""Measures as pure functions of NumPy arrays; nothing here needs torch."""
+
+from seg.evaluation.functional.clicks import (
+    Click,
+    first_click,
+    mask_iou,
+    next_click,
+    num_clicks_to_reach,
+)
+from seg.evaluation.functional.pq import ClassCounts, PQStat, pq_stat
+
+__all__ = [
+    'ClassCounts',
+    'Click',
+    'PQStat',
+    'first_click',
+    'mask_iou',
+    'next_click',
+    'num_clicks_to_reach',
+    'pq_stat',
+]
