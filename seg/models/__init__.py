@@ -1,0 +1,27 @@
+"""Networks; importing this registers every model component."""
+
+from seg.models import (
+    backbones,
+    classifiers,
+    data_preprocessors,
+    decoders,
+    detectors,
+    heads,
+    losses,
+    necks,
+    prompts,
+    routing,
+)
+
+__all__ = [
+    'backbones',
+    'classifiers',
+    'data_preprocessors',
+    'decoders',
+    'detectors',
+    'heads',
+    'losses',
+    'necks',
+    'prompts',
+    'routing',
+]

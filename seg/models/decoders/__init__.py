@@ -1,0 +1,18 @@
+"""The kernel decoder: stages, query updates, pooling and task adapters."""
+
+from seg.models.decoders.adapters import ObjectAdapter, PromptAdapter
+from seg.models.decoders.decoder_stage import DecoderStage, StagePrediction
+from seg.models.decoders.kernel_updater import KernelUpdater, ResidualKernelUpdater
+from seg.models.decoders.pooling import HardMaskSumPooling, SoftMaskMeanPooling, draw_masks
+
+__all__ = [
+    'DecoderStage',
+    'HardMaskSumPooling',
+    'KernelUpdater',
+    'ObjectAdapter',
+    'PromptAdapter',
+    'ResidualKernelUpdater',
+    'SoftMaskMeanPooling',
+    'StagePrediction',
+    'draw_masks',
+]

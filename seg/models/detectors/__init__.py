@@ -1,0 +1,5 @@
+"""Detectors."""
+
+from seg.models.detectors.rapsam import ClipFeatures, RapSAM
+
+__all__ = ['ClipFeatures', 'RapSAM']

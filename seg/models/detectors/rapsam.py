@@ -1,0 +1,96 @@
+"""The RapSAM detector: backbone, neck and head, one path for image and clip."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mmdet.models.detectors import BaseDetector
+from torch import Tensor
+
+from seg.registry import MODELS
+from seg.structures import ClipSample, StageOutput
+
+
+class ClipFeatures(NamedTuple):
+    """Features of a batch of clips.
+
+    Attributes:
+        mask_features: (B, T, C, H/4, W/4).
+        context_feats: (B, T, C, H/16, W/16) or ``None``.
+    """
+
+    mask_features: Tensor
+    context_feats: Tensor | None
+
+
+@MODELS.register_module()
+class RapSAM(BaseDetector):
+    """Segments images and clips: everything in them, or what prompts name.
+
+    Args:
+        backbone: Gives four maps at strides 4, 8, 16 and 32.
+        neck: Sums them into one map, for example :class:`YOSONeck`.
+        head: :class:`RapSAMVideoHead`.
+        data_preprocessor: :class:`ClipPreprocessor`.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        preprocessor = data_preprocessor or dict(type='ClipPreprocessor')
+        super().__init__(data_preprocessor=MODELS.build(dict(preprocessor)), init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.head = MODELS.build(head)
+
+    @property
+    def prompt_kinds(self) -> frozenset[str]:
+        """Kinds of prompts that the model was built for."""
+        return self.head.prompt_encoder.prompt_kinds
+
+    def extract_feat(self, batch_inputs: Tensor) -> ClipFeatures:
+        """Features of normalised clips (B, T, 3, H, W), H and W multiples of 32."""
+        batch_size = batch_inputs.shape[0]
+        feats = self.neck(self.backbone(batch_inputs.flatten(0, 1)))
+        context = feats.context_feats
+        return ClipFeatures(
+            feats.mask_features.unflatten(0, (batch_size, -1)),
+            None if context is None else context.unflatten(0, (batch_size, -1)),
+        )
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> dict[str, Tensor]:
+        """Losses of a batch of one task.
+
+        Args:
+            batch_inputs: (B, T, 3, H, W), normalised.
+            batch_data_samples: B samples with ground truth and, in prompted tasks, prompts.
+        """
+        return self.head.loss(*self.extract_feat(batch_inputs), batch_data_samples)
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[ClipSample], rescale: bool = True
+    ) -> list[ClipSample]:
+        """Write predictions into the samples; they are always at the original size.
+
+        Raises:
+            ValueError: If ``rescale`` is off, which this model does not offer.
+        """
+        if not rescale:
+            raise ValueError(
+                'rescale: expected True, got False; predictions always have the original size'
+            )
+        return self.head.predict(*self.extract_feat(batch_inputs), batch_data_samples)
+
+    def _forward(
+        self, batch_inputs: Tensor, batch_data_samples: list[ClipSample] | None = None
+    ) -> list[StageOutput]:
+        """Raw predictions of all stages; without samples, of the panoptic task."""
+        features = self.extract_feat(batch_inputs)
+        if batch_data_samples is None:
+            batch_data_samples = [ClipSample(metainfo=dict(task='panoptic'))]
+        return self.head.decode(*features, batch_data_samples)[1]

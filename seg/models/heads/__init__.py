@@ -1,0 +1,6 @@
+"""Heads: targets, losses and predictions around the decoder."""
+
+from seg.models.heads.panoptic_fusion import PanopticFusion, mask_boxes, resize_masks
+from seg.models.heads.rapsam_video_head import RapSAMVideoHead
+
+__all__ = ['PanopticFusion', 'RapSAMVideoHead', 'mask_boxes', 'resize_masks']

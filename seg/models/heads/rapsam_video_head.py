@@ -1,0 +1,239 @@
+"""RapSAM's head: one decoder for found and for prompted objects, on images and clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from seg.models.decoders import StagePrediction, draw_masks
+from seg.models.heads.panoptic_fusion import resize_masks
+from seg.models.losses import Targets
+from seg.models.prompts import PromptQueries
+from seg.models.routing import DEFAULT_TASK_LOSS_WEIGHTS, Route, TaskLossTable
+from seg.registry import MODELS
+from seg.structures import ClipSample, StageOutput, Task
+
+
+@MODELS.register_module()
+class RapSAMVideoHead(BaseModule):
+    """Decoder stages shared by all tasks, one adapter per kind of task.
+
+    Source: Xu et al., "RAP-SAM: Towards Real-Time All-Purpose Segment Anything", ICLR 2025.
+    Object queries are learned; in prompted tasks one query per prompt takes their place.
+
+    Args:
+        num_things: Classes [0, num_things) are things.
+        num_stuff: The next ``num_stuff`` classes are stuff.
+        feat_channels: Width C of queries and ``mask_features``.
+        num_queries: Learned object queries Q.
+        num_stages: Decoder stages L.
+        embed_channels: Width D of class embeddings.
+        stage: Settings of every stage, for example :class:`DecoderStage`.
+        object_adapter: Last prediction of found objects.
+        prompt_adapter: Last prediction of prompted objects.
+        prompt_encoder: Prompts to queries.
+        classifier: Class embeddings to logits.
+        router: Task to route; a plain :class:`TaskRouter` when left out.
+        criterion: Raw losses.
+        fusion: Queries to panoptic maps and instances.
+        task_loss_weights: Task -> {loss: weight}, see :class:`TaskLossTable`.
+    """
+
+    def __init__(
+        self,
+        num_things: int,
+        num_stuff: int,
+        *,
+        feat_channels: int = 256,
+        num_queries: int = 100,
+        num_stages: int = 3,
+        embed_channels: int = 256,
+        stage: dict,
+        object_adapter: dict,
+        prompt_adapter: dict,
+        prompt_encoder: dict,
+        classifier: dict,
+        router: dict | None = None,
+        criterion: dict | None = None,
+        fusion: dict | None = None,
+        task_loss_weights: Mapping[str, Mapping[str, float]] | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.num_things = num_things
+        self.num_stuff = num_stuff
+        width, embed = dict(feat_channels=feat_channels), dict(embed_channels=embed_channels)
+        self.object_queries = nn.Embedding(num_queries, feat_channels)
+        self.prompt_encoder = MODELS.build({**width, **prompt_encoder})
+        self.stages = nn.ModuleList(
+            MODELS.build({**width, **embed, **stage}) for _ in range(num_stages)
+        )
+        self.object_adapter = MODELS.build({**width, **embed, **object_adapter})
+        self.prompt_adapter = MODELS.build({**width, **prompt_adapter})
+        self.classifier = MODELS.build(
+            {'num_classes': num_things + num_stuff, **embed, **classifier}
+        )
+        router = router or dict(type='TaskRouter')
+        self.router = MODELS.build({**width, 'num_decoder_stages': num_stages, **router})
+        self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
+        counts = dict(num_things=num_things, num_stuff=num_stuff)
+        self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
+        self.loss_table = TaskLossTable(task_loss_weights or DEFAULT_TASK_LOSS_WEIGHTS)
+
+    def forward(
+        self,
+        mask_features: Tensor,
+        context_feats: Tensor | None,
+        route: Route,
+        prompts: PromptQueries | None = None,
+    ) -> list[StageOutput]:
+        """Decode a batch of clips of one task.
+
+        Args:
+            mask_features: (B, T, C, h, w).
+            context_feats: (B, T, C, h', w') or ``None``.
+            route: The way to take.
+            prompts: The queries of a prompted task; object queries when left out.
+
+        Returns:
+            The predictions of the stages and, last, of the adapter.
+        """
+        if prompts is None:
+            queries = self.object_queries.weight.expand(len(mask_features), -1, -1)
+            attn_mask = None
+        else:
+            queries, attn_mask = prompts.queries, prompts.attn_mask
+        queries = self.router.mark(queries, route)
+        mask_logits = draw_masks(queries, mask_features)
+        outputs = []
+        for stage in self.stages[: route.num_stages]:
+            prediction = stage(
+                queries,
+                mask_logits,
+                mask_features,
+                context_feats=context_feats,
+                attn_mask=attn_mask,
+            )
+            queries, mask_logits = prediction.queries, prediction.mask_logits
+            outputs.append(self._classify(prediction, final=False))
+        adapter = self.prompt_adapter if route.adapter == 'prompt' else self.object_adapter
+        final = self._classify(adapter(prediction, mask_features), final=True)
+        last = outputs[-1]
+        outputs.append(
+            final._replace(
+                class_logits=last.class_logits
+                if final.class_logits is None
+                else final.class_logits,
+                iou_logits=last.iou_logits if final.iou_logits is None else final.iou_logits,
+            )
+        )
+        return outputs
+
+    def _classify(self, prediction: StagePrediction, *, final: bool) -> StageOutput:
+        embeddings = prediction.class_embeddings
+        return StageOutput(
+            queries=prediction.queries,
+            mask_logits=prediction.mask_logits,
+            class_logits=None if embeddings is None else self.classifier(embeddings, final=final),
+            iou_logits=prediction.iou_logits,
+        )
+
+    def encode_prompts(self, samples: Sequence[ClipSample], mask_features: Tensor) -> PromptQueries:
+        """Queries of the samples' prompts; features are (B, T, C, h, w)."""
+        return self.prompt_encoder(
+            [sample.prompts for sample in samples],
+            mask_features,
+            canvas=samples[0].batch_input_shape,
+            image_shapes=[sample.img_shape for sample in samples],
+        )
+
+    def decode(
+        self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
+    ) -> tuple[Route, list[StageOutput]]:
+        """Run a batch of one task: its route, and the predictions of all stages."""
+        route = self.router.route(samples)
+        prompts = None
+        if route.task.is_prompted:
+            prompts = self.encode_prompts(samples, mask_features)
+        return route, self(mask_features, context_feats, route, prompts)
+
+    def loss(
+        self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
+    ) -> dict[str, Tensor]:
+        """Weighted losses of a batch of one task, named ``task/loss_*``."""
+        route, outputs = self.decode(mask_features, context_feats, samples)
+        targets = [self.targets(sample, route.task) for sample in samples]
+        raw = self.criterion(outputs, targets, self.loss_table.wanted(route.task))
+        return self.loss_table.apply(route.task, raw)
+
+    def targets(self, sample: ClipSample, task: Task) -> Targets:
+        """What a clip's queries should answer.
+
+        Crowd regions are nobody's target. In prompted tasks the mask tokens of an object share
+        its target.
+        """
+        segments = sample.gt_segments
+        if not task.is_prompted:
+            wanted = ~segments.is_crowd
+            return Targets(segments.masks[wanted], segments.labels[wanted])
+        num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
+        rows = sample.prompt_targets.repeat_interleave(num_tokens)
+        return Targets(
+            masks=segments.masks[rows],
+            labels=segments.labels[rows],
+            queries=torch.arange(len(rows), device=rows.device),
+        )
+
+    def predict(
+        self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
+    ) -> list[ClipSample]:
+        """Predictions at the size of the original pictures, written into the samples."""
+        route, outputs = self.decode(mask_features, context_feats, samples)
+        return self.predict_by_feat(outputs[-1], route.task, samples)
+
+    def predict_by_feat(
+        self, output: StageOutput, task: Task, samples: Sequence[ClipSample]
+    ) -> list[ClipSample]:
+        """Turn the last prediction into masks, maps and scores."""
+        for i, sample in enumerate(samples):
+            sizes = dict(
+                canvas=sample.batch_input_shape,
+                img_shape=sample.img_shape,
+                ori_shape=sample.ori_shape,
+            )
+            if task.is_prompted:
+                self._predict_prompted(output, i, sample, sizes)
+            else:
+                self._predict_objects(output, i, sample, sizes)
+        return list(samples)
+
+    def _predict_objects(
+        self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
+    ) -> None:
+        assert output.class_logits is not None, 'found objects need class logits'
+        index, scores, labels = self.fusion.kept(output.class_logits[i])
+        logits = resize_masks(output.mask_logits[i, index], **sizes)
+        sample.pred_panoptic = self.fusion.panoptic(logits, scores, labels)
+        index, scores, labels = self.fusion.candidates(output.class_logits[i])
+        used, position = index.unique(return_inverse=True)
+        logits = resize_masks(output.mask_logits[i, used], **sizes)[position]
+        sample.pred_instances = self.fusion.instances(logits, scores, labels)
+
+    def _predict_prompted(
+        self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
+    ) -> None:
+        """Rank an object's candidate masks by predicted quality."""
+        num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
+        num_rows = len(sample.prompts)
+        quality = output.iou_logits[i, : num_rows * num_tokens].float().clamp(0, 1)
+        ranked, order = quality.view(num_rows, num_tokens).sort(dim=1, descending=True)
+        masks = resize_masks(output.mask_logits[i, : num_rows * num_tokens], **sizes) > 0
+        masks = masks.unflatten(0, (num_rows, num_tokens))
+        rows = torch.arange(num_rows, device=order.device).unsqueeze(1)
+        sample.pred_prompted = InstanceData(
+            object_ids=sample.prompts.object_ids, masks=masks[rows, order], iou_scores=ranked
+        )

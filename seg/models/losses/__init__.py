@@ -1,0 +1,21 @@
+"""Raw losses; weights are the business of the task table."""
+
+from seg.models.losses.mask_losses import (
+    bce_loss,
+    dice_loss,
+    mask_iou,
+    sample_points,
+    uncertain_points,
+)
+from seg.models.losses.segment_criterion import Assignment, SegmentCriterion, Targets
+
+__all__ = [
+    'Assignment',
+    'SegmentCriterion',
+    'Targets',
+    'bce_loss',
+    'dice_loss',
+    'mask_iou',
+    'sample_points',
+    'uncertain_points',
+]

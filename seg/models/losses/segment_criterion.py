@@ -1,0 +1,221 @@
+"""Raw losses of a whole batch: who is matched to what, and how well it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.dist import get_world_size, is_distributed
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+from torch import distributed as torch_dist
+from torch.nn import functional as F
+
+from seg.models.losses.mask_losses import (
+    bce_loss,
+    dice_loss,
+    mask_iou,
+    sample_points,
+    uncertain_points,
+)
+from seg.registry import MODELS
+from seg.structures import StageOutput
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of one clip.
+
+    Attributes:
+        masks: (N, T, H, W), bool, at the size of the padded input.
+        labels: (N,), int64; -1 where the class is unknown.
+        queries: Query of each row where prompts name it, (N,); ``None`` where it is matched.
+    """
+
+    masks: Tensor
+    labels: Tensor
+    queries: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which queries of a clip answer which rows of its targets; (M,) each, int64."""
+
+    queries: Tensor
+    rows: Tensor
+
+
+def average_over_ranks(count: int, device: torch.device) -> Tensor:
+    """Mean of a count over all processes, at least one; scalar tensor."""
+    total = torch.tensor(float(count), device=device)
+    if is_distributed():
+        torch_dist.all_reduce(total)
+        total = total / get_world_size()
+    return total.clamp(min=1.0)
+
+
+@MODELS.register_module()
+class SegmentCriterion(nn.Module):
+    """Set prediction losses on sampled points, for found and for prompted objects.
+
+    Found objects are matched to the ground truth at minimal cost (Carion et al., DETR, ECCV 2020);
+    costs and losses use random points (Cheng et al., Mask2Former, CVPR 2022, section 3.3). Every
+    stage is matched anew. The quality target is the detached IoU of the thresholded mask; the
+    public model instead regresses a soft Dice value and lets its gradient into the masks.
+
+    Args:
+        num_points: Points P per mask.
+        oversample_ratio: Candidates per point for the loss.
+        importance_ratio: Share of the points that is taken where the mask is undecided.
+        no_object_weight: Weight of "no object" in the cross-entropy.
+        class_cost: Weight of the class probability in the matching.
+        mask_cost: Weight of the cross-entropy of masks in the matching.
+        dice_cost: Weight of Dice in the matching.
+    """
+
+    def __init__(
+        self,
+        num_points: int = 12544,
+        *,
+        oversample_ratio: float = 3.0,
+        importance_ratio: float = 0.75,
+        no_object_weight: float = 0.1,
+        class_cost: float = 2.0,
+        mask_cost: float = 5.0,
+        dice_cost: float = 5.0,
+    ) -> None:
+        super().__init__()
+        self.num_points = num_points
+        self.oversample_ratio = oversample_ratio
+        self.importance_ratio = importance_ratio
+        self.no_object_weight = no_object_weight
+        self.class_cost = class_cost
+        self.mask_cost = mask_cost
+        self.dice_cost = dice_cost
+
+    def forward(
+        self, stages: Sequence[StageOutput], targets: Sequence[Targets], wanted: frozenset[str]
+    ) -> dict[str, Tensor]:
+        """Raw losses of all stages.
+
+        Args:
+            stages: Predictions, the last one of the adapter.
+            targets: One per clip.
+            wanted: Which of ``'cls'``, ``'mask'``, ``'dice'`` and ``'iou'`` are computed.
+
+        Returns:
+            ``'d0.mask'``, ..., and ``'mask'`` for the last prediction -> scalar, float32.
+        """
+        device = stages[0].queries.device
+        num_masks = average_over_ranks(sum(len(t.labels) for t in targets), device)
+        losses = {}
+        with torch.autocast(device.type, enabled=False):
+            for i, stage in enumerate(stages):
+                prefix = '' if i == len(stages) - 1 else f'd{i}.'
+                raw = self._stage_losses(_as_float(stage), targets, wanted, num_masks)
+                losses.update({prefix + name: value for name, value in raw.items()})
+        return losses
+
+    def _stage_losses(
+        self,
+        stage: StageOutput,
+        targets: Sequence[Targets],
+        wanted: frozenset[str],
+        num_masks: Tensor,
+    ) -> dict[str, Tensor]:
+        pairs = [self.assign(stage, i, target) for i, target in enumerate(targets)]
+        losses = {}
+        if 'cls' in wanted:
+            losses['cls'] = self._class_loss(stage, targets, pairs)
+        mask_logits = torch.cat(
+            [stage.mask_logits[i, pair.queries] for i, pair in enumerate(pairs)]
+        )
+        masks = torch.cat(
+            [target.masks[pair.rows] for target, pair in zip(targets, pairs, strict=True)]
+        )
+        if wanted & {'mask', 'dice'}:
+            losses |= self._mask_losses(mask_logits, masks, wanted, num_masks)
+        if 'iou' in wanted:
+            iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
+            errors = (iou_logits - mask_iou(mask_logits.detach(), masks)).square()
+            losses['iou'] = errors.sum() / num_masks
+        return losses
+
+    @torch.no_grad()
+    def assign(self, stage: StageOutput, index: int, target: Targets) -> Assignment:
+        """Queries of clip ``index`` that answer its targets."""
+        device = stage.queries.device
+        if target.queries is not None:
+            return Assignment(target.queries, torch.arange(len(target.queries), device=device))
+        cost = self._matching_cost(stage, index, target)
+        queries, rows = linear_sum_assignment(cost.cpu().numpy())
+        return Assignment(
+            torch.as_tensor(queries, device=device), torch.as_tensor(rows, device=device)
+        )
+
+    def _matching_cost(self, stage: StageOutput, index: int, target: Targets) -> Tensor:
+        """Cost of every query for every row, (Q, N)."""
+        coords = torch.rand(1, self.num_points, 2, device=stage.queries.device)
+        logits = _read_strip(stage.mask_logits[index], coords)
+        points = _read_strip(target.masks, coords)
+        probs = logits.sigmoid()
+        bce = (
+            F.softplus(-logits) @ points.T + F.softplus(logits) @ (1 - points).T
+        ) / self.num_points
+        total = probs.sum(dim=1, keepdim=True) + points.sum(dim=1)
+        dice = 1 - (2 * probs @ points.T + 1) / (total + 1)
+        cost = self.mask_cost * bce + self.dice_cost * dice
+        if stage.class_logits is not None:
+            class_probs = stage.class_logits[index].softmax(dim=-1)
+            known = (target.labels >= 0).float()
+            chosen = class_probs[:, target.labels.clamp(min=0)]
+            cost = cost - self.class_cost * chosen * known
+        return torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6)
+
+    def _class_loss(
+        self, stage: StageOutput, targets: Sequence[Targets], pairs: Sequence[Assignment]
+    ) -> Tensor:
+        """Cross-entropy over queries; rows of unknown class and padded prompts do not count."""
+        assert stage.class_logits is not None, 'a stage without class logits cannot be classified'
+        num_classes = stage.class_logits.shape[-1] - 1
+        labels = torch.full(
+            stage.class_logits.shape[:2], num_classes, device=stage.class_logits.device
+        )
+        if targets[0].queries is not None:
+            labels.fill_(-1)
+        for i, (target, pair) in enumerate(zip(targets, pairs, strict=True)):
+            labels[i, pair.queries] = target.labels[pair.rows]
+        weights = torch.where(labels == num_classes, self.no_object_weight, 1.0) * (labels >= 0)
+        loss = F.cross_entropy(
+            stage.class_logits.flatten(0, 1), labels.flatten(), ignore_index=-1, reduction='none'
+        )
+        return (loss * weights.flatten()).sum() / weights.sum().clamp(min=1e-6)
+
+    def _mask_losses(
+        self, mask_logits: Tensor, masks: Tensor, wanted: frozenset[str], num_masks: Tensor
+    ) -> dict[str, Tensor]:
+        strips = mask_logits.flatten(1, 2)
+        coords = uncertain_points(
+            strips.detach(), self.num_points, self.oversample_ratio, self.importance_ratio
+        )
+        logits = sample_points(strips, coords)
+        points = sample_points(masks.flatten(1, 2), coords)
+        losses = {}
+        if 'mask' in wanted:
+            losses['mask'] = bce_loss(logits, points).sum() / num_masks
+        if 'dice' in wanted:
+            losses['dice'] = dice_loss(logits, points).sum() / num_masks
+        return losses
+
+
+def _as_float(stage: StageOutput) -> StageOutput:
+    """The same predictions in float32."""
+    return StageOutput(*(None if value is None else value.float() for value in stage))
+
+
+def _read_strip(maps: Tensor, coords: Tensor) -> Tensor:
+    """Read (N, T, H, W) at points (1, P, 2) of the strip of its frames, (N, P)."""
+    strip = maps.flatten(1, 2).float()[None]  # (1, N, T*H, W)
+    read = F.grid_sample(strip, coords.unsqueeze(1) * 2 - 1, align_corners=False)
+    return read[0, :, 0]

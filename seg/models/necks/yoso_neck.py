@@ -1,0 +1,220 @@
+"""YOSO's feature aggregator: a deformable top-down path summed into one map at stride 4."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
+
+from seg.models.prompts.positional import pixel_coordinates
+from seg.registry import MODELS
+
+
+class NeckOutput(NamedTuple):
+    """What the decoder sees of the pixels.
+
+    Attributes:
+        mask_features: Per-pixel embedding that queries are dotted with, (B, C, H/4, W/4).
+        context_feats: Coarse features for cross-attention, (B, C, H/16, W/16); ``None``
+            when the neck was built without them.
+    """
+
+    mask_features: Tensor
+    context_feats: Tensor | None
+
+
+class ModulatedDeformConv(nn.Module):
+    """3x3 deformable convolution v2 whose offsets and weights come from its own input.
+
+    Runs in float32 whatever autocast says: no bfloat16 kernel exists on CPU, and offsets lose
+    sub-pixel precision in half types.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+    """
+
+    _TAPS = 9
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.offset_conv = nn.Conv2d(in_channels, 3 * self._TAPS, 3, padding=1)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start as an ordinary Kaiming-initialised convolution: no offset, weight 1/2 a tap."""
+        nn.init.zeros_(self.offset_conv.weight)
+        nn.init.zeros_(self.offset_conv.bias)
+        nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, H, W), float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            raw = self.offset_conv(x)
+            offsets, weights = raw.split([2 * self._TAPS, self._TAPS], dim=1)
+            return deform_conv2d(x, offsets, self.weight, padding=1, mask=weights.sigmoid())
+
+
+@MODELS.register_module()
+class ConvUpBlock(nn.Module):
+    """Plain convolution, then bilinear enlargement: the cheap block for small models and CPUs.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        norm_cfg: Normalisation after the convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm = build_norm_layer(norm_cfg, out_channels)[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
+        x = F.relu(self.norm(self.conv(x)))
+        return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+
+
+@MODELS.register_module()
+class DeformUpBlock(nn.Module):
+    """Deformable convolution, then a transposed convolution to twice the size.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        norm_cfg: Normalisation after each of the two convolutions.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict) -> None:
+        super().__init__()
+        self.deform_conv = ModulatedDeformConv(in_channels, out_channels)
+        self.deform_norm = build_norm_layer(norm_cfg, out_channels)[1]
+        self.up_conv = nn.ConvTranspose2d(
+            out_channels, out_channels, 4, stride=2, padding=1, bias=False
+        )
+        self.up_norm = build_norm_layer(norm_cfg, out_channels)[1]
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start the enlargement as a bilinear one."""
+        _bilinear_kernel_(self.up_conv.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
+        x = F.relu(self.deform_norm(self.deform_conv(x)))
+        return F.relu(self.up_norm(self.up_conv(x)))
+
+
+def _bilinear_kernel_(weight: Tensor) -> None:
+    """Fill a 4x4 transposed convolution so that it enlarges each channel bilinearly."""
+    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    with torch.no_grad():
+        weight.zero_()
+        diagonal = torch.arange(min(weight.shape[:2]))
+        weight[diagonal, diagonal] = torch.outer(ramp, ramp).to(weight)
+
+
+@MODELS.register_module()
+class YOSONeck(BaseModule):
+    """Aggregates a four-level pyramid into one map at stride 4, with pixel coordinates appended.
+
+    Source: Hu et al., "You Only Segment Once", CVPR 2023, section 3.2, in the layout of RapSAM.
+
+    Args:
+        in_channels: Widths of the pyramid, fine to coarse.
+        lateral_channels: Widths of the top-down path, fine to coarse; half of ``in_channels``
+            when left out, as in the public model.
+        agg_channels: Width in which the levels are summed.
+        feat_channels: Width of the result.
+        up_block: How a level is enlarged to the next finer one, :class:`DeformUpBlock` (as
+            published) or :class:`ConvUpBlock`.
+        context: Whether stride-16 features are returned too, at the same width.
+        norm_cfg: Normalisation of the top-down path.
+        faithful_init: Xavier for every weight as the public model does, offset convolutions
+            included. Off, offsets start at zero, deformable convolutions at Kaiming and
+            enlargements at bilinear, which trains far better from scratch.
+    """
+
+    def __init__(
+        self,
+        in_channels: tuple[int, ...],
+        *,
+        lateral_channels: tuple[int, ...] | None = None,
+        agg_channels: int = 128,
+        feat_channels: int = 256,
+        up_block: dict | None = None,
+        context: bool = False,
+        norm_cfg: dict | None = None,
+        faithful_init: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if len(in_channels) != 4:
+            raise ValueError(
+                f'YOSONeck.in_channels: expected four levels (strides 4, 8, 16, 32), '
+                f'got {in_channels}'
+            )
+        norm_cfg = norm_cfg or dict(type='BN')
+        widths = lateral_channels or tuple(width // 2 for width in in_channels)
+        self.lateral_convs = nn.ModuleList(
+            nn.Conv2d(wide, width, 1) for wide, width in zip(in_channels, widths, strict=True)
+        )
+        up_block = up_block or dict(type='DeformUpBlock')
+        self.up_blocks = nn.ModuleList(
+            MODELS.build(
+                dict(
+                    in_channels=widths[level + 1],
+                    out_channels=widths[level],
+                    norm_cfg=norm_cfg,
+                    **up_block,
+                )
+            )
+            for level in range(3)
+        )
+        self.reduce_convs = nn.ModuleList(
+            nn.Conv2d(width, agg_channels, 1, bias=False) for width in widths
+        )
+        self.agg_bias = nn.Parameter(torch.zeros(1, agg_channels, 1, 1))
+        self.agg_conv = nn.Conv2d(agg_channels, agg_channels, 3, padding=1)
+        self.out_conv = nn.Conv2d(agg_channels + 2, feat_channels, 1)
+        self.context_conv = nn.Conv2d(widths[2], feat_channels, 1) if context else None
+        if faithful_init:
+            self._xavier_everywhere()
+
+    def _xavier_everywhere(self) -> None:
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, feats: tuple[Tensor, ...]) -> NeckOutput:
+        """Aggregate a pyramid.
+
+        Args:
+            feats: Four maps, fine to coarse, (B, C_i, H / 2^(i+2), W / 2^(i+2)); H and W are
+                multiples of 32.
+        """
+        level = self.lateral_convs[3](feats[3])
+        levels = [level]
+        for i in (2, 1, 0):
+            level = self.lateral_convs[i](feats[i]) + self.up_blocks[i](level)
+            levels.insert(0, level)
+        total = self.reduce_convs[0](levels[0]) + self.agg_bias
+        for i in (1, 2, 3):
+            reduced = self.reduce_convs[i](levels[i])
+            total = total + F.interpolate(
+                reduced, scale_factor=2**i, mode='bilinear', align_corners=False
+            )
+        total = self.agg_conv(total)
+        coords = pixel_coordinates(total.shape[-2:], total.device, total.dtype)
+        coords = coords.expand(total.shape[0], -1, -1, -1)
+        mask_features = self.out_conv(torch.cat([total, coords], dim=1))
+        context = None if self.context_conv is None else self.context_conv(levels[2])
+        return NeckOutput(mask_features, context)

@@ -1,0 +1,1 @@
+"""Help for tests and checks: goldens, tiny models, toy samples."""
