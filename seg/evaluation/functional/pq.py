@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from seg.structures.panoptic_ids import NUM_IDS
 from seg.utils.checks import UserError
 
 VOID = 0
@@ -142,101 +143,139 @@ def pq_stat(
     _check_maps(pred_map, gt_map, where)
     pred = _by_id(pred_segments, 'prediction', categories, where)
     truth = _by_id(gt_segments, 'ground truth', categories, where)
-    overlaps = _count_overlaps(gt_map, pred_map)
-    pred_areas = _sum_by(overlaps, 1)
-    _check_prediction_ids(set(pred_areas), set(pred), where)
-    gt_areas = _sum_by(overlaps, 0)
-    gt_areas.update({i: s['area'] for i, s in truth.items() if 'area' in s})
-    ious = _match(overlaps, pred, truth, pred_areas, gt_areas)
-    return _tally(ious, overlaps, pred, truth, pred_areas)
+    overlaps = _overlaps(gt_map, pred_map, list(truth), list(pred), where)
+    ious = _matching_ious(overlaps, list(truth.values()), list(pred.values()))
+    return _tally(ious, overlaps, list(truth.values()), list(pred.values()))
 
 
-def _match(
-    overlaps: dict[tuple[int, int], int],
-    pred: dict[int, Mapping[str, Any]],
-    truth: dict[int, Mapping[str, Any]],
-    pred_areas: dict[int, int],
-    gt_areas: dict[int, int],
-) -> dict[tuple[int, int], float]:
-    """IoU of every pair (true id, predicted id) that matches."""
-    ious = {}
-    for (gt_id, pred_id), intersection in overlaps.items():
-        if gt_id not in truth or pred_id not in pred or truth[gt_id].get('iscrowd'):
-            continue
-        if truth[gt_id]['category_id'] != pred[pred_id]['category_id']:
-            continue
-        in_void = overlaps.get((VOID, pred_id), 0)
-        iou = intersection / (pred_areas[pred_id] + gt_areas[gt_id] - intersection - in_void)
-        if iou > 0.5:
-            ious[gt_id, pred_id] = iou
-    return ious
+class _Overlaps(NamedTuple):
+    """Pixels that segments share.
+
+    Attributes:
+        pairs: Of each true and each predicted segment, (G, P), int64.
+        in_void: Of each predicted segment and the void of the ground truth, (P,), int64.
+        gt_areas: Of each true segment, (G,), int64.
+        pred_areas: Of each predicted segment, (P,), int64, at least 1.
+    """
+
+    pairs: np.ndarray
+    in_void: np.ndarray
+    gt_areas: np.ndarray
+    pred_areas: np.ndarray
+
+
+def _overlaps(
+    gt_map: np.ndarray, pred_map: np.ndarray, gt_ids: list[int], pred_ids: list[int], where: str
+) -> _Overlaps:
+    """Count shared pixels.
+
+    Maps are nearly constant along rows, so pixels are first joined into runs, a hundredth as many.
+    """
+    gt, pred, lengths = _runs(gt_map.reshape(-1), pred_map.reshape(-1))
+    gt_rows, num_rows = _positions(gt, gt_ids)
+    pred_columns, num_columns = _positions(pred, pred_ids)
+    cells = gt_rows * num_columns + pred_columns
+    table = np.bincount(cells, weights=lengths, minlength=num_rows * num_columns)
+    table = table.reshape(num_rows, num_columns).astype(np.int64)
+    overlaps = _Overlaps(
+        pairs=table[2:, 2:],
+        in_void=table[1, 2:],
+        gt_areas=table[2:].sum(axis=1),
+        pred_areas=table[:, 2:].sum(axis=0),
+    )
+    if table[:, 0].any():
+        unlisted = np.unique(pred[pred_columns == 0]).tolist()
+        raise UserError(
+            f'{where}: segment ids {unlisted[:5]} are in the predicted map (PNG) and not in its '
+            'list (JSON); list every segment, or paint its pixels 0 (void)'
+        )
+    if not overlaps.pred_areas.all():
+        undrawn = [i for i, area in zip(pred_ids, overlaps.pred_areas, strict=True) if not area]
+        raise UserError(
+            f'{where}: segment ids {undrawn[:5]} are in the predicted list (JSON) and not in '
+            'its map (PNG); remove segments without pixels from the list'
+        )
+    return overlaps
+
+
+def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids of both maps in runs where neither changes, and the runs' lengths; noise stays as is."""
+    breaks = np.flatnonzero((gt[1:] != gt[:-1]) | (pred[1:] != pred[:-1])) + 1
+    if 4 * breaks.size > gt.size:
+        return gt, pred, np.ones(gt.size)
+    starts = np.concatenate((np.zeros(min(gt.size, 1), breaks.dtype), breaks))
+    return gt[starts], pred[starts], np.diff(starts, append=gt.size)
+
+
+def _positions(ids: np.ndarray, listed: list[int]) -> tuple[np.ndarray, int]:
+    """Where each id stands, 0 if it is not listed, 1 for void, 2..N + 1 as listed; and N + 2."""
+    # Zeros cost nothing until they are touched, however large the largest id is.
+    table = np.zeros(max(int(ids.max(initial=VOID)), *listed, VOID) + 1, dtype=np.int32)
+    table[VOID] = 1
+    table[listed] = np.arange(2, len(listed) + 2)
+    return table[ids], len(listed) + 2
+
+
+def _matching_ious(
+    overlaps: _Overlaps, truth: list[Mapping[str, Any]], pred: list[Mapping[str, Any]]
+) -> np.ndarray:
+    """IoU of the pairs that match, 0 elsewhere, (G, P)."""
+    gt_areas = [s.get('area', a) for s, a in zip(truth, overlaps.gt_areas.tolist(), strict=True)]
+    unions = (
+        np.array(gt_areas, dtype=np.float64)[:, None]
+        + (overlaps.pred_areas - overlaps.in_void)[None]
+        - overlaps.pairs
+    )
+    gt_categories = np.array([s['category_id'] for s in truth], dtype=np.int64)
+    pred_categories = np.array([s['category_id'] for s in pred], dtype=np.int64)
+    may_match = gt_categories[:, None] == pred_categories[None]
+    may_match &= ~np.array([bool(s.get('iscrowd')) for s in truth], dtype=bool)[:, None]
+    may_match &= overlaps.pairs > 0
+    ious = np.divide(overlaps.pairs, unions, out=np.zeros_like(unions), where=may_match)
+    return np.where(ious > 0.5, ious, 0.0)
 
 
 def _tally(
-    ious: dict[tuple[int, int], float],
-    overlaps: dict[tuple[int, int], int],
-    pred: dict[int, Mapping[str, Any]],
-    truth: dict[int, Mapping[str, Any]],
-    pred_areas: dict[int, int],
+    ious: np.ndarray,
+    overlaps: _Overlaps,
+    truth: list[Mapping[str, Any]],
+    pred: list[Mapping[str, Any]],
 ) -> PQStat:
     """Turn matches into counts per category."""
     counts: dict[int, ClassCounts] = {}
 
-    def count(category: int, **more: Any) -> None:
-        counts[category] = counts.get(category, ClassCounts()) + ClassCounts(**more)
+    def count(category: int, one: ClassCounts) -> None:
+        counts[category] = counts.get(category, ClassCounts()) + one
 
-    for (gt_id, _), iou in ious.items():
-        count(truth[gt_id]['category_id'], iou=iou, tp=1)
-    found, explained = {gt_id for gt_id, _ in ious}, {pred_id for _, pred_id in ious}
-    crowds = {s['category_id']: i for i, s in truth.items() if s.get('iscrowd')}
-    for gt_id, segment in truth.items():
-        if gt_id not in found and not segment.get('iscrowd'):
-            count(segment['category_id'], fn=1)
-    for pred_id, segment in pred.items():
-        if pred_id in explained:
+    crowds = {}
+    for row, segment in enumerate(truth):
+        matches = ious[row][ious[row] > 0].tolist()
+        for iou in matches:
+            count(segment['category_id'], ClassCounts(iou=iou, tp=1))
+        if segment.get('iscrowd'):
+            crowds[segment['category_id']] = row
+        elif not matches:
+            count(segment['category_id'], ClassCounts(fn=1))
+    for column, segment in enumerate(pred):
+        if ious[:, column].any():
             continue
-        ignored = overlaps.get((VOID, pred_id), 0)
+        ignored = overlaps.in_void[column]
         if (crowd := crowds.get(segment['category_id'])) is not None:
-            ignored += overlaps.get((crowd, pred_id), 0)
-        if ignored / pred_areas[pred_id] <= 0.5:
-            count(segment['category_id'], fp=1)
+            ignored = ignored + overlaps.pairs[crowd, column]
+        if ignored / overlaps.pred_areas[column] <= 0.5:
+            count(segment['category_id'], ClassCounts(fp=1))
     return PQStat(counts)
-
-
-def _count_overlaps(gt_map: np.ndarray, pred_map: np.ndarray) -> dict[tuple[int, int], int]:
-    """Pixels that each pair (true id, predicted id) shares.
-
-    Maps are nearly constant along rows, so pixels are first joined into runs: only the runs,
-    a hundredth of the pixels, are sorted.
-    """
-    gt, pred = gt_map.reshape(-1), pred_map.reshape(-1)
-    if gt.size == 0:
-        return {}
-    breaks = np.flatnonzero((gt[1:] != gt[:-1]) | (pred[1:] != pred[:-1])) + 1
-    starts = np.concatenate(([0], breaks))
-    lengths = np.diff(starts, append=gt.size)
-    keys = (gt[starts].astype(np.int64) << 32) | pred[starts].astype(np.int64)
-    pairs, inverse = np.unique(keys, return_inverse=True)
-    pixels = np.bincount(inverse, weights=lengths)
-    return {
-        (pair >> 32, pair & 0xFFFFFFFF): int(count)
-        for pair, count in zip(pairs.tolist(), pixels.tolist(), strict=True)
-    }
-
-
-def _sum_by(overlaps: dict[tuple[int, int], int], axis: int) -> dict[int, int]:
-    areas: dict[int, int] = {}
-    for pair, pixels in overlaps.items():
-        areas[pair[axis]] = areas.get(pair[axis], 0) + pixels
-    return areas
 
 
 def _check_maps(pred_map: np.ndarray, gt_map: np.ndarray, where: str) -> None:
     for name, ids in (('pred_map', pred_map), ('gt_map', gt_map)):
         if not np.issubdtype(ids.dtype, np.integer):
             raise TypeError(f'{where}: {name}: expected integer segment ids, got {ids.dtype}')
-        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < 1 << 31:
-            raise UserError(f'{where}: {name}: expected segment ids in [0, 2^31)')
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < NUM_IDS:
+            raise UserError(
+                f'{where}: {name}: expected segment ids in [0, {NUM_IDS}), '
+                f'got {int(ids.min())} to {int(ids.max())}; number the segments anew'
+            )
     if pred_map.shape != gt_map.shape:
         raise UserError(
             f'{where}: expected a prediction of the size of the ground truth {gt_map.shape}, '
@@ -252,28 +291,21 @@ def _by_id(
 ) -> dict[int, Mapping[str, Any]]:
     found: dict[int, Mapping[str, Any]] = {}
     for segment in segments:
-        if segment['id'] in found:
+        segment_id = int(segment['id'])
+        if not VOID < segment_id < NUM_IDS:
             raise UserError(
-                f'{where}: segment id {segment["id"]} is listed twice in the {source}; '
+                f'{where}: expected segment ids in [1, {NUM_IDS}) in the {source}, '
+                f'got {segment_id}; 0 is void, and three bytes hold no more'
+            )
+        if segment_id in found:
+            raise UserError(
+                f'{where}: segment id {segment_id} is listed twice in the {source}; '
                 'give every segment its own id'
             )
         if categories is not None and segment['category_id'] not in categories:
             raise UserError(
-                f'{where}: segment {segment["id"]} of the {source} has the unknown category_id '
+                f'{where}: segment {segment_id} of the {source} has the unknown category_id '
                 f'{segment["category_id"]}; use the category ids of the ground truth file'
             )
-        found[segment['id']] = segment
+        found[segment_id] = segment
     return found
-
-
-def _check_prediction_ids(drawn: set[int], listed: set[int], where: str) -> None:
-    if unlisted := sorted(drawn - listed - {VOID}):
-        raise UserError(
-            f'{where}: segment ids {unlisted[:5]} are in the predicted map (PNG) and not in its '
-            'list (JSON); list every segment, or paint its pixels 0 (void)'
-        )
-    if undrawn := sorted(listed - drawn):
-        raise UserError(
-            f'{where}: segment ids {undrawn[:5]} are in the predicted list (JSON) and not in '
-            'its map (PNG); remove segments without pixels from the list'
-        )
