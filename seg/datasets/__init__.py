@@ -1,8 +1,14 @@
 """Data sets of clips, and what turns their files into samples."""
 
 from seg.datasets.clip_dataset import ClipDataset, SampleRef
+from seg.datasets.coco_instance import CocoInstanceDataset
+from seg.datasets.coco_panoptic import CocoPanopticDataset
+from seg.datasets.mixed_dataset import MixedDataset
 
 __all__ = [
     'ClipDataset',
+    'CocoInstanceDataset',
+    'CocoPanopticDataset',
+    'MixedDataset',
     'SampleRef',
 ]

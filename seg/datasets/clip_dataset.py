@@ -19,13 +19,13 @@ class SampleRef(NamedTuple):
     """Names one draw of one sample, so that its randomness does not depend on who loads it.
 
     Attributes:
-        index: Sample within its data set.
+        sample: Index within its data set.
         source: Data set within a mixture; 0 for a single one.
         draw: How many samples of this source were drawn before, over all epochs.
         seed: Seed of the run.
     """
 
-    index: int
+    sample: int
     source: int = 0
     draw: int = 0
     seed: int = 0
@@ -76,13 +76,13 @@ class ClipDataset(Dataset, ABC):
             IndexError: If there is no such sample.
         """
         if not isinstance(ref, SampleRef):
-            ref = SampleRef(index=int(ref), draw=int(ref), seed=self.seed)
-        if not 0 <= ref.index < len(self):
-            raise IndexError(f'sample {ref.index}: expected an index below {len(self)}')
-        results = self.load(ref.index)
+            ref = SampleRef(int(ref), draw=int(ref), seed=self.seed)
+        if not 0 <= ref.sample < len(self):
+            raise IndexError(f'sample {ref.sample}: expected an index below {len(self)}')
+        results = self.load(ref.sample)
         results['task'] = self.task
-        results['sample_index'] = ref.index
-        results['rng'] = np.random.default_rng((ref.seed, ref.source, ref.draw, ref.index))
+        results['sample_index'] = ref.sample
+        results['rng'] = np.random.default_rng((ref.seed, ref.source, ref.draw, ref.sample))
         for step in self.pipeline:
             results = step(results)
         return results

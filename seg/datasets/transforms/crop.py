@@ -14,6 +14,7 @@ from seg.datasets.transforms.results import (
     clip_prompts,
     keep_prompts,
     keep_segments,
+    largest_areas,
     move_prompts,
     prompt_row_is_used,
     require_in_step,
@@ -27,7 +28,7 @@ Size = tuple[int, int]
 
 def large_enough(results: Results, min_area: int) -> Tensor:
     """Which segments cover ``min_area`` pixels in some frame (crowds: any pixel), (N,), bool."""
-    area = results['masks'].flatten(2).sum(dim=-1).amax(dim=-1)
+    area = largest_areas(results['masks'])
     keep = area >= max(min_area, 1)
     if 'is_crowd' in results:
         keep |= results['is_crowd'] & (area > 0)

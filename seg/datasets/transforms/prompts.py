@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
 
-from seg.datasets.transforms.results import Results, require_in_step, rng_of
+from seg.datasets.transforms.results import Results, largest_areas, require_in_step, rng_of
+from seg.evaluation.functional import first_click
 from seg.registry import TRANSFORMS
 from seg.structures import Prompts
 
 Click = tuple[int, float, float]  # frame, x, y
-
-
-def interior_point(mask: np.ndarray) -> tuple[float, float]:
-    """The pixel of a mask that is farthest from its outside; the image's border counts as outside.
-
-    Args:
-        mask: (H, W), bool, with at least one pixel set.
-
-    Returns:
-        Centre (x, y) of the pixel, pixels; the first in reading order among equals.
-    """
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
-    padded = cv2.copyMakeBorder(part, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(distance.argmax()), distance.shape)
-    return left + float(x) + 0.5, top + float(y) + 0.5
 
 
 def random_point(mask: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
@@ -51,8 +32,7 @@ def random_point(mask: np.ndarray, rng: np.random.Generator) -> tuple[float, flo
 
 def usable_segments(results: Results, min_area: int) -> np.ndarray:
     """Rows of the segments that can be clicked: no crowds, visible somewhere, (n,), int64."""
-    area = results['masks'].flatten(2).sum(dim=-1).amax(dim=-1)  # largest of any frame, (N,)
-    usable = area >= max(min_area, 1)
+    usable = largest_areas(results['masks']) >= max(min_area, 1)
     if 'is_crowd' in results:
         usable &= ~results['is_crowd']
     return torch.nonzero(usable).flatten().numpy()
@@ -126,6 +106,8 @@ class RandomClickPrompts(BaseTransform):
 class InteriorClickPrompts(BaseTransform):
     """One click at the most interior pixel of every segment; deterministic, for evaluation.
 
+    The click is :func:`seg.evaluation.functional.first_click`.
+
     Sets the same keys as :class:`RandomClickPrompts`. Use it before ``TestResize``, so that it
     sees the masks at original resolution; crowds are not clicked.
 
@@ -143,6 +125,7 @@ class InteriorClickPrompts(BaseTransform):
         clicks = []
         for row in targets.tolist():
             frame, mask = _first_visible(results['masks'][row])
-            clicks.append((frame, *interior_point(mask)))
+            click = first_click(mask)
+            clicks.append((frame, click.x, click.y))
         set_clicks(results, targets, clicks)
         return results

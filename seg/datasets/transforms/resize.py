@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
@@ -39,12 +40,13 @@ def resize_masks(masks: Tensor, size: Size) -> Tensor:
         masks: (..., H, W), any type.
         size: New (H, W).
     """
-    for axis, new in zip((-2, -1), size, strict=True):
-        old = masks.shape[axis]
-        if old != new:
-            source = ((torch.arange(new, dtype=torch.float64) + 0.5) * (old / new)).long()
-            masks = masks.index_select(axis, source.clamp(max=old - 1))
-    return masks
+    values = masks.numpy()
+    for axis, new in zip((-1, -2), (size[1], size[0]), strict=True):
+        old = values.shape[axis]
+        if old != new:  # NumPy's take is several times faster than index_select on bool
+            source = ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
+            values = values.take(source.clip(max=old - 1), axis=axis)
+    return torch.from_numpy(values)
 
 
 def _check_scale(name: str, scale: Size) -> Size:

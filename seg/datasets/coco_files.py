@@ -1,0 +1,169 @@
+"""What the COCO-format readers share: checked JSON and class lists with things first."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seg.utils.checks import UserError, unknown_name_message
+from seg.visualization.palettes import class_palette
+
+
+@dataclass(frozen=True)
+class CocoCategories:
+    """Classes of an annotation file: things first, each part in the order of its ids.
+
+    For COCO itself this is the official order of 80 things and 53 stuff classes.
+
+    Attributes:
+        names: Class names.
+        ids: The file's id of each class.
+        num_things: How many of them are countable.
+        palette: An RGB colour per class.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+    num_things: int
+    palette: tuple[tuple[int, int, int], ...]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """From the file's id to the contiguous label."""
+        return {category_id: label for label, category_id in enumerate(self.ids)}
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What ``dataset.metainfo`` says about the classes."""
+        return {
+            'classes': self.names,
+            'num_things': self.num_things,
+            'palette': [tuple(color) for color in self.palette],
+            'category_ids': self.ids,
+        }
+
+    @classmethod
+    def from_json(
+        cls,
+        categories: Sequence[Mapping[str, Any]],
+        source: Path,
+        classes: Sequence[str] | None = None,
+    ) -> CocoCategories:
+        """Read the field ``categories``.
+
+        Args:
+            categories: The field's value.
+            source: The file, for messages.
+            classes: Names to keep, in this order (things still come first); all by default.
+
+        Raises:
+            UserError: If a field is missing, a name or an id occurs twice, or a name in
+                ``classes`` is unknown.
+        """
+        rows = []
+        for place, category in enumerate(categories):
+            where = f'categories[{place}]'
+            name, category_id, isthing = (
+                require(category, key, source, where) for key in ('name', 'id', 'isthing')
+            )
+            rows.append((str(name), int(category_id), bool(isthing), category.get('color')))
+        _check_unique(rows, source)
+        rows.sort(key=lambda row: row[1])
+        if classes is not None:
+            by_name = {row[0]: row for row in rows}
+            for name in classes:
+                if name not in by_name:
+                    raise UserError(f'{source}: {unknown_name_message("class", name, by_name)}')
+            rows = [by_name[name] for name in classes]
+        rows.sort(key=lambda row: not row[2])  # stable: the order within things and stuff stays
+        spare = class_palette(len(rows))
+        return cls(
+            names=tuple(row[0] for row in rows),
+            ids=tuple(row[1] for row in rows),
+            num_things=sum(row[2] for row in rows),
+            palette=tuple(
+                tuple(row[3]) if row[3] is not None else color
+                for row, color in zip(rows, spare, strict=True)
+            ),
+        )
+
+
+def _check_unique(rows: Sequence[tuple[str, int, bool, Any]], source: Path) -> None:
+    if not rows:
+        raise UserError(
+            f'{source}: expected at least one category, got an empty list in the field '
+            "'categories'; export the annotations with their classes"
+        )
+    columns: dict[str, list[str | int]] = {
+        'name': [row[0] for row in rows],
+        'id': [row[1] for row in rows],
+    }
+    for kind, values in columns.items():
+        twice = [value for value, times in Counter(values).items() if times > 1]
+        if twice:
+            raise UserError(
+                f'{source}: expected every category {kind} once, got {twice} more than once in '
+                "the field 'categories'; rename or merge them"
+            )
+
+
+def require(record: Mapping[str, Any], key: str, source: Path, where: str) -> Any:
+    """A field of a JSON object.
+
+    Raises:
+        UserError: If it is missing; the message names the file and the place in it.
+    """
+    if key not in record:
+        raise UserError(
+            f'{source}: expected the field {key!r} in {where}, got the fields '
+            f'{sorted(record)}; export the annotations in COCO format'
+        )
+    return record[key]
+
+
+def read_coco_json(path: Path) -> dict[str, Any]:
+    """Read an annotation file and check that it has images, annotations and categories.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is no JSON, or a part is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: expected an annotation file in COCO format, got a path without a file; '
+            'check data_root and ann_file'
+        )
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(
+            f'{path}: expected JSON, got a file that cannot be parsed ({error}); '
+            'copy or download it again'
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(
+            f'{path}: expected a JSON object in COCO format, got a {type(content).__name__}; '
+            'give the file with images, annotations and categories'
+        )
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(require(content, key, path, 'the file'), list):
+            raise UserError(f'{path}: expected a list in the field {key!r}, got something else')
+    return content
+
+
+def check_image_size(path: Path, got: Sequence[int], expected: Sequence[int], source: Path) -> None:
+    """Compare a file's size with what its annotation says, both (H, W).
+
+    Raises:
+        UserError: If they differ.
+    """
+    if tuple(got) != tuple(expected):
+        raise UserError(
+            f'{path}: expected height x width {expected[0]} x {expected[1]} as in {source}, got '
+            f'{got[0]} x {got[1]}; the image was resized or turned after it was annotated '
+            '(EXIF rotation is ignored)'
+        )

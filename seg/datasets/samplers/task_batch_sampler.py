@@ -1,0 +1,168 @@
+"""Batches that hold one task each, in an order that can be resumed anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from seg.datasets.clip_dataset import ClipDataset, SampleRef
+from seg.datasets.mixed_dataset import MixedDataset
+from seg.registry import DATA_SAMPLERS
+
+MAX_BLOCK = 1000
+
+
+class RankedSampler(Protocol):
+    """What is used of MMEngine's ``DefaultSampler`` or ``InfiniteSampler``."""
+
+    dataset: MixedDataset | ClipDataset
+    seed: int
+    rank: int
+    world_size: int
+
+
+def block_weights(ratios: Sequence[float]) -> list[int]:
+    """Smallest whole numbers in the proportion of some ratios.
+
+    Raises:
+        ValueError: If their sum would exceed ``MAX_BLOCK``.
+    """
+    parts = [Fraction(ratio).limit_denominator(MAX_BLOCK) for ratio in ratios]
+    common = math.lcm(*(part.denominator for part in parts))
+    whole = [int(part * common) for part in parts]
+    divisor = math.gcd(*whole)
+    weights = [number // divisor for number in whole] if divisor else whole
+    if min(weights) < 1 or sum(weights) > MAX_BLOCK:
+        raise ValueError(
+            f'ratios: expected proportions of at most {MAX_BLOCK} parts in all, got '
+            f'{list(ratios)}; round them, for example to tenths'
+        )
+    return weights
+
+
+@DATA_SAMPLERS.register_module()
+class TaskBatchSampler(Sampler[list[SampleRef]]):
+    """Draws every batch from one source of a :class:`MixedDataset`, on all ranks the same one.
+
+    Which samples make up batch ``i`` is a pure function of ``(seed, i)``: sources alternate in
+    shuffled blocks that keep the ratios exactly, and each source is gone through in a new random
+    order per pass. So resuming costs the same at any position. As a loader's workers fetch
+    ahead, the batches handed out are more than those trained on: give the trained number of
+    iterations to :meth:`load_state_dict`, before the loader is iterated.
+
+    Args:
+        sampler: Gives data set, seed, rank and world size; its own order is not used.
+        batch_size: Samples per batch and rank.
+        infinite: Whether iteration never ends (for training by iterations); otherwise it ends
+            after ``num_batches``, and the next one goes on from there.
+        num_batches: Batches per epoch and rank; by default as many as hold ``len(dataset)``
+            samples over all ranks.
+    """
+
+    def __init__(
+        self,
+        sampler: RankedSampler,
+        batch_size: int,
+        *,
+        infinite: bool = True,
+        num_batches: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
+        if num_batches is not None and num_batches < 1:
+            raise ValueError(f'num_batches: expected at least 1, got {num_batches}')
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.infinite = infinite
+        self.seed = sampler.seed
+        self.position = 0
+        dataset = sampler.dataset
+        if isinstance(dataset, MixedDataset):
+            self.source_sizes = [len(source) for source in dataset.sources]
+            self.weights = block_weights(dataset.ratios)
+        else:
+            self.source_sizes, self.weights = [len(dataset)], [1]
+        self.num_batches = num_batches or math.ceil(len(dataset) / self._global_batch_size)
+
+    @property
+    def _global_batch_size(self) -> int:
+        return self.batch_size * self.sampler.world_size
+
+    def batch(self, position: int) -> list[SampleRef]:
+        """The samples of one batch on this rank.
+
+        Args:
+            position: Number of the batch, from 0 on, over all epochs.
+        """
+        block_size = sum(self.weights)
+        block, place = divmod(position, block_size)
+        order = _block_order(self.seed, block, tuple(self.weights))
+        source = int(order[place])
+        before = block * self.weights[source] + int((order[:place] == source).sum())
+        first = before * self._global_batch_size + self.sampler.rank * self.batch_size
+        size = self.source_sizes[source]
+        refs = []
+        for draw in range(first, first + self.batch_size):
+            turn, offset = divmod(draw, size)
+            index = int(_source_order(self.seed, source, turn, size)[offset])
+            refs.append(SampleRef(index, source, draw, self.seed))
+        return refs
+
+    def __iter__(self) -> Iterator[list[SampleRef]]:
+        """Batches from the current position on, to the end of its epoch unless infinite."""
+        epoch = getattr(self.sampler, 'epoch', 0)
+        if not self.infinite:
+            self.position = max(self.position, epoch * self.num_batches)
+        end = (self.position // self.num_batches + 1) * self.num_batches
+        while self.infinite or self.position < end:
+            self.position += 1
+            yield self.batch(self.position - 1)
+
+    def __len__(self) -> int:
+        """Batches per epoch and rank."""
+        return self.num_batches
+
+    def state_dict(self, position: int | None = None) -> dict[str, int]:
+        """What :meth:`load_state_dict` needs to go on.
+
+        Args:
+            position: Number of batches trained on; those handed out by default, which is more
+                when workers fetch ahead.
+        """
+        return {'seed': self.seed, 'position': self.position if position is None else position}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on at a position, at no cost that depends on it.
+
+        Args:
+            state: ``position`` and, unless the present one is to stay, ``seed``.
+
+        Raises:
+            ValueError: If a key is unknown or the position is missing or negative.
+        """
+        if not {'position'} <= set(state) <= {'position', 'seed'} or state['position'] < 0:
+            raise ValueError(
+                f'sampler state: expected position >= 0 and perhaps seed, got {dict(state)}; '
+                'pass what state_dict returned'
+            )
+        self.position = int(state['position'])
+        self.seed = int(state.get('seed', self.seed))
+
+
+@lru_cache(maxsize=8)
+def _block_order(seed: int, block: int, weights: tuple[int, ...]) -> np.ndarray:
+    """Source of each batch of a block, in random order."""
+    sources = np.repeat(np.arange(len(weights)), weights)
+    return np.random.default_rng((seed, block)).permutation(sources)
+
+
+@lru_cache(maxsize=16)
+def _source_order(seed: int, source: int, turn: int, size: int) -> np.ndarray:
+    """Order of a source's samples in one pass over it."""
+    return np.random.default_rng((seed, source, turn)).permutation(size)
