@@ -4,6 +4,7 @@ from seg.datasets.clip_dataset import ClipDataset, SampleRef
 from seg.datasets.coco_instance import CocoInstanceDataset
 from seg.datasets.coco_panoptic import CocoPanopticDataset
 from seg.datasets.mixed_dataset import MixedDataset
+from seg.datasets.shapes_dataset import ShapesDataset
 
 __all__ = [
     'ClipDataset',
@@ -11,4 +12,5 @@ __all__ = [
     'CocoPanopticDataset',
     'MixedDataset',
     'SampleRef',
+    'ShapesDataset',
 ]

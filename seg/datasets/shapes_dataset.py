@@ -1,0 +1,146 @@
+"""The Shapes world as a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from seg.datasets.shapes import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS, ShapesWorld
+from seg.registry import DATASETS, TRANSFORMS
+from seg.structures import Task
+from seg.utils.checks import unknown_name_message
+
+SPLITS = ('train', 'val')
+
+
+@DATASETS.register_module()
+class ShapesDataset(Dataset):
+    """Images or clips of Shapes, drawn when they are asked for.
+
+    The splits never share a world: split number k of seed s is the world of seed 2 s + k.
+
+    With ``cache`` every sample is kept after it was first drawn, at 4 bytes per pixel of every
+    frame: 82 kB for an image of 128 x 160, 0.8 GB for 10,000 of them, in each loader process.
+
+    Args:
+        task: What the samples ask of the model.
+        split: ``'train'`` or ``'val'``.
+        num_samples: Length of the data set.
+        num_frames: Frames of each sample; 1 for images.
+        seed: Which worlds; >= 0.
+        size: Height and width of the frames.
+        pipeline: Configurations of transforms, applied in order to the results of each sample.
+        cache: Whether to keep drawn samples in memory.
+        version: Definition of the world.
+
+    Raises:
+        ValueError: If the task, split or version is unknown, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        split: str = 'train',
+        num_samples: int = 1000,
+        num_frames: int = 1,
+        seed: int = 0,
+        size: tuple[int, int] = (128, 160),
+        pipeline: Sequence[dict] = (),
+        cache: bool = False,
+        version: str = 'v1',
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(unknown_name_message('split of Shapes', split, SPLITS))
+        for name, value, least in (
+            ('num_samples', num_samples, 1),
+            ('num_frames', num_frames, 1),
+            ('seed', seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f'{name}: expected an integer >= {least}, got {value}')
+        self.task = Task.parse(task)
+        self.num_samples = num_samples
+        self.num_frames = num_frames
+        self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size)
+        self.transforms = [TRANSFORMS.build(config) for config in pipeline]
+        self._name = f'shapes-{version}'
+        self._prefix = f'{self._name}-{split}-{seed}'
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, dict[str, Any]]] | None = (
+            {} if cache else None
+        )
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Class names (things first), number of things, drawing palette and name."""
+        return {
+            'classes': SHAPES_THINGS + SHAPES_STUFF,
+            'num_things': len(SHAPES_THINGS),
+            'palette': list(SHAPES_PALETTE),
+            'dataset_name': self._name,
+        }
+
+    def full_init(self) -> None:
+        """Nothing is left to load; the Runner asks for it."""
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __getitem__(self, index: int) -> Any:
+        """One sample after the pipeline.
+
+        Args:
+            index: 0 <= index < number of samples.
+
+        Raises:
+            IndexError: If the index is out of range.
+        """
+        if not 0 <= index < self.num_samples:
+            raise IndexError(
+                f'index: expected 0 <= index < {self.num_samples}, got {index}; '
+                'raise num_samples for more'
+            )
+        results: Any = self._load(int(index))
+        for transform in self.transforms:
+            results = transform(results)
+        return results
+
+    def _load(self, index: int) -> dict[str, Any]:
+        """The results of one sample, fresh tensors every time."""
+        drawn = self._kept.get(index) if self._kept is not None else None
+        if drawn is None:
+            drawn = self._draw(index)
+            if self._kept is not None:
+                self._kept[index] = drawn
+        frames, segments, rows = drawn
+        height, width = frames.shape[-2:]
+        ids = torch.arange(1, len(rows['labels']) + 1, dtype=torch.uint8)
+        return {
+            'clip': torch.from_numpy(frames.copy()),
+            'masks': torch.from_numpy(segments)[None] == ids[:, None, None, None],
+            'labels': torch.tensor(rows['labels'], dtype=torch.int64),
+            'object_ids': torch.tensor(rows['object_ids'], dtype=torch.int64),
+            'is_crowd': torch.zeros(len(ids), dtype=torch.bool),
+            'expressions': list(rows['expressions']),
+            'task': self.task,
+            'img_id': index,
+            'img_path': f'{self._prefix}/{index:06d}',
+            'ori_shape': (height, width),
+            'img_shape': (height, width),
+            'scale_factor': (1.0, 1.0),
+            'dataset_name': self._name,
+        }
+
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Frames (T, 3, H, W) and segment map (T, H, W), both uint8, and the rows of segments."""
+        sample = self.world.clip(index, self.num_frames)
+        rows = {
+            'labels': sample.labels.tolist(),
+            'object_ids': sample.object_ids.tolist(),
+            'expressions': sample.expressions,
+        }
+        frames = np.ascontiguousarray(sample.clip.transpose(0, 3, 1, 2))
+        return frames, sample.segment_map.astype(np.uint8), rows
