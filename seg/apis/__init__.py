@@ -1,0 +1,15 @@
+"""What programs use: load a model, list models, segment images."""
+
+from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
+from seg.apis.loading import load_model
+from seg.apis.model_zoo import ModelEntry, list_models, model_entry
+
+__all__ = [
+    'ImageInput',
+    'InferenceResult',
+    'Inferencer',
+    'ModelEntry',
+    'list_models',
+    'load_model',
+    'model_entry',
+]

@@ -1,0 +1,299 @@
+"""Segmenting files, folders and arrays."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from mmengine.structures import InstanceData
+
+from seg.apis.prompt_checks import check_prompts, make_prompts
+from seg.datasets.imaging import read_image
+from seg.registry import TRANSFORMS
+from seg.structures import ClipSample, PanopticData, Prompts, Task
+from seg.utils.checks import UserError, unknown_name_message
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+ImageSource = str | os.PathLike[str] | np.ndarray
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One image to segment.
+
+    Attributes:
+        image: (H, W, 3), uint8, RGB.
+        path: Where it came from, if from a file.
+        prompts: In pixels of the image; for prompted tasks.
+    """
+
+    image: np.ndarray
+    path: Path | None = None
+    prompts: Prompts | None = None
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """What the model saw in one image; everything has the size of the image.
+
+    Attributes:
+        path: Where the image came from, if from a file.
+        image: (H, W, 3), uint8, RGB.
+        prompts: In pixels of the image, if there were any.
+        sample: The predictions, on the CPU.
+    """
+
+    path: Path | None
+    image: np.ndarray
+    prompts: Prompts | None
+    sample: ClipSample
+
+    @property
+    def panoptic(self) -> PanopticData:
+        """Every pixel's segment (task ``panoptic``)."""
+        return self.sample.pred_panoptic
+
+    @property
+    def instances(self) -> InstanceData:
+        """Things, overlapping or not, with scores (task ``panoptic``)."""
+        return self.sample.pred_instances
+
+    @property
+    def semantic_map(self) -> np.ndarray:
+        """Class index of each pixel, -1 for void, (H, W), int32 (task ``panoptic``)."""
+        segments = self.panoptic.segments
+        largest = max((segment.id for segment in segments), default=0)
+        label_of = np.full(largest + 1, -1, dtype=np.int32)
+        for segment in segments:
+            label_of[segment.id] = segment.label
+        return label_of[self.panoptic.segment_map[0].numpy()]
+
+    @property
+    def masks(self) -> np.ndarray:
+        """The best mask of each prompted object, (N, H, W), bool (prompted tasks)."""
+        return self.sample.pred_prompted.masks[:, 0, 0].numpy()
+
+    @property
+    def iou_scores(self) -> np.ndarray:
+        """Predicted quality of ``masks``, (N,), in [0, 1] (prompted tasks)."""
+        return self.sample.pred_prompted.iou_scores[:, 0].numpy()
+
+
+class Inferencer:
+    """Runs a model on images of any size.
+
+    Images go through the ``test_pipeline`` of the model's config; predictions come back at the
+    size of the image.
+
+    Args:
+        model: From :func:`~seg.apis.load_model`.
+
+    Raises:
+        UserError: If the model's config has no ``test_pipeline``.
+    """
+
+    def __init__(self, model: Any) -> None:
+        if 'test_pipeline' not in model.cfg:
+            raise UserError(
+                'config: expected the key "test_pipeline" (the transforms from a loaded image to '
+                f'the network), got the keys {", ".join(model.cfg)}'
+            )
+        self.model = model
+        self.pipeline = Compose([TRANSFORMS.build(step) for step in model.cfg.test_pipeline])
+
+    def __call__(
+        self,
+        inputs: ImageSource | Sequence[ImageSource],
+        task: Task | str = Task.PANOPTIC,
+        *,
+        points: Any = None,
+        point_labels: Any = None,
+        batch_size: int = 1,
+        on_error: Literal['raise', 'skip'] = 'raise',
+    ) -> Iterator[InferenceResult]:
+        """Segment images one batch after the other.
+
+        Args:
+            inputs: A file, a folder (its images in the order of their names, subfolders left
+                out), an array (H, W, 3) uint8 RGB, or a list of files and arrays.
+            task: ``'panoptic'`` or ``'interactive_image'``.
+            points: Clicks (x, y) in pixels of the image, (N, P, 2), for every image.
+            point_labels: 1 foreground, 0 background, -1 padding, (N, P); all foreground by
+                default.
+            batch_size: Images per step.
+            on_error: What an unreadable file does: ``'raise'`` its error, or ``'skip'`` the file
+                with a warning.
+
+        Yields:
+            One result per image.
+
+        Raises:
+            FileNotFoundError: If a file or folder is missing.
+            UserError: If an image, a setting or a prompt is wrong.
+        """
+        task = Task.parse(task)
+        prompts = make_prompts(points, point_labels)
+        self._check_request(task, prompts, batch_size, on_error)
+        sources = list_sources(inputs)
+        return self._run(_read_all(sources, prompts, on_error), task, batch_size)
+
+    def predict(self, images: Sequence[ImageInput], task: Task | str) -> list[InferenceResult]:
+        """Segment a batch of images, each with its own prompts.
+
+        Raises:
+            UserError: If a prompt is missing, outside its image or of a kind that the model does
+                not know.
+        """
+        task = Task.parse(task)
+        packed = [self._pack(item, index, task) for index, item in enumerate(images)]
+        batch = {
+            'inputs': [item['inputs'] for item in packed],
+            'data_samples': [item['data_samples'] for item in packed],
+        }
+        with torch.no_grad():
+            samples = self.model.test_step(batch)
+        return [
+            InferenceResult(item.path, item.image, item.prompts, _to_cpu(sample))
+            for item, sample in zip(images, samples, strict=True)
+        ]
+
+    def _run(
+        self, images: Iterable[ImageInput], task: Task, batch_size: int
+    ) -> Iterator[InferenceResult]:
+        remaining = iter(images)
+        while batch := list(itertools.islice(remaining, batch_size)):
+            yield from self.predict(batch, task)
+
+    def _pack(self, item: ImageInput, index: int, task: Task) -> dict[str, Any]:
+        height, width = check_image(item.image)
+        results: dict[str, Any] = {
+            'task': task,
+            'clip': torch.from_numpy(item.image).permute(2, 0, 1)[None].contiguous(),
+            'img_id': index,
+            'ori_shape': (height, width),
+            'img_shape': (height, width),
+        }
+        if item.path is not None:
+            results['img_path'] = str(item.path)
+        if task.is_prompted:
+            if item.prompts is None:
+                raise UserError(_needs_prompts(task))
+            check_prompts(item.prompts, (height, width), self.model.prompt_kinds)
+            results['prompts'] = item.prompts
+        packed = self.pipeline(results)
+        assert packed is not None, 'test pipelines do not drop images'
+        return packed
+
+    def _check_request(
+        self, task: Task, prompts: Prompts | None, batch_size: int, on_error: str
+    ) -> None:
+        entry = self.model.entry
+        if entry is not None and task not in entry.tasks:
+            names = ', '.join(known.value for known in entry.tasks)
+            raise UserError(f'task: expected one that {entry.name} knows ({names}), got {task}')
+        if task in (Task.VOS, Task.INTERACTIVE_VIDEO):
+            raise UserError(
+                f'task: expected a task on images (panoptic, interactive_image), got {task}'
+            )
+        if task.is_prompted and prompts is None:
+            raise UserError(_needs_prompts(task))
+        if not task.is_prompted and prompts is not None:
+            raise UserError(
+                f'points: expected none for the task {task}, got some; use the task '
+                'interactive_image'
+            )
+        if batch_size < 1:
+            raise UserError(f'batch_size: expected at least 1, got {batch_size}')
+        if on_error not in ('raise', 'skip'):
+            raise UserError(unknown_name_message('on_error', on_error, ('raise', 'skip')))
+
+
+def list_sources(inputs: ImageSource | Sequence[ImageSource]) -> list[Path | np.ndarray]:
+    """The images that ``inputs`` stands for, in order; see :meth:`Inferencer.__call__`.
+
+    Raises:
+        FileNotFoundError: If a file or folder is missing.
+        UserError: If there is no image.
+    """
+    if isinstance(inputs, np.ndarray):
+        return [inputs]
+    if not isinstance(inputs, (str, os.PathLike)):
+        return [source for item in inputs for source in list_sources(item)]
+    path = Path(inputs)
+    if not path.exists():
+        raise FileNotFoundError(
+            f'input {path}: expected an image or a folder of images, found nothing there'
+        )
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        entry
+        for entry in path.iterdir()
+        if entry.suffix.lower() in IMAGE_SUFFIXES
+        and entry.is_file()
+        and not entry.name.startswith('.')
+    )
+    if not found:
+        raise UserError(
+            f'input {path}: expected a folder with images ({", ".join(IMAGE_SUFFIXES)}), got one '
+            'without any; images in subfolders are not read'
+        )
+    return list(found)
+
+
+def check_image(image: np.ndarray) -> tuple[int, int]:
+    """The size (H, W) of an image array.
+
+    Raises:
+        UserError: If it is no RGB image of bytes.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise UserError(
+            f'image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}; '
+            'read files with seg.datasets.imaging.read_image'
+        )
+    return image.shape[0], image.shape[1]
+
+
+def _read_all(
+    sources: Sequence[Path | np.ndarray], prompts: Prompts | None, on_error: str
+) -> Iterator[ImageInput]:
+    for source in sources:
+        if isinstance(source, np.ndarray):
+            yield ImageInput(source, None, prompts)
+            continue
+        try:
+            image = read_image(source, exif=True)
+        except (UserError, OSError) as error:
+            if on_error == 'raise':
+                raise
+            _logger.warning('skipped: %s', error)
+            continue
+        yield ImageInput(image, source, prompts)
+
+
+def _needs_prompts(task: Task) -> str:
+    return (
+        f'prompts: expected at least one point for the task {task}, got none; give points=[[[x, '
+        'y]]] (in the demo: --point x,y)'
+    )
+
+
+def _to_cpu(sample: ClipSample) -> ClipSample:
+    """The sample with all its tensors on the CPU; panoptic maps are not moved by the base class."""
+    moved = sample.to('cpu')
+    if 'pred_panoptic' in moved:
+        panoptic = moved.pred_panoptic
+        moved.pred_panoptic = PanopticData(panoptic.segment_map.cpu(), panoptic.segments)
+    return moved

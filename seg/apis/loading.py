@@ -1,0 +1,126 @@
+"""From a name, or a config and a checkpoint, to a model that is ready to predict."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+
+from seg.apis.model_zoo import model_entry
+from seg.registry import DATASETS, MODELS
+from seg.utils.checkpoints import load_weights, read_checkpoint, read_metadata, unwrap_state
+from seg.utils.checks import UserError
+
+
+def load_model(
+    name_or_config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+) -> BaseModel:
+    """Build a model, load its weights and switch it to evaluation.
+
+    The model carries ``cfg`` (its config), ``dataset_meta`` (``classes``, ``num_things``, ...) and
+    ``entry`` (its :class:`~seg.apis.model_zoo.ModelEntry`, ``None`` for other weights than those
+    of the package).
+
+    Args:
+        name_or_config: One of :func:`~seg.apis.list_models`, or the path of a config (``.py``).
+        checkpoint: Weights; those of the package when a model is given by its name.
+        device: Where it runs, such as ``'cpu'`` or ``'cuda:0'``; the GPU if there is one.
+
+    Raises:
+        UserError: If the name, the device or the config is unknown or wrong, a config comes
+            without a checkpoint, or the checkpoint is unsafe or belongs to another model.
+        FileNotFoundError: If a file is missing.
+    """
+    target = choose_device(device)
+    if _is_config_path(name_or_config):
+        entry, config_path = None, Path(name_or_config)
+        if checkpoint is None:
+            raise UserError(
+                f'checkpoint: expected the weights to use with {config_path}, got none; '
+                'pass the checkpoint that was trained with this config'
+            )
+        weights_path = Path(checkpoint)
+    else:
+        named = model_entry(str(name_or_config))
+        config_path = named.config_path
+        entry = named if checkpoint is None else None
+        weights_path = named.weights_path if checkpoint is None else Path(checkpoint)
+    cfg = read_config(config_path)
+    content = read_checkpoint(weights_path)
+    model: Any = MODELS.build(cfg.model)
+    load_weights(model, unwrap_state(content, str(weights_path)), name=str(weights_path))
+    model.cfg, model.entry = cfg, entry
+    model.dataset_meta = _dataset_meta(content, weights_path, cfg)
+    return model.to(target).eval()
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """The device of that name, or the GPU if there is one and no name is given.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    if device is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f'device {str(device)!r}: expected one that this machine has, such as cpu or cuda:0, '
+            f'got: {reason}'
+        ) from error
+    return torch.device(device)
+
+
+def read_config(path: str | os.PathLike[str]) -> Config:
+    """Read a config file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is no config of a model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'config {path}: expected a config file (.py), found nothing there; the shipped ones '
+            'are in configs/'
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, NameError, ImportError, AttributeError) as error:
+        raise UserError(f'config {path}: cannot be read: {error}') from error
+    if 'model' not in cfg:
+        raise UserError(
+            f'config {path}: expected a config with the key "model", got the keys '
+            f'{", ".join(cfg) or "none"}'
+        )
+    return cfg
+
+
+def _is_config_path(name: str | os.PathLike[str]) -> bool:
+    return isinstance(name, os.PathLike) or name.endswith('.py') or os.sep in name
+
+
+def _dataset_meta(content: Mapping[str, Any], weights_path: Path, cfg: Config) -> dict[str, Any]:
+    """Class names: from the checkpoint, or else from the validation data of the config."""
+    meta = content.get('meta', {}).get('dataset_meta')
+    if weights_path.suffix == '.safetensors':
+        header = read_metadata(weights_path)
+        meta = json.loads(header['dataset_meta']) if 'dataset_meta' in header else None
+    if meta is None and 'val_dataloader' in cfg:
+        meta = DATASETS.build(cfg.val_dataloader.dataset).metainfo
+    if meta is None:
+        raise UserError(
+            f'{weights_path}: expected class names in the checkpoint (meta.dataset_meta) or a '
+            'val_dataloader in the config that knows them, got neither'
+        )
+    return {**meta, 'classes': tuple(meta['classes'])}

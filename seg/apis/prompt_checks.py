@@ -1,0 +1,95 @@
+"""Whether a model can do something with the prompts it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+
+from seg.structures import PointLabel, Prompts
+from seg.utils.checks import UserError
+
+# Kind of prompt -> how to say it in an error.
+PROMPT_KINDS = {
+    'click': 'one positive click per object',
+    'multi_click': 'several clicks on one object',
+    'negative_click': 'negative clicks',
+    'box': 'boxes',
+    'mask': 'mask prompts',
+    'text': 'texts',
+}
+
+
+def make_prompts(
+    points: Any = None, point_labels: Any = None, object_ids: Any = None
+) -> Prompts | None:
+    """Prompts from plain arrays or lists; ``None`` if there are none.
+
+    Args:
+        points: (N, P, 2), pixels (x, y) of the image.
+        point_labels: (N, P): 1 foreground, 0 background, -1 padding; all foreground by default.
+        object_ids: (N,); 1..N by default.
+
+    Raises:
+        UserError: If the shapes are wrong or labels come without points.
+    """
+    if points is None:
+        if point_labels is not None:
+            raise UserError('point_labels: expected points with them, got no points')
+        return None
+    coords = torch.as_tensor(np.asarray(points, dtype=np.float32))
+    if coords.ndim != 3 or coords.shape[-1] != 2:
+        raise UserError(
+            f'points: expected shape (N, P, 2), P points (x, y) for each of N objects, got '
+            f'{tuple(coords.shape)}; one click is [[[x, y]]]'
+        )
+    labels = None if point_labels is None else torch.as_tensor(np.asarray(point_labels)).long()
+    ids = None if object_ids is None else torch.as_tensor(np.asarray(object_ids)).long()
+    return Prompts.create(points=coords, point_labels=labels, object_ids=ids)
+
+
+def check_prompts(
+    prompts: Prompts, image_size: tuple[int, int], known_kinds: Collection[str]
+) -> None:
+    """Refuse prompts outside the image and kinds that the model was not trained for.
+
+    Args:
+        prompts: In pixels of the image.
+        image_size: (H, W).
+        known_kinds: The model's ``prompt_kinds``.
+
+    Raises:
+        UserError: With the first prompt that cannot be used.
+    """
+    height, width = image_size
+    used = prompts.point_labels != PointLabel.PADDING
+    for x, y in prompts.point_coords[used].tolist():
+        if not (0 <= x < width and 0 <= y < height):
+            raise UserError(
+                f'point ({x:g}, {y:g}): expected a point inside the image of {width} x {height} '
+                f'pixels, got one outside; choose 0 <= x < {width} and 0 <= y < {height}'
+            )
+    for kind in kinds_of(prompts):
+        if kind not in known_kinds:
+            known = ', '.join(PROMPT_KINDS[name] for name in PROMPT_KINDS if name in known_kinds)
+            raise UserError(
+                f'prompts: expected {known}, which is what this model was trained for, got '
+                f'{PROMPT_KINDS[kind]}; leave them out or use another model'
+            )
+
+
+def kinds_of(prompts: Prompts) -> list[str]:
+    """Which of :data:`PROMPT_KINDS` occur."""
+    labels = prompts.point_labels
+    per_object = (labels != PointLabel.PADDING).sum(dim=1)
+    present = {
+        'negative_click': bool((labels == PointLabel.BACKGROUND).any()),
+        'multi_click': bool((per_object > 1).any()),
+        'click': bool((per_object == 1).any()),
+        'box': bool(prompts.has_box.any()),
+        'mask': bool(prompts.has_mask.any()),
+        'text': any(text is not None for text in prompts.texts),
+    }
+    return [kind for kind, occurs in present.items() if occurs]
