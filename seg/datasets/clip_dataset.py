@@ -82,7 +82,7 @@ class ClipDataset(Dataset, ABC):
         results = self.load(ref.sample)
         results['task'] = self.task
         results['sample_index'] = ref.sample
-        results['rng'] = np.random.default_rng((ref.seed, ref.source, ref.draw, ref.sample))
+        results['rng'] = np.random.default_rng((ref.seed, 0, ref.source, ref.draw, ref.sample))
         for step in self.pipeline:
             results = step(results)
         return results

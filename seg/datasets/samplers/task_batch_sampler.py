@@ -16,6 +16,8 @@ from seg.datasets.mixed_dataset import MixedDataset
 from seg.registry import DATA_SAMPLERS
 
 MAX_BLOCK = 1000
+# Keep the random streams of one seed apart; samples use 0 (see ClipDataset).
+_BLOCKS, _SOURCES = 1, 2
 
 
 class RankedSampler(Protocol):
@@ -48,13 +50,13 @@ def block_weights(ratios: Sequence[float]) -> list[int]:
 
 @DATA_SAMPLERS.register_module()
 class TaskBatchSampler(Sampler[list[SampleRef]]):
-    """Draws every batch from one source of a :class:`MixedDataset`, on all ranks the same one.
+    """Draw every batch from one source of a :class:`MixedDataset`, on all ranks the same one.
 
     Which samples make up batch ``i`` is a pure function of ``(seed, i)``: sources alternate in
     shuffled blocks that keep the ratios exactly, and each source is gone through in a new random
-    order per pass. So resuming costs the same at any position. As a loader's workers fetch
-    ahead, the batches handed out are more than those trained on: give the trained number of
-    iterations to :meth:`load_state_dict`, before the loader is iterated.
+    order per pass. So resuming costs the same anywhere. As a loader's workers fetch ahead, the
+    batches handed out are more than those trained on: give the number of trained iterations to
+    :meth:`load_state_dict`, before the loader is iterated.
 
     Args:
         sampler: Gives data set, seed, rank and world size; its own order is not used.
@@ -81,7 +83,7 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         self.batch_size = batch_size
         self.infinite = infinite
         self.seed = sampler.seed
-        self.position = 0
+        self.batch_index = 0
         dataset = sampler.dataset
         if isinstance(dataset, MixedDataset):
             self.source_sizes = [len(source) for source in dataset.sources]
@@ -94,14 +96,14 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
     def _global_batch_size(self) -> int:
         return self.batch_size * self.sampler.world_size
 
-    def batch(self, position: int) -> list[SampleRef]:
+    def batch(self, batch_index: int) -> list[SampleRef]:
         """The samples of one batch on this rank.
 
         Args:
-            position: Number of the batch, from 0 on, over all epochs.
+            batch_index: Number of the batch, from 0 on, over all epochs.
         """
         block_size = sum(self.weights)
-        block, place = divmod(position, block_size)
+        block, place = divmod(batch_index, block_size)
         order = _block_order(self.seed, block, tuple(self.weights))
         source = int(order[place])
         before = block * self.weights[source] + int((order[:place] == source).sum())
@@ -115,43 +117,41 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         return refs
 
     def __iter__(self) -> Iterator[list[SampleRef]]:
-        """Batches from the current position on, to the end of its epoch unless infinite."""
-        epoch = getattr(self.sampler, 'epoch', 0)
-        if not self.infinite:
-            self.position = max(self.position, epoch * self.num_batches)
-        end = (self.position // self.num_batches + 1) * self.num_batches
-        while self.infinite or self.position < end:
-            self.position += 1
-            yield self.batch(self.position - 1)
+        """Batches from the current one on, to the end of its epoch unless infinite."""
+        end = (self.batch_index // self.num_batches + 1) * self.num_batches
+        while self.infinite or self.batch_index < end:
+            self.batch_index += 1
+            yield self.batch(self.batch_index - 1)
 
     def __len__(self) -> int:
         """Batches per epoch and rank."""
         return self.num_batches
 
-    def state_dict(self, position: int | None = None) -> dict[str, int]:
-        """What :meth:`load_state_dict` needs to go on.
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch, if that lies ahead; without effect when infinite."""
+        if not self.infinite:
+            self.batch_index = max(self.batch_index, epoch * self.num_batches)
 
-        Args:
-            position: Number of batches trained on; those handed out by default, which is more
-                when workers fetch ahead.
-        """
-        return {'seed': self.seed, 'position': self.position if position is None else position}
+    def state_dict(self) -> dict[str, int]:
+        """Seed and number of batches handed out, which is more than were trained on."""
+        return {'seed': self.seed, 'batch_index': self.batch_index}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on at a position, at no cost that depends on it.
+        """Go on at any batch, at no cost that depends on which.
 
         Args:
-            state: ``position`` and, unless the present one is to stay, ``seed``.
+            state: ``batch_index`` (number of batches trained on) and, unless the present one is
+                to stay, ``seed``.
 
         Raises:
-            ValueError: If a key is unknown or the position is missing or negative.
+            ValueError: If a key is unknown, or ``batch_index`` is missing or negative.
         """
-        if not {'position'} <= set(state) <= {'position', 'seed'} or state['position'] < 0:
+        if not {'batch_index'} <= set(state) <= {'batch_index', 'seed'} or state['batch_index'] < 0:
             raise ValueError(
-                f'sampler state: expected position >= 0 and perhaps seed, got {dict(state)}; '
+                f'sampler state: expected batch_index >= 0 and perhaps seed, got {dict(state)}; '
                 'pass what state_dict returned'
             )
-        self.position = int(state['position'])
+        self.batch_index = int(state['batch_index'])
         self.seed = int(state.get('seed', self.seed))
 
 
@@ -159,10 +159,10 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
 def _block_order(seed: int, block: int, weights: tuple[int, ...]) -> np.ndarray:
     """Source of each batch of a block, in random order."""
     sources = np.repeat(np.arange(len(weights)), weights)
-    return np.random.default_rng((seed, block)).permutation(sources)
+    return np.random.default_rng((seed, _BLOCKS, block)).permutation(sources)
 
 
 @lru_cache(maxsize=16)
 def _source_order(seed: int, source: int, turn: int, size: int) -> np.ndarray:
     """Order of a source's samples in one pass over it."""
-    return np.random.default_rng((seed, source, turn)).permutation(size)
+    return np.random.default_rng((seed, _SOURCES, source, turn)).permutation(size)

@@ -1,0 +1,57 @@
+"""Any data set in COCO instance format; class names come from the file. Sizes are (H, W)."""
+
+from mmengine.dataset import DefaultSampler
+
+from seg.datasets import CocoInstanceDataset
+from seg.datasets.samplers import TaskBatchSampler
+from seg.datasets.transforms import (
+    ClipColorJitter,
+    ClipFlip,
+    ClipRandomCrop,
+    ClipRandomResize,
+    DropSmallSegments,
+    PackClip,
+    TestResize,
+)
+from seg.evaluation.metrics import InstanceMetric
+
+data_root = 'data/custom/'
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    batch_sampler=dict(type=TaskBatchSampler),
+    dataset=dict(
+        type=CocoInstanceDataset,
+        ann_file=data_root + 'annotations/train.json',
+        img_dir=data_root + 'train',
+        task='panoptic',
+        pipeline=[
+            dict(type=ClipFlip, prob=0.5),
+            dict(type=ClipColorJitter),
+            dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.5, 2.0)),
+            dict(type=ClipRandomCrop, crop_size=(736, 1280)),
+            dict(type=DropSmallSegments, min_area=16),
+            dict(type=PackClip),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=dict(
+        type=CocoInstanceDataset,
+        ann_file=data_root + 'annotations/val.json',
+        img_dir=data_root + 'val',
+        task='panoptic',
+        test_mode=True,
+        pipeline=[dict(type=TestResize, scale=(736, 1280)), dict(type=PackClip)],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=InstanceMetric)
+test_evaluator = val_evaluator

@@ -1,0 +1,67 @@
+"""One click per segment of COCO panoptic 2017, things and stuff alike; sizes are (H, W)."""
+
+from mmengine.dataset import DefaultSampler
+
+from seg.datasets import CocoPanopticDataset
+from seg.datasets.samplers import TaskBatchSampler
+from seg.datasets.transforms import (
+    ClipFlip,
+    ClipRandomCrop,
+    ClipRandomResize,
+    DropSmallSegments,
+    InteriorClickPrompts,
+    PackClip,
+    RandomClickPrompts,
+    TestResize,
+)
+from seg.evaluation.metrics import InteractiveMetric
+
+data_root = 'data/coco/'
+
+coco_interactive_train = dict(
+    type=CocoPanopticDataset,
+    ann_file=data_root + 'annotations/panoptic_train2017.json',
+    img_dir=data_root + 'train2017',
+    seg_dir=data_root + 'annotations/panoptic_train2017',
+    task='interactive_image',
+    pipeline=[
+        dict(type=ClipFlip, prob=0.5),
+        dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.1, 2.0)),
+        dict(type=ClipRandomCrop, crop_size=(736, 1280)),
+        dict(type=DropSmallSegments, min_area=32),
+        dict(type=RandomClickPrompts, num_prompts=30, repeat=True),
+        dict(type=PackClip),
+    ],
+)
+coco_interactive_val = dict(
+    type=CocoPanopticDataset,
+    ann_file=data_root + 'annotations/panoptic_val2017.json',
+    img_dir=data_root + 'val2017',
+    seg_dir=data_root + 'annotations/panoptic_val2017',
+    task='interactive_image',
+    test_mode=True,
+    pipeline=[
+        dict(type=InteriorClickPrompts),
+        dict(type=TestResize, scale=(800, 1333)),
+        dict(type=PackClip),
+    ],
+)
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    batch_sampler=dict(type=TaskBatchSampler),
+    dataset=coco_interactive_train,
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=coco_interactive_val,
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=InteractiveMetric)
+test_evaluator = val_evaluator

@@ -1,0 +1,63 @@
+"""COCO panoptic 2017: images as clips of two crops for training, whole images for evaluation.
+
+Scales and ratios are those of the published training; all sizes are (H, W).
+"""
+
+from mmengine.dataset import DefaultSampler
+
+from seg.datasets import CocoPanopticDataset
+from seg.datasets.samplers import TaskBatchSampler
+from seg.datasets.transforms import (
+    ClipFlip,
+    ClipRandomResize,
+    FrameRandomCrop,
+    PackClip,
+    PseudoClip,
+    TestResize,
+)
+from seg.evaluation.metrics import PanopticMetric
+
+data_root = 'data/coco/'
+
+coco_panoptic_train = dict(
+    type=CocoPanopticDataset,
+    ann_file=data_root + 'annotations/panoptic_train2017.json',
+    img_dir=data_root + 'train2017',
+    seg_dir=data_root + 'annotations/panoptic_train2017',
+    task='panoptic',
+    pipeline=[
+        dict(type=ClipFlip, prob=0.5),
+        dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.8, 2.0)),
+        dict(type=PseudoClip, num_frames=2),
+        dict(type=FrameRandomCrop, crop_size=(736, 1280)),
+        dict(type=PackClip),
+    ],
+)
+coco_panoptic_val = dict(
+    type=CocoPanopticDataset,
+    ann_file=data_root + 'annotations/panoptic_val2017.json',
+    img_dir=data_root + 'val2017',
+    seg_dir=data_root + 'annotations/panoptic_val2017',
+    task='panoptic',
+    test_mode=True,
+    pipeline=[dict(type=TestResize, scale=(800, 1333)), dict(type=PackClip)],
+)
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    batch_sampler=dict(type=TaskBatchSampler),
+    dataset=coco_panoptic_train,
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=coco_panoptic_val,
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=PanopticMetric)
+test_evaluator = val_evaluator
