@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass
 
 from seg.utils.checks import UserError
-
-Color = tuple[int, int, int]
+from seg.visualization.palettes import Color
 
 
 @dataclass(frozen=True)
@@ -58,21 +56,3 @@ def parse_synonyms(text: str) -> tuple[str, ...]:
     if not synonyms:
         raise UserError(f'class {text!r}: expected a name, got no word')
     return synonyms
-
-
-def distinct_colors(num: int) -> list[Color]:
-    """Colours that are easy to tell apart, always the same ones.
-
-    Args:
-        num: How many; the first of more colours are those of fewer.
-
-    Returns:
-        RGB triples, 0..255.
-    """
-    golden = (5**0.5 - 1) / 2
-    colors = []
-    for index in range(num):
-        saturation, value = 0.55 + 0.2 * (index % 3), 0.95 - 0.15 * (index // 3 % 3)
-        red, green, blue = colorsys.hsv_to_rgb(index * golden % 1.0, saturation, value)
-        colors.append((round(red * 255), round(green * 255), round(blue * 255)))
-    return colors

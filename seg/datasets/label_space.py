@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seg.datasets.class_info import ClassInfo, distinct_colors, parse_synonyms
+from seg.datasets.class_info import ClassInfo, parse_synonyms
 from seg.utils.checks import UserError, unknown_name_message
+from seg.visualization.palettes import class_palette
 
 VOID_IDS = (255, 65535)
 """Ids in a map that mean "no class": of 8-bit maps and padding, and of 16-bit maps."""
@@ -71,7 +72,7 @@ class LabelSpace:
             things: Thing classes; commas separate synonyms, the first of which names the class.
             stuff: Stuff classes, likewise.
         """
-        colors = distinct_colors(len(things) + len(stuff))
+        colors = class_palette(len(things) + len(stuff))
         infos = []
         for index, text in enumerate((*things, *stuff)):
             synonyms = parse_synonyms(text)

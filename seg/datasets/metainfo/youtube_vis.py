@@ -5,8 +5,9 @@ Names and ids (1..40, in this order) are the data set's, the colours are ours.
 
 from __future__ import annotations
 
-from seg.datasets.class_info import ClassInfo, class_info, distinct_colors
+from seg.datasets.class_info import ClassInfo, class_info
 from seg.datasets.label_space import LabelSpace
+from seg.visualization.palettes import class_palette
 
 _CLASSES_2019 = (
     'person giant_panda lizard parrot skateboard sedan ape dog snake monkey hand rabbit duck '
@@ -25,7 +26,7 @@ _CLASSES_2021 = (
 
 def _classes(names: str) -> tuple[ClassInfo, ...]:
     words = names.split()
-    colors = distinct_colors(len(words))
+    colors = class_palette(len(words))
     return tuple(
         class_info(index, name, color)
         for index, (name, color) in enumerate(zip(words, colors, strict=True), start=1)
