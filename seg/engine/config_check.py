@@ -1,0 +1,76 @@
+"""Finding mistakes in a config before anything is built from it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from seg.engine.config_schema import node_schema
+from seg.utils.checks import UserError
+
+# Keys of these nodes are names that the config's author chooses.
+_MAX_SHOWN = 12
+
+
+def check_config(cfg: Config | Mapping[str, Any]) -> None:
+    """Check that the keys of every node fit what the node builds.
+
+    Nothing is built; classes are imported. Top-level names that the runner does not know are
+    allowed, since helpers of a config file end up there.
+
+    Args:
+        cfg: A config, lazy (classes as ``type``) or with registered names.
+
+    Raises:
+        UserError: Naming the path of the node, the wrong or missing key and the nearest valid one.
+    """
+    content = cfg._cfg_dict if isinstance(cfg, Config) else cfg
+    for key, value in _raw_items(content):
+        _check(value, (key,))
+
+
+def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> str:
+    """One line for a key that is not known at a place of a config.
+
+    Args:
+        where: Dotted path of the key.
+        key: Its last part.
+        owner: What was expected to take it.
+        known: The keys it does take.
+    """
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f' Did you mean {near[0]!r}?' if near else ''
+    shown = ', '.join(sorted(known)[:_MAX_SHOWN]) + (', ...' if len(known) > _MAX_SHOWN else '')
+    return f'{where}: {owner} takes no {key!r}.{hint} It takes: {shown or "nothing"}'
+
+
+def _check(value: Any, path: tuple[str, ...]) -> None:
+    if isinstance(value, Mapping):
+        _check_node(value, path)
+        for key, item in _raw_items(value):
+            _check(item, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check(item, (*path, str(index)))
+
+
+def _check_node(node: Mapping[str, Any], path: tuple[str, ...]) -> None:
+    schema = node_schema(path, node)
+    if schema.allowed is None:
+        return
+    where = '.'.join(path)
+    for key in dict.keys(node):
+        if key not in schema.allowed:
+            known = sorted(schema.allowed - {'_scope_'})
+            raise UserError(unknown_key_message(f'{where}.{key}', str(key), schema.name, known))
+    missing = sorted(schema.required - set(dict.keys(node)))
+    if missing:
+        raise UserError(f'{where}: {schema.name} needs {", ".join(missing)}, which is not given')
+
+
+def _raw_items(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Items without building lazy objects, which MMEngine's own ``items`` would."""
+    return iter(dict.items(node)) if isinstance(node, dict) else iter(node.items())

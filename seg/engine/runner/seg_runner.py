@@ -1,0 +1,363 @@
+"""MMEngine's Runner with its rough edges mended in one place."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner.base_loop import BaseLoop
+from torch import nn
+from torch.utils.data import DataLoader
+
+from seg import __version__
+from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
+from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
+from seg.engine.runner.distributed import prepare_process_group, wrap_on_cpu
+from seg.engine.runner.resuming import find_latest_checkpoint, resolve_resume
+from seg.engine.runner.safe_loaders import install_safe_loaders
+from seg.engine.runner.train_loop import ResumableTrainLoop
+from seg.engine.runner.training_state import (
+    capture_rng,
+    pack_message_hub,
+    restore_rng,
+    to_plain,
+    unpack_message_hub,
+)
+from seg.registry import RUNNERS
+from seg.utils.checkpoints import load_weights, unwrap_state, write_checkpoint
+from seg.utils.checks import UserError
+
+install_safe_loaders()
+
+
+@RUNNERS.register_module()
+class SegRunner(Runner):
+    """Trains, validates and tests as MMEngine's Runner does, with its rough edges mended.
+
+    In addition to what that one does, it
+
+    - starts several processes on the CPU (gloo) and mixed precision on the CPU (bfloat16);
+    - reads checkpoints without unpickling objects and writes them atomically;
+    - resumes exactly: random states, position of the sampler, optimizer, schedulers and curves are
+      in the checkpoint, and validation leaves the random sequences of training alone;
+    - logs to standard error, so that standard output is free for results.
+
+    The constructor and the config keys are those of ``mmengine.runner.Runner``.
+    """
+
+    _pending_rng: Mapping[str, Any] | None = None
+    _train_rng: dict[str, Any] | None = None
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> SegRunner:
+        """Build a runner from a config; a run that resumes takes over the seed of its checkpoint.
+
+        Raises:
+            UserError: If ``resume`` names a checkpoint that is no training state.
+        """
+        return super().from_cfg(resolve_resume(cfg))
+
+    # Environment
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set up processes and start methods; without a GPU processes talk over gloo."""
+        if self.distributed:
+            prepare_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
+        super().setup_env(env_cfg)
+
+    def build_logger(
+        self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: Any
+    ) -> MMLogger:
+        """Build the logger; it prints to standard error."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.setStream(sys.stderr)
+        return logger
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """Log one line about the machine; the config is written to the work folder anyway."""
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
+        self.logger.info(
+            f'seg {__version__}, torch {torch.__version__}, {device}, {self.world_size} '
+            f'process(es), seed {self.seed}, work folder {self.work_dir}'
+        )
+
+    def get_hooks_info(self) -> str:
+        """The hooks in the order of their priority, on one line."""
+        return ', '.join(type(hook).__name__ for hook in self.hooks)
+
+    # Building
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Move the model to its device and wrap it for several processes."""
+        if not self.distributed or torch.cuda.is_available() or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        find_unused = bool(self.cfg.get('find_unused_parameters', False))
+        return wrap_on_cpu(model, model_wrapper_cfg, find_unused)
+
+    def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the training loop; one that counts iterations is a resumable one."""
+        if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch') is False:
+            loop = {**copy.deepcopy(loop), 'type': ResumableTrainLoop}
+            loop.pop('by_epoch')
+        return super().build_train_loop(loop)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict[str, Any],
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+    ) -> DataLoader:
+        """Build a data loader that draws its own seeds from a generator of its own.
+
+        Starting an iterator then leaves the random sequence of training alone.
+        """
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if loader.generator is None:
+            loader.generator = torch.Generator().manual_seed(seed or 0)
+        return loader
+
+    def build_optim_wrapper(
+        self, optim_wrapper: OptimWrapper | dict[str, Any]
+    ) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimizer; MMEngine's mixed precision, which needs a GPU, becomes ours."""
+        if isinstance(optim_wrapper, dict):
+            kind = optim_wrapper.get('type')
+            if kind in ('AmpOptimWrapper', AmpOptimWrapper):
+                optim_wrapper = {**optim_wrapper, 'type': MixedPrecisionOptimWrapper}
+                optim_wrapper['dtype'] = optim_wrapper.get('dtype') or 'auto'
+                if optim_wrapper.get('loss_scale') == 'dynamic':
+                    optim_wrapper.pop('loss_scale')
+        return super().build_optim_wrapper(optim_wrapper)
+
+    # Running
+
+    def train(self) -> nn.Module:
+        """Train; returns the model."""
+        modules = self.cfg.pop('activation_checkpointing', None)
+        if modules:
+            turn_on_activation_checkpointing(self._bare_model, modules)
+            self.logger.info(f'activations of {modules} are recomputed in the backward pass')
+        return super().train()
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call a stage of all hooks, keeping the random sequence of training apart.
+
+        It is restored right before the first iteration of a resumed run, and validation (from the
+        first hook before it to the last one after it) does not advance it.
+        """
+        if fn_name == 'before_val':
+            self._train_rng = capture_rng()
+        for hook in self._hooks:
+            stage: Callable[..., None] | None = getattr(hook, fn_name, None)
+            if stage is not None:
+                stage(self, **kwargs)
+        if fn_name == 'after_val' and self._train_rng is not None:
+            restore_rng(self._train_rng)
+            self._train_rng = None
+        if fn_name == 'before_train_epoch' and self._pending_rng is not None:
+            restore_rng(self._pending_rng)
+            self._pending_rng = None
+
+    # Checkpoints
+
+    def load_or_resume(self) -> None:
+        """Load the weights that the config names, or continue an earlier run."""
+        if self._has_loaded:
+            return
+        source = self._load_from
+        if self._resume and source is None:
+            source = find_latest_checkpoint(self.work_dir)
+            if source is None:
+                self.logger.warning(
+                    f'--resume: found no checkpoint in {self.work_dir}, so training starts anew'
+                )
+        if source is None:
+            return
+        if self._resume:
+            self.resume(str(source))
+        else:
+            self.load_checkpoint(str(source), strict=not isinstance(self._train_loop, BaseLoop))
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable[..., Any] = 'cpu',
+        strict: bool = False,
+        revise_keys: list[tuple[str, str]] | None = None,
+    ) -> dict[str, Any]:
+        """Load weights into the model.
+
+        Args:
+            filename: File or address of the checkpoint.
+            map_location: Device to read to.
+            strict: Whether everything must fit; otherwise what does not is logged.
+            revise_keys: Accepted for MMEngine's sake; the prefix ``module.`` is always removed.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If the file is no checkpoint, or its weights do not fit.
+        """
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        checkpoint = {**_without_weights(checkpoint), 'state_dict': unwrap_state(checkpoint)}
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        report = load_weights(self._bare_model, checkpoint['state_dict'], strict, name=filename)
+        if not report.complete:
+            self.logger.warning(f'{filename}: {report.summary()}')
+        self._has_loaded = True
+        self.logger.info(f'loaded {report.num_loaded} tensors from {filename}')
+        return checkpoint
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable[..., Any] = 'cpu',
+    ) -> None:
+        """Continue the run that wrote a checkpoint, exactly where it was.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If the file holds weights only, or those of another model.
+        """
+        checkpoint = self.load_checkpoint(filename, map_location, strict=True)
+        for key in ('meta', 'message_hub', 'optimizer', 'rng'):
+            if key not in checkpoint:
+                raise UserError(
+                    f'--resume {filename}: expected a training state, got a file without {key!r}; '
+                    'weights alone are started from with --cfg-options load_from=FILE'
+                )
+        self.train_loop._epoch = checkpoint['meta']['epoch']
+        self.train_loop._iter = checkpoint['meta']['iter']
+        unpack_message_hub(self.message_hub, checkpoint['message_hub'])
+        if resume_optimizer:
+            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+            self._load_gradients(checkpoint.get('gradients', {}))
+        if resume_param_scheduler:
+            self._load_schedulers(checkpoint.get('param_schedulers', []))
+        self._take_rng(checkpoint['rng'])
+        self.logger.info(f'resumed at epoch {self.epoch}, iteration {self.iter}')
+
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        """Write a checkpoint atomically; every process must call this.
+
+        Args:
+            out_dir: Folder of the file.
+            filename: Name of the file.
+            file_client_args: Not supported, here for MMEngine's sake.
+            save_optimizer: Whether to write what is needed to resume, not the weights alone.
+            save_param_scheduler: Whether to write the schedulers' states.
+            meta: More information to write; ``epoch`` and ``iter`` are set if they are absent.
+            by_epoch: Whether an epoch has just ended, rather than an iteration.
+            backend_args: Not supported, here for MMEngine's sake.
+
+        Raises:
+            OSError: If the file cannot be written; the one that was there before is kept.
+        """
+        if file_client_args or backend_args:
+            raise UserError('save_checkpoint: expected a local folder, got storage arguments')
+        random_states = all_gather_object(self._train_rng or capture_rng())
+        if not is_main_process():
+            return
+        checkpoint: dict[str, Any] = {
+            'meta': self._meta(meta or {}, by_epoch),
+            'state_dict': dict(self._bare_model.state_dict()),
+            'message_hub': pack_message_hub(self.message_hub),
+        }
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+            checkpoint['rng'] = random_states
+            checkpoint['gradients'] = self._pending_gradients()
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = _scheduler_states(self.param_schedulers)
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        write_checkpoint(Path(out_dir) / filename, to_plain(checkpoint))
+
+    @property
+    def _bare_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def _meta(self, given: dict[str, Any], by_epoch: bool) -> dict[str, Any]:
+        dataset = self.train_dataloader.dataset
+        return {
+            'epoch': self.epoch + 1 if by_epoch else self.epoch,
+            'iter': self.iter if by_epoch else self.iter + 1,
+            'seed': self.seed,
+            'cfg': self.message_hub.get_info('cfg', ''),
+            'experiment_name': self.experiment_name,
+            'time': time.strftime('%Y%m%d_%H%M%S', time.localtime()),
+            'seg_version': __version__,
+            'dataset_meta': dict(getattr(dataset, 'metainfo', {})),
+            **given,
+        }
+
+    def _pending_gradients(self) -> dict[str, torch.Tensor]:
+        """Gradients that wait for an update, when several iterations share one."""
+        if isinstance(self.optim_wrapper, OptimWrapperDict) or self.optim_wrapper.should_update():
+            return {}
+        named = self._bare_model.named_parameters()
+        return {name: value.grad for name, value in named if value.grad is not None}
+
+    def _load_gradients(self, gradients: Mapping[str, torch.Tensor]) -> None:
+        parameters = dict(self._bare_model.named_parameters())
+        for name, gradient in gradients.items():
+            parameters[name].grad = gradient.to(parameters[name].device)
+
+    def _load_schedulers(self, states: list[Any] | Mapping[str, list[Any]]) -> None:
+        schedulers = self.param_schedulers or []
+        groups = (
+            [(schedulers[name], states[name]) for name in schedulers]
+            if isinstance(schedulers, dict) and isinstance(states, Mapping)
+            else [(schedulers, states)]
+        )
+        for own, saved in groups:
+            if len(own) != len(saved):
+                raise UserError(
+                    f'--resume: expected {len(own)} parameter schedulers as in the config, got '
+                    f'{len(saved)} in the checkpoint; resume with the config of the run'
+                )
+            for scheduler, state in zip(own, saved, strict=True):
+                scheduler.load_state_dict(state)
+
+    def _take_rng(self, states: list[Mapping[str, Any]]) -> None:
+        if len(states) == self.world_size:
+            self._pending_rng = states[self.rank]
+            return
+        self.logger.warning(
+            f'--resume: the checkpoint was written by {len(states)} processes and this run has '
+            f'{self.world_size}, so random states start anew'
+        )
+
+
+def _without_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in checkpoint.items() if not isinstance(v, torch.Tensor)}
+
+
+def _scheduler_states(schedulers: Any) -> Any:
+    if isinstance(schedulers, dict):
+        return {name: _scheduler_states(group) for name, group in schedulers.items()}
+    return [scheduler.state_dict() for scheduler in schedulers]
