@@ -91,7 +91,9 @@ class InstanceMetric(BaseMetric):
             for result in record['results']:
                 result['image_id'] = sample['img_id']
             if self.ann_file is None and not self.format_only:
-                record['truth'] = self._truth(require(sample, 'gt_segments', where), where)
+                segments = require(sample, 'gt_segments', where)
+                record['truth'] = self._truth(segments, where)
+                record['size'] = tuple(require(segments, 'masks', where).shape[-2:])
             self.results.append(record)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -180,7 +182,10 @@ class InstanceMetric(BaseMetric):
             )
         ]
         categories = [{'id': category} for category in self._category_ids()]
-        return _index([{'id': image_id} for image_id in predicted], categories, annotations)
+        images = [
+            {'id': r['img_id'], 'height': r['size'][0], 'width': r['size'][1]} for r in results
+        ]
+        return _index(images, categories, annotations)
 
     def _score(self, truth: COCO, entries: list, iou_type: str) -> dict[str, float]:
         with contextlib.redirect_stdout(io.StringIO()) as output:

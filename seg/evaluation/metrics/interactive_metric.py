@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -21,7 +22,8 @@ _REPORTED_CLICKS = (1, 3, 5)
 _NOC_THRESHOLDS = {'NoC@85': 0.85, 'NoC@90': 0.90}
 
 
-class PromptedRow(NamedTuple):
+@dataclass(frozen=True)
+class PromptedRow:
     """What is kept of one prompted object.
 
     Attributes:
@@ -161,7 +163,7 @@ def _measure(sample: Mapping[str, Any]) -> list[PromptedRow]:
         if (target := truth[object_id]) is None:
             continue
         row = _compare(kind, mask, target, where)
-        rows.append(row._replace(click_ious=session or (row.iou,)) if kind == 'click' else row)
+        rows.append(replace(row, click_ious=session or (row.iou,)) if kind == 'click' else row)
     return rows
 
 
