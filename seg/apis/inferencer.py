@@ -16,8 +16,8 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 
 from seg.apis.prompt_checks import check_prompts, make_prompts
+from seg.apis.shapes_samples import build_test_transforms
 from seg.datasets.imaging import read_image
-from seg.registry import TRANSFORMS
 from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError, unknown_name_message
 
@@ -104,13 +104,8 @@ class Inferencer:
     """
 
     def __init__(self, model: Any) -> None:
-        if 'test_pipeline' not in model.cfg:
-            raise UserError(
-                'config: expected the key "test_pipeline" (the transforms from a loaded image to '
-                f'the network), got the keys {", ".join(model.cfg)}'
-            )
         self.model = model
-        self.pipeline = Compose([TRANSFORMS.build(step) for step in model.cfg.test_pipeline])
+        self.pipeline = Compose(build_test_transforms(model.cfg))
 
     def __call__(
         self,

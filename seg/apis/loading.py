@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from seg.apis.model_zoo import model_entry
+from seg.engine.config_check import check_config
 from seg.registry import DATASETS, MODELS
 from seg.utils.checkpoints import load_weights, read_checkpoint, read_metadata, unwrap_state
 from seg.utils.checks import UserError
@@ -86,7 +87,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If it is no config of a model.
+        UserError: If it is no config of a model, or names a setting that does not exist.
     """
     path = Path(path)
     if not path.is_file():
@@ -98,6 +99,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         cfg = Config.fromfile(path)
     except (SyntaxError, NameError, ImportError, AttributeError) as error:
         raise UserError(f'config {path}: cannot be read: {error}') from error
+    check_config(cfg)
     if 'model' not in cfg:
         raise UserError(
             f'config {path}: expected a config with the key "model", got the keys '

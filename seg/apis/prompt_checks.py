@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,54 @@ def make_prompts(
     return Prompts.create(points=coords, point_labels=labels, object_ids=ids)
 
 
+def read_prompt_flags(flags: Sequence[tuple[str, Any]]) -> Prompts | None:
+    """Prompts from the flags of the demo in their order; ``None`` if there are none.
+
+    Args:
+        flags: ``('point', 'x,y')`` or ``('point', 'x,y,label')``, which belong to one object, and
+            ``('object', id)``, which opens the group of another.
+
+    Raises:
+        UserError: If a point is no pair of numbers, or an object has no point.
+    """
+    groups: dict[int, list[tuple[float, float, int]]] = {}
+    current, asked = 1, []
+    for kind, value in flags:
+        if kind == 'object':
+            if value < 1:
+                raise UserError(f'object {value}: expected a whole number >= 1')
+            current = value
+            asked.append(value)
+        else:
+            groups.setdefault(current, []).append(_parse_point(value))
+    for object_id in asked:
+        if object_id not in groups:
+            raise UserError(f'object {object_id}: expected a --point after it, got none')
+    if not groups:
+        return None
+    most = max(len(points) for points in groups.values())
+    padded = [points + [(0.0, 0.0, -1)] * (most - len(points)) for points in groups.values()]
+    return make_prompts(
+        points=[[(x, y) for x, y, _ in points] for points in padded],
+        point_labels=[[label for _, _, label in points] for points in padded],
+        object_ids=list(groups),
+    )
+
+
+def _parse_point(text: str) -> tuple[float, float, int]:
+    """``'x,y'`` or ``'x,y,label'``, the label being 1 (on the object) or 0 (beside it)."""
+    parts = text.split(',')
+    try:
+        x, y, label = (*map(float, parts[:2]), int(parts[2]) if len(parts) > 2 else 1)
+    except ValueError:
+        parts, x, y, label = [], 0.0, 0.0, 1
+    if len(parts) not in (2, 3) or label not in (0, 1) or not math.isfinite(x + y):
+        raise UserError(
+            f'point {text!r}: expected x,y or x,y,LABEL with LABEL 1 or 0, such as 120,80'
+        )
+    return x, y, label
+
+
 def check_prompts(
     prompts: Prompts, image_size: tuple[int, int], known_kinds: Collection[str]
 ) -> None:
@@ -76,7 +125,8 @@ def check_prompts(
             known = ', '.join(PROMPT_KINDS[name] for name in PROMPT_KINDS if name in known_kinds)
             raise UserError(
                 f'prompts: expected {known}, which is what this model was trained for, got '
-                f'{PROMPT_KINDS[kind]}; leave them out or use another model'
+                f'{PROMPT_KINDS[kind]}; leave them out, give every click an object of its own, or '
+                'use another model'
             )
 
 

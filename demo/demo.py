@@ -1,0 +1,192 @@
+"""Segment images with a trained model, or samples of Shapes when no image is given."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from seg.utils.checks import UserError
+from seg.utils.cli import run_main
+from seg.utils.prompt_flags import PromptFlag, join_point_values
+
+if TYPE_CHECKING:
+    from seg.apis.demo_tasks import DemoPicture, DemoRequest
+
+DEFAULT_OUTPUT = Path('outputs/demo')
+MAX_ON_SHEET = 12
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Without arguments: samples of Shapes through every task of the embedded model.',
+    )
+    parser.add_argument('--config', help='config of a model of your own (with --checkpoint)')
+    parser.add_argument('--checkpoint', help='weights to use with --config')
+    parser.add_argument('--input', type=Path, help='an image or a folder of images')
+    parser.add_argument(
+        '--task',
+        help='panoptic or interactive_image; by default interactive_image when clicks are given, '
+        'else panoptic (all of them on Shapes)',
+    )
+    parser.add_argument(
+        '--point',
+        action=PromptFlag,
+        metavar='X,Y[,LABEL]',
+        help='a click in pixels from the top left; LABEL 1 (default) lies on the object, 0 beside '
+        'it; may repeat, and all clicks before an --object belong to one object',
+    )
+    parser.add_argument(
+        '--object',
+        action=PromptFlag,
+        type=int,
+        metavar='ID',
+        help='the clicks after it belong to object ID (a whole number >= 1)',
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        default=DEFAULT_OUTPUT,
+        help='a folder, or a file name with a suffix such as .png (default: %(default)s)',
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
+    parser.add_argument('--num', type=int, default=6, help='samples of Shapes (default: 6)')
+    parser.add_argument('--seed', type=int, default=0, help='which world of Shapes (default: 0)')
+    parser.add_argument('--show-scores', action='store_true', help='write scores into the pictures')
+    parser.set_defaults(prompts=[])
+    return parser.parse_args(join_point_values(argv))
+
+
+def choose_tasks(arguments: argparse.Namespace, model: Any) -> list[str]:
+    """Names of the tasks to run, in order."""
+    from seg.apis.demo_tasks import DEMO_TASKS
+
+    if arguments.task is not None:
+        return [arguments.task]
+    if arguments.prompts:
+        return ['interactive_image']
+    if arguments.input is not None or model.entry is None:
+        return ['panoptic']
+    return [task.value for task in model.entry.tasks if task in DEMO_TASKS]
+
+
+def make_request(arguments: argparse.Namespace) -> DemoRequest:
+    """What was asked for, without the task.
+
+    Raises:
+        UserError: If a setting is wrong.
+        FileNotFoundError: If the input is missing.
+    """
+    from seg.apis.demo_tasks import DemoRequest
+    from seg.apis.inferencer import list_sources
+    from seg.apis.prompt_checks import read_prompt_flags
+    from seg.visualization import SegmentVisualizer
+    from seg.visualization.picture_file import check_picture_suffix
+
+    if arguments.num < 1 or arguments.seed < 0:
+        raise UserError(
+            f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '
+            f'{arguments.seed}'
+        )
+    if arguments.output.suffix:
+        check_picture_suffix(arguments.output)
+    return DemoRequest(
+        sources=[] if arguments.input is None else list_sources(arguments.input),
+        prompts=read_prompt_flags(arguments.prompts),
+        num_shapes=arguments.num,
+        seed=arguments.seed,
+        visualizer=SegmentVisualizer(show_scores=arguments.show_scores),
+    )
+
+
+def open_model(arguments: argparse.Namespace) -> Any:
+    """The model of --config and --checkpoint, or the embedded one.
+
+    Raises:
+        UserError: If only one of the two is given.
+    """
+    from seg.apis import load_model
+    from seg.apis.model_zoo import DEFAULT_MODEL
+
+    if arguments.config is None and arguments.checkpoint is not None:
+        raise UserError(
+            f'config: expected the config that {arguments.checkpoint} was trained with, got none; '
+            'add --config'
+        )
+    return load_model(arguments.config or DEFAULT_MODEL, arguments.checkpoint, arguments.device)
+
+
+def write_pictures(pictures: Iterable[DemoPicture], output: Path, task: str) -> list[Path]:
+    """Write one task's pictures as they come and, if there are several, a sheet of the first ones.
+
+    Args:
+        pictures: At least one.
+        output: A folder, or the name of the file for the picture or the sheet.
+        task: Name of the task.
+
+    Returns:
+        The files; the sheet last.
+    """
+    from seg.visualization import write_picture
+
+    shown: list[DemoPicture] = []
+    written = []
+    for picture in pictures:
+        print(f'{task}: {picture.name}: {picture.summary}')
+        if len(shown) < MAX_ON_SHEET:
+            shown.append(picture)
+        if not output.suffix:
+            written.append(write_picture(output / task / f'{picture.name}.png', picture.image))
+    sheet = make_sheet(shown) if len(shown) > 1 else shown[0].image
+    if output.suffix:
+        return [write_picture(output, sheet)]
+    return [*written, write_picture(output / f'{task}.png', sheet)] if len(shown) > 1 else written
+
+
+def make_sheet(pictures: Sequence[DemoPicture]) -> Any:
+    """All pictures on one; wide ones, such as comparisons, below each other."""
+    from seg.visualization import contact_sheet
+
+    height, width = pictures[0].image.shape[:2]
+    captions = [f'{picture.name}: {picture.summary}' for picture in pictures]
+    return contact_sheet(
+        [picture.image for picture in pictures], 1 if width > 2 * height else 3, captions
+    )
+
+
+def main() -> int:
+    """Run the demo."""
+    arguments = parse_arguments(sys.argv[1:])
+    request = make_request(arguments)
+    model = open_model(arguments)
+    from seg.apis.demo_tasks import find_demo_task
+
+    names = choose_tasks(arguments, model)
+    if arguments.output.suffix and len(names) > 1:
+        raise UserError(
+            f'output {arguments.output}: expected a folder for {len(names)} tasks, got a file; '
+            'choose one with --task'
+        )
+    tasks = [find_demo_task(name) for name in names]
+    for task in tasks:
+        task.check(model, request)
+    if request.sources and model.entry is not None:
+        print(f'NOTE: {model.entry.name} knows only {model.entry.knows}.')
+        print('      What it says about other images means nothing; for those, train a model and')
+        print('      give it with --config and --checkpoint.')
+    for name, task in zip(names, tasks, strict=True):
+        *single, last = write_pictures(task.run(model, request), arguments.output, name)
+        print(f'{name}: wrote {last}')
+        if single:
+            print(f'{name}: wrote {len(single)} single pictures into {single[0].parent}')
+    return 0
+
+
+if __name__ == '__main__':
+    run_main(main)

@@ -1,0 +1,23 @@
+"""What the demo does for each task; a task joins by registering itself in a module here."""
+
+from seg.apis.demo_tasks.base import (
+    DEMO_TASKS,
+    DemoPicture,
+    DemoRequest,
+    DemoTask,
+    demo_task,
+    find_demo_task,
+)
+from seg.apis.demo_tasks.interactive_image import InteractiveImageDemo
+from seg.apis.demo_tasks.panoptic import PanopticDemo
+
+__all__ = [
+    'DEMO_TASKS',
+    'DemoPicture',
+    'DemoRequest',
+    'DemoTask',
+    'InteractiveImageDemo',
+    'PanopticDemo',
+    'demo_task',
+    'find_demo_task',
+]

@@ -1,0 +1,166 @@
+"""The demo's table of tasks and what its tasks on images share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
+from seg.apis.prompt_checks import check_prompts
+from seg.apis.shapes_samples import ShapesSamples, check_knows_shapes
+from seg.datasets.imaging import read_image
+from seg.structures import ClipSample, Prompts, Task
+from seg.utils.checks import UserError, unknown_name_message
+from seg.visualization import SegmentVisualizer
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """What the user of the demo asked for.
+
+    Attributes:
+        sources: Image files; empty for samples of Shapes.
+        prompts: In pixels of every image; ``None`` for none.
+        num_shapes: How many samples of Shapes.
+        seed: Which validation world of Shapes.
+        visualizer: What draws the pictures.
+    """
+
+    sources: Sequence[Path] = ()
+    prompts: Prompts | None = None
+    num_shapes: int = 6
+    seed: int = 0
+    visualizer: SegmentVisualizer = field(default_factory=SegmentVisualizer)
+
+
+@dataclass(frozen=True)
+class DemoPicture:
+    """One picture for the user.
+
+    Attributes:
+        name: File name without suffix.
+        image: (H, W, 3), uint8, RGB.
+        summary: What was found, in a few words.
+    """
+
+    name: str
+    image: np.ndarray
+    summary: str
+
+
+class DemoTask(ABC):
+    """What the demo does for one task."""
+
+    task: ClassVar[Task]
+
+    @abstractmethod
+    def check(self, model: Any, request: DemoRequest) -> None:
+        """Find mistakes in a request before anything is computed or written.
+
+        Raises:
+            UserError: With the first mistake.
+        """
+
+    @abstractmethod
+    def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
+        """Make the pictures, one after the other."""
+
+
+DEMO_TASKS: dict[Task, DemoTask] = {}
+
+
+def demo_task(cls: type[DemoTask]) -> type[DemoTask]:
+    """Class decorator that offers a task in the demo."""
+    assert cls.task not in DEMO_TASKS, f'two demos for the task {cls.task}'
+    DEMO_TASKS[cls.task] = cls()
+    return cls
+
+
+def find_demo_task(name: str) -> DemoTask:
+    """The demo of a task.
+
+    Raises:
+        UserError: If there is none.
+    """
+    names = [task.value for task in DEMO_TASKS]
+    if name not in names:
+        raise UserError(unknown_name_message('task', name, names))
+    return DEMO_TASKS[Task(name)]
+
+
+class ImageDemoTask(DemoTask):
+    """A task on single images, from files or from Shapes."""
+
+    def check(self, model: Any, request: DemoRequest) -> None:
+        """Read every file once and place the prompts in it."""
+        if model.entry is not None and self.task not in model.entry.tasks:
+            names = ', '.join(task.value for task in model.entry.tasks)
+            raise UserError(f'task: expected one that the model knows ({names}), got {self.task}')
+        if not request.sources:
+            check_knows_shapes(model.dataset_meta)
+        for image in self._images(model, request):
+            if request.prompts is not None:
+                check_prompts(request.prompts, image.shape[:2], model.prompt_kinds)
+
+    def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
+        """One picture per image; samples of Shapes beside their ground truth."""
+        if request.sources or request.prompts is not None:
+            yield from self._run_on_images(model, request)
+            return
+        classes, num_things = model.dataset_meta['classes'], model.dataset_meta['num_things']
+        for index, item in enumerate(
+            ShapesSamples(self.task, model.cfg, request.num_shapes, request.seed)
+        ):
+            with torch.no_grad():
+                (sample,) = model.test_step(
+                    {'inputs': [item.inputs], 'data_samples': [item.sample]}
+                )
+            picture = request.visualizer.draw_comparison(item.image, sample, classes, num_things)
+            yield DemoPicture(shapes_name(index), picture, self.summarize(sample, classes))
+
+    def _run_on_images(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
+        inferencer, classes = Inferencer(model), model.dataset_meta['classes']
+        names = file_names(request)
+        for name, image in zip(names, self._images(model, request), strict=True):
+            item = ImageInput(image, prompts=request.prompts)
+            (result,) = inferencer.predict([item], self.task)
+            picture = self.draw(result, classes, request.visualizer)
+            yield DemoPicture(name, picture, self.summarize(result.sample, classes))
+
+    def _images(self, model: Any, request: DemoRequest) -> Iterator[np.ndarray]:
+        if request.sources:
+            return (read_image(source, exif=True) for source in request.sources)
+        samples = ShapesSamples(Task.PANOPTIC, model.cfg, request.num_shapes, request.seed)
+        return (item.image for item in samples)
+
+    @abstractmethod
+    def draw(
+        self, result: InferenceResult, classes: Sequence[str], visualizer: SegmentVisualizer
+    ) -> np.ndarray:
+        """The picture of an image without ground truth."""
+
+    @abstractmethod
+    def summarize(self, sample: ClipSample, classes: Sequence[str]) -> str:
+        """What was found, in a few words."""
+
+
+def shapes_name(index: int) -> str:
+    """File name of a sample of Shapes."""
+    return f'shapes_{index:03d}'
+
+
+def file_names(request: DemoRequest) -> list[str]:
+    """A name for each picture: that of its file, with the suffix where two share a stem."""
+    if not request.sources:
+        return [shapes_name(index) for index in range(request.num_shapes)]
+    stems = [path.stem for path in request.sources]
+    return [
+        path.stem if stems.count(path.stem) == 1 else path.name.replace('.', '_')
+        for path in request.sources
+    ]

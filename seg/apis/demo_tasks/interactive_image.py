@@ -1,0 +1,44 @@
+"""The demo's click task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seg.apis.demo_tasks.base import DemoRequest, ImageDemoTask, demo_task
+from seg.apis.inferencer import InferenceResult
+from seg.structures import ClipSample, Task
+from seg.utils.checks import UserError
+from seg.visualization import SegmentVisualizer
+
+
+@demo_task
+class InteractiveImageDemo(ImageDemoTask):
+    """A mask for every click; on Shapes without clicks, one click per object is simulated."""
+
+    task = Task.INTERACTIVE_IMAGE
+
+    def check(self, model: Any, request: DemoRequest) -> None:
+        """Images of one's own need clicks."""
+        if request.sources and request.prompts is None:
+            raise UserError(
+                'point: expected at least one click for the task interactive_image on images of '
+                'your own, got none; add --point x,y (pixels from the top left)'
+            )
+        super().check(model, request)
+
+    def draw(
+        self, result: InferenceResult, classes: Sequence[str], visualizer: SegmentVisualizer
+    ) -> np.ndarray:
+        """The image under its masks, with the clicks on top."""
+        assert result.prompts is not None, 'prompted tasks have prompts'
+        scores = result.iou_scores if visualizer.show_scores else None
+        return visualizer.draw_prompted(result.image, result.masks, result.prompts, scores)
+
+    def summarize(self, sample: ClipSample, classes: Sequence[str]) -> str:
+        """Such as ``'3 objects, predicted IoU 0.93 0.81 0.70'``."""
+        scores = sample.pred_prompted.iou_scores[:, 0].tolist()
+        count = '1 object' if len(scores) == 1 else f'{len(scores)} objects'
+        return f'{count}, predicted IoU {" ".join(f"{score:.2f}" for score in scores)}'

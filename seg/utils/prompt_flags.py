@@ -1,0 +1,35 @@
+"""Prompts on a command line, where their order matters; light, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+class PromptFlag(argparse.Action):
+    """Collects prompt flags as (name, value) in ``namespace.prompts``, in the order given.
+
+    The parser needs ``set_defaults(prompts=[])``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Append one flag."""
+        namespace.prompts = [*namespace.prompts, (self.dest, values)]
+
+
+def join_point_values(argv: Sequence[str]) -> list[str]:
+    """Make ``--point -3,5`` one word; argparse would take the value for a flag."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == '--point':
+            joined[-1] = f'--point={word}'
+        else:
+            joined.append(word)
+    return joined

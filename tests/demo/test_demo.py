@@ -1,0 +1,168 @@
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import seg.apis
+from seg.apis import model_entry
+from seg.datasets.imaging import read_image
+from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
+from seg.testing.fake_segmentor import FakeSegmentor
+from seg.utils.cli import run_main
+
+SCRIPT = Path(__file__).parents[2] / 'demo' / 'demo.py'
+
+
+@pytest.fixture
+def demo(monkeypatch, tmp_path, capsys):
+    """Call the demo with arguments: exit code, standard output, standard error."""
+    spec = importlib.util.spec_from_file_location('demo_script', SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def load(name, checkpoint, device):
+        entry = model_entry(name) if checkpoint is None else None
+        return FakeSegmentor(entry=entry, classes=SHAPES_THINGS + SHAPES_STUFF)
+
+    monkeypatch.setattr(seg.apis, 'load_model', load)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['demo.py', *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            run_main(module.main)
+        return stopped.value.code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / 'photo.jpg'
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob('*') if p.is_file())
+
+
+def test_without_arguments_all_tasks_run_on_shapes(demo, tmp_path):
+    code, out, err = demo('--num', 2)
+    assert (code, err) == (0, '')
+    assert files(tmp_path / 'outputs/demo') == [
+        'interactive_image.png',
+        'interactive_image/shapes_000.png',
+        'interactive_image/shapes_001.png',
+        'panoptic.png',
+        'panoptic/shapes_000.png',
+        'panoptic/shapes_001.png',
+    ]
+    assert 'wrote outputs/demo/panoptic.png' in out
+    assert 'NOTE' not in out
+
+
+def test_a_photograph_comes_with_a_notice(demo, photo, tmp_path):
+    code, out, _ = demo('--input', photo, '--output', 'out')
+    assert code == 0
+    assert 'knows only Shapes' in out
+    assert files(tmp_path / 'out') == ['panoptic/photo.png']
+
+
+def test_a_model_of_ones_own_comes_without_notice(demo, photo):
+    code, out, _ = demo('--input', photo, '--config', 'c.py', '--checkpoint', 'w.pth')
+    assert code == 0
+    assert 'NOTE' not in out
+
+
+def test_points_choose_the_click_task_and_a_suffix_a_file(demo, photo, tmp_path):
+    code, out, _ = demo('--input', photo, '--point', '120,80', '--output', 'click.png')
+    assert code == 0
+    assert '1 object' in out
+    assert read_image(tmp_path / 'click.png').shape == (600, 800, 3)
+
+
+def test_objects_group_clicks(demo, photo):
+    _, out, _ = demo(
+        '--input', photo, '--point', '120,80', '--object', 7, '--point', '20,30', '--show-scores'
+    )
+    assert '2 objects' in out
+
+
+def test_a_folder_gives_one_picture_each_and_a_sheet(demo, photo, tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a.jpg', 'a.png', 'b.png'):
+        Image.open(photo).save(folder / name)
+    code, _, _ = demo('--input', folder, '--output', 'out')
+    assert code == 0
+    assert files(tmp_path / 'out') == [
+        'panoptic.png',
+        'panoptic/a_jpg.png',
+        'panoptic/a_png.png',
+        'panoptic/b.png',
+    ]
+
+
+def test_clicks_work_on_shapes_too(demo, tmp_path):
+    code, _, _ = demo('--task', 'interactive_image', '--point', '80,64', '--num', 1)
+    assert code == 0
+    assert files(tmp_path / 'outputs/demo') == ['interactive_image/shapes_000.png']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--input', 'nowhere.jpg'], 'input nowhere.jpg'),
+        (['--task', 'panoptik'], "Did you mean 'panoptic'"),
+        (['--input', 'photo.jpg', '--task', 'interactive_image'], 'add --point x,y'),
+        (['--input', 'photo.jpg', '--point', '400,80'], 'inside the image of 400 x 300 pixels'),
+        (['--input', 'photo.jpg', '--point', '-3,80'], 'point (-3, 80)'),
+        (['--input', 'photo.jpg', '--point', '20,80,0'], 'negative clicks'),
+        (['--input', 'photo.jpg', '--point', '1,1', '--point', '2,2'], 'several clicks'),
+        (['--point', 'here'], "point 'here': expected x,y"),
+        (['--point', 'nan,2'], "point 'nan,2'"),
+        (['--object', '2', '--input', 'photo.jpg'], 'a --point after it'),
+        (['--object', '0', '--point', '1,1'], 'object 0'),
+        (['--output', 'out.txt', '--task', 'panoptic'], 'ending in .png'),
+        (['--output', 'out.png'], 'expected a folder for 2 tasks'),
+        (['--checkpoint', 'weights.pth'], 'add --config'),
+        (['--num', '0'], '--num >= 1'),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(demo, photo, tmp_path, arguments, message):
+    code, _, err = demo(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.count('\n') == 1
+    assert files(tmp_path) == ['photo.jpg']
+
+
+@pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n'])
+def test_a_bad_file_in_a_folder_leaves_nothing(demo, photo, tmp_path, content):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    photo.rename(folder / 'a.jpg')
+    (folder / 'b.png').write_bytes(content)
+    code, _, err = demo('--input', folder)
+    assert code == 2
+    assert 'b.png' in err
+    assert not (tmp_path / 'outputs').exists()
+
+
+def test_help_loads_nothing_heavy():
+    program = (
+        f"import runpy, sys; sys.argv = ['demo.py', '--help']\n"
+        f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+        f"except SystemExit: print(sorted({{'torch', 'numpy', 'cv2', 'mmengine'}} & set(sys.modules)))"
+    )
+    text = subprocess.run(
+        [sys.executable, '-c', program], check=True, capture_output=True, text=True
+    ).stdout
+    assert '--point' in text
+    assert text.endswith('[]\n')
