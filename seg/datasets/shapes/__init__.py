@@ -1,13 +1,19 @@
 """Shapes: the procedural world that the package carries."""
 
+from seg.datasets.shapes.expressions import SHAPES_VOCABULARY
 from seg.datasets.shapes.palette import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS
-from seg.datasets.shapes.world import SHAPES_VERSIONS, ShapesSample, ShapesWorld
+from seg.datasets.shapes.sample import ShapesAnnotations, ShapesSample
+from seg.datasets.shapes.statistics import shapes_statistics
+from seg.datasets.shapes.world import SHAPES_VERSIONS, ShapesWorld
 
 __all__ = [
     'SHAPES_PALETTE',
     'SHAPES_STUFF',
     'SHAPES_THINGS',
     'SHAPES_VERSIONS',
+    'SHAPES_VOCABULARY',
+    'ShapesAnnotations',
     'ShapesSample',
     'ShapesWorld',
+    'shapes_statistics',
 ]

@@ -16,6 +16,10 @@ EVENT_FRAMES = 24
 """Shortest clip in which a full occlusion is planned."""
 
 EVENT_SHARE = 0.4
+MIN_CORE = 0.45
+"""Smallest inner radius, at radius 1, of an outline that can hide another."""
+
+MIN_HIDDEN_FRAMES = 5.5
 CAMERA_SHARE = 1 / 3
 ENTERING_SHARE = 0.25
 ENTERING_FRAMES = 6
@@ -186,32 +190,57 @@ def _plan_event(
     motions: list[Motion],
     num_frames: int,
 ) -> tuple[int, ...]:
-    """Send a small thing behind a large solid one; returns the two indices, or none."""
+    """Send a small thing straight behind a large solid one, in the middle of the clip.
+
+    Returns:
+        The indices of the two things, whose forms and motions are replaced; none if their
+        outlines do not allow it.
+    """
     scale = length_scale(scene.size)
-    solid = [i for i, thing in enumerate(things) if OUTLINES[thing.form.label].core > 0.45]
+    solid = [i for i, thing in enumerate(things) if OUTLINES[thing.form.label].core > MIN_CORE]
     if not solid:
         return ()
-    hider = int(rng.choice(solid))
-    hidden = int(rng.choice([i for i in range(len(things)) if i != hider]))
-    large = max(things[hider].form.radius, rng.uniform(22, 27) * scale)
-    small = max(min(things[hidden].form.radius, rng.uniform(8, 10) * scale), MIN_RADIUS)
-    core = OUTLINES[things[hider].form.label].core * 0.92 * large
-    slack = core - OUTLINES[things[hidden].form.label].reach * 1.08 * small
-    if slack < 3 * scale:
-        return ()
-    front, back = max(hider, hidden), min(hider, hidden)
-    ahead, behind = things[hider], things[hidden]
-    duration = rng.uniform(7, 13)
-    speed = 2 * slack / duration
-    middle = min(num_frames, TURNING_FRAME) * rng.uniform(0.45, 0.55)
-    calm = replace(motions[front], growth=0.0, wobble=0.0, velocity=motions[front].velocity * 0.3)
+    ahead = int(rng.choice(solid))
+    behind = int(rng.choice([i for i in range(len(things)) if i != ahead]))
+    large = max(things[ahead].form.radius, rng.uniform(22, 27) * scale)
+    small = max(min(things[behind].form.radius, rng.uniform(7.5, 9.5) * scale), MIN_RADIUS)
     start = np.array(scene.size[::-1]) * rng.uniform(0.35, 0.65, 2)
-    ahead_form = replace(ahead.form, radius=large, center=start, stretch=1.0, bend=0.0)
-    direction = rng.uniform(0, 2 * np.pi)
-    course = speed * np.array([np.cos(direction), np.sin(direction)])
-    behind_form = replace(
-        behind.form, radius=small, center=start - course * middle, stretch=1.0, bend=0.0
+    hider = replace(things[ahead].form, radius=large, center=start, stretch=1.0, bend=0.0)
+    outline = OUTLINES[hider.label]
+    slack = 0.95 * outline.core * large - 1.05 * OUTLINES[things[behind].form.label].reach * small
+    direction, extent = _thinnest_way(rng, hider)
+    middle = min(num_frames, TURNING_FRAME) * rng.uniform(0.45, 0.55)
+    speed = max(2 * slack / rng.uniform(7, 13), (0.9 * extent + 0.7 * small) / middle)
+    if 2 * slack / speed < MIN_HIDDEN_FRAMES:
+        return ()
+    calm = replace(
+        motions[ahead],
+        velocity=0.3 * motions[ahead].velocity,
+        growth=0.0,
+        wobble=0.0,
+        spin=0.15 * motions[ahead].spin,
     )
-    things[front], things[back] = replace(ahead, form=ahead_form), replace(behind, form=behind_form)
-    motions[front], motions[back] = calm, replace(calm, velocity=calm.velocity + course)
-    return front, back
+    course = speed * direction
+    hidden = replace(
+        things[behind].form, radius=small, center=start - course * middle, stretch=1.0, bend=0.0
+    )
+    pair = replace(things[behind], form=hidden), replace(things[ahead], form=hider)
+    back, front = sorted((ahead, behind))
+    things[back], things[front] = pair
+    motions[back] = replace(calm, velocity=calm.velocity + course)
+    motions[front] = calm
+    return back, front
+
+
+def _thinnest_way(rng: np.random.Generator, form: Form) -> tuple[np.ndarray, float]:
+    """A direction along which a form is short to both sides, and how far it reaches there."""
+    offsets = form.points() - form.center
+    angles = rng.uniform(0, np.pi) + np.linspace(0, np.pi, 12, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    along = offsets @ directions.T
+    # Vertices within a narrow strip around each line through the centroid, (P, directions).
+    across = np.abs(offsets @ np.stack([-directions[:, 1], directions[:, 0]]))
+    reaches = np.where(across < 0.3 * form.radius, np.abs(along), 0).max(axis=0)
+    choice = int(rng.choice(np.argsort(reaches, kind='stable')[:3]))
+    way = directions[choice] * (1 if rng.random() < 0.5 else -1)
+    return way, float(reaches[choice])
