@@ -4,7 +4,7 @@ from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook, Runtim
 from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from seg.engine.hooks import LearningCurveHook, SafeCheckpointHook, SamplerEpochHook
+from seg.engine.hooks import LearningCurveHook, ProgressHook, SafeCheckpointHook, SamplerEpochHook
 from seg.engine.runner import SegRunner
 
 default_scope = None
@@ -18,6 +18,7 @@ default_hooks = dict(
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=SafeCheckpointHook, interval=1000, max_keep_ckpts=2),
     learning_curve=dict(type=LearningCurveHook),
+    progress=dict(type=ProgressHook),
 )
 custom_hooks = []
 

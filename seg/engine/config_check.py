@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -11,11 +10,10 @@ from mmengine.config import Config
 from seg.engine.config_schema import node_schema
 from seg.utils.checks import UserError
 
-# Keys of these nodes are names that the config's author chooses.
 _MAX_SHOWN = 12
 
 
-def check_config(cfg: Config | Mapping[str, Any]) -> None:
+def check_config(cfg: Config | dict[str, Any]) -> None:
     """Check that the keys of every node fit what the node builds.
 
     Nothing is built; classes are imported. Top-level names that the runner does not know are
@@ -27,9 +25,9 @@ def check_config(cfg: Config | Mapping[str, Any]) -> None:
     Raises:
         UserError: Naming the path of the node, the wrong or missing key and the nearest valid one.
     """
-    content = cfg._cfg_dict if isinstance(cfg, Config) else cfg
-    for key, value in _raw_items(content):
-        _check(value, (key,))
+    content: dict[str, Any] = cfg._cfg_dict if isinstance(cfg, Config) else cfg
+    for key, value in dict.items(content):
+        _check(value, (str(key),))
 
 
 def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> str:
@@ -48,16 +46,17 @@ def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> s
 
 
 def _check(value: Any, path: tuple[str, ...]) -> None:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         _check_node(value, path)
-        for key, item in _raw_items(value):
-            _check(item, (*path, key))
+        # Unlike the method of a ConfigDict this builds no lazy objects.
+        for key, item in dict.items(value):
+            _check(item, (*path, str(key)))
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _check(item, (*path, str(index)))
 
 
-def _check_node(node: Mapping[str, Any], path: tuple[str, ...]) -> None:
+def _check_node(node: dict[str, Any], path: tuple[str, ...]) -> None:
     schema = node_schema(path, node)
     if schema.allowed is None:
         return
@@ -66,11 +65,6 @@ def _check_node(node: Mapping[str, Any], path: tuple[str, ...]) -> None:
         if key not in schema.allowed:
             known = sorted(schema.allowed - {'_scope_'})
             raise UserError(unknown_key_message(f'{where}.{key}', str(key), schema.name, known))
-    missing = sorted(schema.required - set(dict.keys(node)))
+    missing = sorted(key for key in schema.required if key not in node)
     if missing:
         raise UserError(f'{where}: {schema.name} needs {", ".join(missing)}, which is not given')
-
-
-def _raw_items(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Items without building lazy objects, which MMEngine's own ``items`` would."""
-    return iter(dict.items(node)) if isinstance(node, dict) else iter(node.items())

@@ -34,15 +34,14 @@ _RUNNER_EXTRAS = (
 _DATALOADER_EXTRAS = ('num_batch_per_epoch', 'disable_subprocess_warning')
 _OPTIM_WRAPPER_EXTRAS = ('constructor', 'paramwise_cfg')
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_CLIP_KEYS = ('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'clip_value', 'foreach')
 _LOOPS = {('val_cfg',): ValLoop, ('test_cfg',): TestLoop}
 _FIXED_NODES = {
     ('env_cfg',): ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
     ('env_cfg', 'mp_cfg'): ('mp_start_method', 'opencv_num_threads'),
     ('randomness',): ('seed', 'diff_rank_seed', 'deterministic'),
     ('auto_scale_lr',): ('base_batch_size', 'enable'),
-    ('optim_wrapper', 'clip_grad'): (
-        *('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'clip_value', 'foreach'),
-    ),
+    ('optim_wrapper', 'clip_grad'): _CLIP_KEYS,
 }
 
 _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -85,7 +84,7 @@ class NodeSchema:
 ANY = NodeSchema('a free dict', None)
 
 
-def node_schema(path: tuple[str, ...], node: Mapping[str, Any]) -> NodeSchema:
+def node_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
     """The schema of a node.
 
     Args:
@@ -121,7 +120,7 @@ def resolve_type(value: Any, path: tuple[str, ...]) -> Callable[..., Any]:
     return value
 
 
-def _typed_schema(path: tuple[str, ...], node: Mapping[str, Any]) -> NodeSchema:
+def _typed_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
     target = resolve_type(dict.get(node, 'type'), path)
     extras = ['type', '_scope_']
     if inspect.isclass(target):
@@ -134,7 +133,7 @@ def _typed_schema(path: tuple[str, ...], node: Mapping[str, Any]) -> NodeSchema:
     return _schema_of(target, tuple(extras))
 
 
-def _untyped_schema(path: tuple[str, ...], node: Mapping[str, Any]) -> NodeSchema:
+def _untyped_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
     if path[0] in _DATALOADERS and len(path) == 1:
         return _fixed('a data loader', [*_parameters(DataLoader), *_DATALOADER_EXTRAS])
     if path == ('optim_wrapper',):

@@ -46,6 +46,19 @@ def write_atomically(
         _sync_folder(path.parent)
 
 
+def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write bytes through a temporary file in the same folder; see :func:`write_atomically`.
+
+    Raises:
+        OSError: If they cannot be written; what was at ``path`` before stays.
+    """
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    write_atomically(path, write, len(content))
+
+
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     """Remove the temporary files that a killed process left in a folder.
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seg.utils.atomic_write import write_atomically
+from seg.utils.atomic_write import write_atomically, write_bytes_atomically
 from seg.utils.checks import UserError
 from seg.utils.key_map import KeyMap
 
@@ -215,7 +215,7 @@ def write_safetensors(
         for key, value in (metadata or {}).items()
     }
     content = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, header)
-    write_atomically(path, lambda file: _write_all(file, content), len(content))
+    write_bytes_atomically(path, content)
 
 
 def load_weights(
@@ -367,7 +367,3 @@ def _check_plain(value: Any, where: str) -> int:
         f'{where}: expected tensors and plain containers in a checkpoint, got '
         f'{type(value).__module__}.{type(value).__qualname__}; convert it to numbers or tensors'
     )
-
-
-def _write_all(file: Any, content: bytes) -> None:
-    file.write(content)

@@ -2,6 +2,17 @@
 
 from seg.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from seg.engine.hooks.learning_curve_hook import LearningCurveHook
+from seg.engine.hooks.progress_hook import ProgressHook
 from seg.engine.hooks.sampler_epoch_hook import SamplerEpochHook
+from seg.engine.hooks.time_budget_hook import CosineByProgressHook, TimeBudgetHook
+from seg.engine.hooks.val_picture_hook import ValPictureHook
 
-__all__ = ['LearningCurveHook', 'SafeCheckpointHook', 'SamplerEpochHook']
+__all__ = [
+    'CosineByProgressHook',
+    'LearningCurveHook',
+    'ProgressHook',
+    'SafeCheckpointHook',
+    'SamplerEpochHook',
+    'TimeBudgetHook',
+    'ValPictureHook',
+]

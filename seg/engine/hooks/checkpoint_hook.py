@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from seg.registry import HOOKS
-from seg.utils.atomic_write import remove_leftovers, write_atomically
+from seg.utils.atomic_write import remove_leftovers, write_bytes_atomically
 from seg.utils.checkpoints import read_checkpoint
 from seg.utils.checks import UserError, unknown_name_message
 
@@ -139,8 +139,7 @@ class SafeCheckpointHook(Hook):
     @master_only
     def _point_to(self, runner: Runner, name: str) -> None:
         path = Path(runner.work_dir) / name
-        content = f'{path}\n'.encode()
-        write_atomically(path.parent / _POINTER, lambda file: file.write(content) and None)
+        write_bytes_atomically(path.parent / _POINTER, f'{path}\n'.encode())
 
     @master_only
     def _remove_old(self, runner: Runner, newest: int) -> None:

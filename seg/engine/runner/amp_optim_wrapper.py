@@ -25,7 +25,7 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         optimizer: The optimizer to wrap.
         dtype: ``'bfloat16'``, ``'float16'``, or ``'auto'``: bfloat16 where the device has it (any
             CPU, recent GPUs), else float16.
-        loss_scale: First scale of the loss for float16, ``None`` for PyTorch's default.
+        loss_scale: First scale of the loss for float16; it adapts.
         accumulative_counts: Number of iterations whose gradients are added up for one update.
         clip_grad: Arguments of gradient clipping, see MMEngine's ``OptimWrapper``.
 
@@ -37,16 +37,15 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         self,
         optimizer: Optimizer,
         dtype: str = 'auto',
-        loss_scale: float | None = None,
+        loss_scale: float = 65536.0,
         accumulative_counts: int = 1,
         clip_grad: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(optimizer, accumulative_counts=accumulative_counts, clip_grad=clip_grad)
         self._device_type = optimizer.param_groups[0]['params'][0].device.type
         self.dtype = _choose_dtype(dtype, self._device_type)
-        scale = {} if loss_scale is None else {'init_scale': loss_scale}
         self._scaler = torch.amp.GradScaler(
-            self._device_type, enabled=self.dtype == torch.float16, **scale
+            self._device_type, init_scale=loss_scale, enabled=self.dtype == torch.float16
         )
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:

@@ -43,7 +43,8 @@ class EndlessBatches:
 
     def skip_iter(self, num_iters: int) -> None:
         """Continue after the first ``num_iters`` batches, without loading them."""
-        batch_sampler, sampler = self._dataloader.batch_sampler, self._dataloader.sampler
+        batch_sampler: Any = self._dataloader.batch_sampler
+        sampler: Any = self._dataloader.sampler
         if hasattr(batch_sampler, 'load_state_dict'):
             state = {**batch_sampler.state_dict(), 'batch_index': num_iters}
             batch_sampler.load_state_dict(state)
@@ -67,7 +68,8 @@ class EndlessBatches:
 
     def _start_epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        for sampler in (self._dataloader.sampler, self._dataloader.batch_sampler):
+        samplers: list[Any] = [self._dataloader.sampler, self._dataloader.batch_sampler]
+        for sampler in samplers:
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
 

@@ -24,10 +24,11 @@ _HISTORY_LENGTH = 1000
 
 def capture_rng() -> dict[str, Any]:
     """The states of all random generators that training draws from, as plain data."""
-    kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    kind, keys, *rest = numpy_state
     state = {
         'python': _plain(random.getstate(), 'python'),
-        'numpy': [str(kind), torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        'numpy': [str(kind), torch.from_numpy(keys.astype(np.int64)), *rest],
         'torch': torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -39,9 +40,9 @@ def restore_rng(state: Mapping[str, Any]) -> None:
     """Continue the random sequences that :func:`capture_rng` saw."""
     version, internal, gauss_next = state['python']
     random.setstate((version, tuple(internal), gauss_next))
-    kind, keys, position, has_gauss, cached = state['numpy']
+    kind, keys, *rest = state['numpy']
     keys = keys.cpu().numpy().astype(np.uint32)
-    np.random.set_state((kind, keys, position, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((kind, keys, *rest))  # noqa: NPY002
     torch.set_rng_state(state['torch'].cpu())
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state['cuda'].cpu())
