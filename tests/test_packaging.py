@@ -1,0 +1,112 @@
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Import name -> distribution, where they differ.
+DISTRIBUTIONS = {
+    'mmengine': 'onedl-mmengine',
+    'mmcv': 'onedl-mmcv',
+    'mmdet': 'onedl-mmdetection',
+    'open_clip': 'open-clip-torch',
+    'cv2': 'opencv-python-headless',
+    'PIL': 'pillow',
+    'yaml': 'pyyaml',
+}
+
+
+def names(path):
+    """Normalised names of the requirements in a file."""
+    lines = (line.split('#')[0].strip() for line in path.read_text().splitlines())
+    matches = (re.match(r'[\w.-]+', line) for line in lines)
+    return {re.sub(r'[-_.]+', '-', match[0]).lower() for match in matches if match}
+
+
+def imported_modules(folder):
+    for path in folder.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name.split('.')[0], path) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield node.module.split('.')[0], path
+
+
+@pytest.mark.parametrize('folder', ['seg', 'ext', 'tools', 'demo'])
+def test_every_import_is_a_requirement(repository, folder):
+    required = names(repository / 'requirements/runtime.txt')
+    for path in (repository / 'requirements/extras').glob('*.txt'):
+        required |= names(path)
+    own = {'seg', 'ext', *(p.stem for p in (repository / folder).rglob('*.py'))}
+    missing = {
+        f'{module} in {path.relative_to(repository)}'
+        for module, path in imported_modules(repository / folder)
+        if module not in sys.stdlib_module_names
+        and module not in own
+        and DISTRIBUTIONS.get(module, module.replace('_', '-')).lower() not in required
+    }
+    assert not missing
+
+
+def test_every_requirement_is_pinned(repository):
+    folder = repository / 'requirements'
+    wanted = set().union(*(names(p) for p in (folder / 'runtime.txt', folder / 'dev.txt')))
+    wanted = wanted.union(*(names(p) for p in (folder / 'extras').glob('*.txt')))
+    lines = (folder / 'constraints.txt').read_text().splitlines()
+    assert wanted <= names(folder / 'constraints.txt')
+    assert all('==' in line for line in lines if line and not line.lstrip().startswith('#'))
+
+
+def test_only_the_headless_opencv_is_pinned(repository):
+    pinned = names(repository / 'requirements/constraints.txt')
+    assert {name for name in pinned if name.startswith('opencv')} == {'opencv-python-headless'}
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = 'import sys, seg; print(*sorted({name.split(".")[0] for name in sys.modules}))'
+    command = [sys.executable, '-c', code]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    heavy = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmdet', 'PIL', 'rich', 'matplotlib'}
+    assert 'seg' in loaded
+    assert not heavy & set(loaded)
+
+
+def test_reading_the_registries_does_not_load_torch():
+    code = 'import sys, seg.registry; print("torch" in sys.modules)'
+    command = [sys.executable, '-c', code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == 'False'
+
+
+def test_environment_key_changes_with_the_requirements(repository, tmp_path):
+    for name in ('requirements/env.sh', 'requirements/runtime.txt', 'setup.py'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((repository / name).read_bytes())
+
+    def key() -> str:
+        command = ['bash', str(tmp_path / 'requirements/env.sh'), 'key']
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    before = key()
+    assert re.fullmatch('[0-9a-f]{16}', before)
+    assert key() == before
+    with Path(tmp_path / 'requirements/runtime.txt').open('a') as file:
+        file.write('another\n')
+    assert key() != before
+
+
+def test_unsuitable_python_is_named(repository, tmp_path):
+    old = tmp_path / 'oldpython'
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.8.1 || exit 1\n')
+    old.chmod(0o755)
+    done = subprocess.run(
+        ['bash', str(repository / 'requirements/env.sh'), 'base', str(tmp_path / 'venv')],
+        env={'PATH': '/usr/bin:/bin', 'PYTHON': str(old)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert re.search(r'error: needs Python 3.10 to 3.13, found: .*Python 3.8.1', done.stderr)
