@@ -16,7 +16,7 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 
 from seg.apis.prompt_checks import check_prompts, make_prompts
-from seg.apis.shapes_samples import build_test_transforms
+from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
 from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError, unknown_name_message
@@ -93,14 +93,14 @@ class InferenceResult:
 class Inferencer:
     """Runs a model on images of any size.
 
-    Images go through the ``test_pipeline`` of the model's config; predictions come back at the
+    Images go through the test pipeline of the model's config; predictions come back at the
     size of the image.
 
     Args:
         model: From :func:`~seg.apis.load_model`.
 
     Raises:
-        UserError: If the model's config has no ``test_pipeline``.
+        UserError: If the model's config has no test data.
     """
 
     def __init__(self, model: Any) -> None:

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from seg.apis.model_zoo import model_entry
-from seg.engine.config_check import check_config
+from seg.engine.config_options import load_config
+from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.registry import DATASETS, MODELS
 from seg.utils.checkpoints import load_weights, read_checkpoint, read_metadata, unwrap_state
 from seg.utils.checks import UserError
@@ -54,6 +55,7 @@ def load_model(
         config_path = named.config_path
         entry = named if checkpoint is None else None
         weights_path = named.weights_path if checkpoint is None else Path(checkpoint)
+    install_safe_loaders()
     cfg = read_config(config_path)
     content = read_checkpoint(weights_path)
     model: Any = MODELS.build(cfg.model)
@@ -89,17 +91,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
         FileNotFoundError: If there is no such file.
         UserError: If it is no config of a model, or names a setting that does not exist.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'config {path}: expected a config file (.py), found nothing there; the shipped ones '
-            'are in configs/'
-        )
-    try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, NameError, ImportError, AttributeError) as error:
-        raise UserError(f'config {path}: cannot be read: {error}') from error
-    check_config(cfg)
+    cfg = load_config(path)
     if 'model' not in cfg:
         raise UserError(
             f'config {path}: expected a config with the key "model", got the keys '

@@ -9,10 +9,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
+from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
 from seg.datasets.shapes_dataset import ShapesDataset
 from seg.datasets.transforms import InteriorClickPrompts
-from seg.registry import TRANSFORMS
 from seg.structures import ClipSample, Task
 from seg.utils.checks import UserError
 
@@ -38,13 +38,13 @@ class ShapesSamples:
 
     Args:
         task: What the samples ask of the model.
-        cfg: The model's config; its ``test_pipeline`` is used.
+        cfg: The model's config; its test pipeline is used.
         num_samples: How many.
         seed: Which validation world.
         num_frames: Frames of each sample.
 
     Raises:
-        UserError: If the config has no ``test_pipeline``.
+        UserError: If the config has no test data.
     """
 
     def __init__(
@@ -71,20 +71,6 @@ class ShapesSamples:
     def __iter__(self) -> Iterator[PackedSample]:
         """All samples in order."""
         return (self[index] for index in range(len(self)))
-
-
-def build_test_transforms(cfg: Config) -> list[Any]:
-    """The transforms from a loaded image, with or without prompts, to the network.
-
-    Raises:
-        UserError: If the config does not say.
-    """
-    if 'test_pipeline' not in cfg:
-        raise UserError(
-            'config: expected the key "test_pipeline" (the transforms from a loaded image to the '
-            f'network), got the keys {", ".join(cfg)}'
-        )
-    return [TRANSFORMS.build(step) for step in cfg.test_pipeline]
 
 
 def check_knows_shapes(dataset_meta: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ class FakeSegmentor(nn.Module):
     Args:
         num_things: Classes [0, num_things) are things; the left half is class 0.
         num_stuff: The next classes are stuff; the right half is the first of them.
-        test_pipeline: The config's ``test_pipeline``.
+        test_pipeline: The pipeline of the config's test data.
         entry: What the zoo says about the model; ``None`` for a model of one's own.
         classes: Names; ``'thing 0'`` ... ``'stuff 0'`` ... by default.
     """
@@ -44,7 +44,8 @@ class FakeSegmentor(nn.Module):
         self.num_things = num_things
         self.entry = entry
         pipeline = test_pipeline or [dict(type='PackClip')]
-        self.cfg = Config(dict(model=dict(type='FakeSegmentor'), test_pipeline=pipeline))
+        loader = dict(dataset=dict(type='ShapesDataset', pipeline=pipeline))
+        self.cfg = Config(dict(model=dict(type='FakeSegmentor'), test_dataloader=loader))
         names = [f'thing {i}' for i in range(num_things)] + [f'stuff {i}' for i in range(num_stuff)]
         self.dataset_meta = dict(classes=classes or tuple(names), num_things=num_things)
         self.seen_shapes: list[list[tuple[int, ...]]] = []

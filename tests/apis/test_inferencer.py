@@ -6,6 +6,7 @@ from PIL import Image
 from seg.apis import ImageInput, Inferencer, model_entry
 from seg.apis.inferencer import list_sources
 from seg.apis.prompt_checks import check_prompts, make_prompts
+from seg.apis.test_pipeline import build_test_transforms
 from seg.structures import Prompts
 from seg.testing.fake_segmentor import FakeSegmentor
 
@@ -190,8 +191,16 @@ def test_an_array_of_floats_is_refused(inferencer):
         list(inferencer(np.zeros((4, 4, 3))))
 
 
-def test_a_config_without_test_pipeline_is_named():
+def test_a_config_without_test_data_is_named():
     model = FakeSegmentor()
     model.cfg = Config(dict(model=dict(type='FakeSegmentor')))
-    with pytest.raises(ValueError, match='test_pipeline'):
+    with pytest.raises(ValueError, match=r'test_dataloader\.dataset\.pipeline'):
         Inferencer(model)
+
+
+def test_simulated_clicks_of_a_mixture_are_left_out():
+    pipeline = [dict(type='InteriorClickPrompts'), *RESIZE]
+    sources = dict(a=dict(pipeline=pipeline), b=dict(pipeline=[]))
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(sources=sources))))
+    names = [type(step).__name__ for step in build_test_transforms(cfg)]
+    assert names == ['TestResize', 'PackClip']

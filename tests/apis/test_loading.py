@@ -9,7 +9,6 @@ from seg.utils.checkpoints import write_checkpoint, write_safetensors
 CONFIG = """
 from seg.testing.toy_training import ToyModel
 model = dict(type=ToyModel, width={width})
-test_pipeline = []
 """
 META = dict(classes=['line'], num_things=1)
 
