@@ -8,10 +8,9 @@ with read_base():
     from .coco_interactive import *
     from .coco_panoptic import *
 
-train_dataloader.update(
-    dataset=dict(
-        type=MixedDataset,
-        sources=dict(panoptic=coco_panoptic_train, interactive=coco_interactive_train),
-        ratios=dict(panoptic=1, interactive=1),
-    )
+# Assigned, as update() would merge with the keys of the single data set.
+train_dataloader['dataset'] = dict(
+    type=MixedDataset,
+    sources=dict(panoptic=coco_panoptic_train, interactive=coco_interactive_train),
+    ratios=dict(panoptic=1, interactive=1),
 )
