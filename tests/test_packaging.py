@@ -64,6 +64,13 @@ def test_only_the_headless_opencv_is_pinned(repository):
     assert {name for name in pinned if name.startswith('opencv')} == {'opencv-python-headless'}
 
 
+@pytest.mark.parametrize('package', ['seg', 'ext'])
+def test_every_folder_with_code_is_a_package(repository, package):
+    # A folder without __init__.py works in a checkout and is left out of a wheel.
+    folders = {path.parent for path in (repository / package).rglob('*.py')}
+    assert not [folder for folder in folders if not (folder / '__init__.py').is_file()]
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = 'import sys, seg; print(*sorted({name.split(".")[0] for name in sys.modules}))'
     command = [sys.executable, '-c', code]
