@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from seg.utils.atomic_write import write_atomically
+from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
@@ -33,11 +32,7 @@ def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> Path:
     check_picture_suffix(path)
     encoded, data = cv2.imencode(path.suffix.lower(), image[..., ::-1])
     assert encoded, f'OpenCV could not encode {path.suffix}'
-
-    def write(file: BinaryIO) -> None:
-        file.write(data.tobytes())
-
-    write_atomically(path, write, data.nbytes)
+    write_bytes_atomically(path, data.tobytes())
     return path
 
 

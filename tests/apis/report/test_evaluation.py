@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+
+from seg.apis.report import REPORT_TASKS, TaskResult, evaluate_task
+from seg.apis.report.base import find_report_task
+from seg.apis.report.evaluation import predict, without_predictions
+from seg.apis.shapes_samples import ShapesSamples
+from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
+from seg.structures import PanopticData, Segment, Task
+from seg.testing.fake_segmentor import FakeSegmentor
+
+
+class Oracle(FakeSegmentor):
+    """Answers with the ground truth, the panoptic ids in another order."""
+
+    def test_step(self, data):
+        (sample,) = data['data_samples']
+        gt = sample.gt_segments
+        if sample.declared_task is Task.PANOPTIC:
+            ids = torch.arange(len(gt.labels), 0, -1)
+            segment_map = (gt.masks * ids[:, None, None, None]).sum(dim=0).int()
+            segments = [
+                Segment(int(i), int(label), int(label) < 8, 1.0)
+                for i, label in zip(ids, gt.labels, strict=True)
+            ]
+            sample.pred_panoptic = PanopticData(segment_map, segments)
+        else:
+            super().test_step(data)
+            sample.pred_prompted.masks = gt.masks[sample.prompt_targets][:, None]
+        return [sample]
+
+
+def evaluate(model, task, num_samples=3):
+    *steps, result = evaluate_task(
+        model, REPORT_TASKS[task], ShapesSamples(task, model.cfg, num_samples)
+    )
+    assert steps == [None] * num_samples
+    return result
+
+
+@pytest.mark.parametrize('task', [Task.PANOPTIC, Task.INTERACTIVE_IMAGE])
+def test_the_truth_scores_a_hundred_and_the_baseline_does_not(task):
+    result = evaluate(Oracle(classes=SHAPES_THINGS + SHAPES_STUFF), task)
+    assert all(score == pytest.approx(100) for score in result.model.values())
+    assert result.per_sample == pytest.approx([100] * 3)
+    main = REPORT_TASKS[task].keys[0][1]
+    assert 0 <= result.baseline[main] < 60
+
+
+@pytest.mark.parametrize('task', [Task.PANOPTIC, Task.INTERACTIVE_IMAGE])
+def test_halves_and_squares_score_little(task):
+    result = evaluate(FakeSegmentor(classes=SHAPES_THINGS + SHAPES_STUFF), task)
+    assert result.model[REPORT_TASKS[task].keys[0][1]] < 40
+
+
+def test_the_keys_of_the_report_card():
+    keys = {task.value: [name for _, name in report.keys] for task, report in REPORT_TASKS.items()}
+    assert keys['panoptic'] == ['PQ', 'SQ', 'RQ']
+    assert keys['interactive_image'] == ['mIoU@1']
+
+
+def test_ranking_leaves_out_samples_without_a_score():
+    result = TaskResult({}, {}, [10.0, math.nan, 30.0, 20.0])
+    assert result.ranking() == [2, 3, 0]
+
+
+def test_the_baseline_never_leaks_into_the_model():
+    model = FakeSegmentor()
+    (packed,) = ShapesSamples(Task.PANOPTIC, model.cfg, 1)
+    plain = without_predictions(packed.sample)
+    REPORT_TASKS[Task.PANOPTIC].add_baseline(packed, plain)
+    assert 'pred_panoptic' not in packed.sample
+    assert len(predict(model, packed).pred_panoptic.segments) == 2
+
+
+def test_samples_come_from_the_validation_worlds():
+    samples = ShapesSamples(Task.PANOPTIC, FakeSegmentor().cfg, 1, seed=3)
+    assert samples.dataset.world.seed == 2 * 3 + 1  # training worlds are even
+
+
+def test_an_unknown_task_is_named():
+    with pytest.raises(ValueError, match="Did you mean 'panoptic'"):
+        find_report_task('panoptik')

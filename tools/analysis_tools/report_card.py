@@ -1,0 +1,174 @@
+"""Score a model on held-out Shapes, task by task, beside a trivial baseline.
+
+Example:
+    python tools/analysis_tools/report_card.py --seed 7 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from seg.utils.checks import UserError
+from seg.utils.cli import run_main
+
+if TYPE_CHECKING:
+    from seg.apis.report import TaskReport, TaskResult
+    from seg.structures import Task
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score a model (the embedded one by default) on held-out Shapes.',
+        epilog='Scores are percentages. The samples come from validation worlds, which no training '
+        'sees; seed 0 is the one that trainings choose their best checkpoint by.',
+    )
+    parser.add_argument('--config', help='config of a model of your own (with --checkpoint)')
+    parser.add_argument('--checkpoint', help='weights to use with --config')
+    parser.add_argument('--tasks', nargs='+', metavar='TASK', help='default: all the model knows')
+    parser.add_argument('--seed', type=int, default=1, help='which world (default: 1)')
+    parser.add_argument('--num', type=int, default=200, help='samples per task (default: 200)')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write a page with pictures there')
+    parser.add_argument(
+        '--work-dir', type=Path, help='run whose learning curve is drawn; with --out'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
+    parser.add_argument('--json', action='store_true', help='print JSON as the last line')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Score, print, and write the page."""
+    arguments = parse_arguments()
+    check_arguments(arguments)
+    from seg.apis import load_model
+    from seg.apis.model_zoo import DEFAULT_MODEL
+    from seg.apis.shapes_samples import ShapesSamples, check_knows_shapes
+    from seg.datasets.shapes.statistics import shapes_statistics
+
+    name = arguments.config or DEFAULT_MODEL
+    model: Any = load_model(name, arguments.checkpoint, arguments.device)
+    check_knows_shapes(model.dataset_meta)
+    reports = choose_reports(arguments.tasks, model)
+    samples = {
+        report.task: ShapesSamples(report.task, model.cfg, arguments.num, arguments.seed)
+        for report in reports
+    }
+    results = {report.task: run_task(model, report, samples[report.task]) for report in reports}
+    world = next(iter(samples.values())).dataset.world
+    statistics = shapes_statistics(world, arguments.num)
+    print_table(results)
+    if arguments.out is not None:
+        title = f'Report card: {Path(name).stem}, {arguments.num} samples of seed {arguments.seed}'
+        print(f'wrote {write_page(arguments, title, model, samples, results, statistics)}')
+    if arguments.json:
+        print(json.dumps(as_json(results, statistics)))
+    return 0
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Find mistakes before anything is loaded.
+
+    Raises:
+        UserError: With the first mistake.
+    """
+    if arguments.num < 1 or arguments.seed < 0:
+        raise UserError(
+            f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '
+            f'{arguments.seed}'
+        )
+    if arguments.config is None and arguments.checkpoint is not None:
+        raise UserError(
+            f'config: expected the config that {arguments.checkpoint} was trained with, got none; '
+            'add --config'
+        )
+
+
+def choose_reports(names: list[str] | None, model: Any) -> list[TaskReport]:
+    """The reports of these tasks, or of all that the model knows."""
+    from seg.apis.report import REPORT_TASKS
+    from seg.apis.report.base import find_report_task
+
+    if names is not None:
+        return [find_report_task(name) for name in dict.fromkeys(names)]
+    known = REPORT_TASKS if model.entry is None else model.entry.tasks
+    return [REPORT_TASKS[task] for task in known if task in REPORT_TASKS]
+
+
+def run_task(model: Any, report: TaskReport, samples: Any) -> TaskResult:
+    """Score one task, with progress on standard error."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from seg.apis.report import evaluate_task
+
+    console = Console(stderr=True)
+    steps = track(
+        evaluate_task(model, report, samples),
+        description=report.task.value,
+        total=len(samples),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    *_, result = steps
+    assert result is not None, 'the last step is the result'
+    return result
+
+
+def print_table(results: Mapping[Task, TaskResult]) -> None:
+    """All scores, one per line."""
+    print(f'{"task":20}{"metric":10}{"model":>8}{"baseline":>10}')
+    for task, result in results.items():
+        for name, score in result.model.items():
+            print(f'{task.value:20}{name:10}{score:8.2f}{result.baseline[name]:10.2f}')
+
+
+def write_page(
+    arguments: argparse.Namespace,
+    title: str,
+    model: Any,
+    samples: Mapping[Task, Any],
+    results: Mapping[Task, TaskResult],
+    statistics: Mapping[str, Mapping[str, Any]],
+) -> Path:
+    """The page of Markdown with its pictures."""
+    from seg.apis.report.rendering import CURVE_FILE, ReportPage
+
+    page = ReportPage(arguments.out, title)
+    page.add_scores(results)
+    work_dir = arguments.work_dir
+    if work_dir is None and arguments.checkpoint is not None:
+        work_dir = Path(arguments.checkpoint).parent
+    if work_dir is not None and (work_dir / CURVE_FILE).is_file():
+        page.add_curve(work_dir / CURVE_FILE)
+    for task, result in results.items():
+        page.add_samples(model, samples[task], task, result)
+    page.add_statistics(statistics)
+    return page.write()
+
+
+def as_json(
+    results: Mapping[Task, TaskResult], statistics: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What ``--json`` prints; a score that does not exist is ``null``."""
+
+    def rounded(scores: Mapping[str, float]) -> dict[str, float | None]:
+        return {k: None if math.isnan(v) else round(v, 3) for k, v in scores.items()}
+
+    return {
+        **{task.value: rounded(result.model) for task, result in results.items()},
+        'baseline': {task.value: rounded(result.baseline) for task, result in results.items()},
+        'shapes': rounded({name: row['value'] for name, row in statistics.items()}),
+    }
+
+
+if __name__ == '__main__':
+    run_main(main)
