@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.shapes import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS, ShapesWorld
-from seg.registry import DATASETS, TRANSFORMS
+from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import unknown_name_message
 
@@ -18,7 +17,7 @@ SPLITS = ('train', 'val')
 
 
 @DATASETS.register_module()
-class ShapesDataset(Dataset):
+class ShapesDataset(ClipDataset):
     """Images or clips of Shapes, drawn when they are asked for.
 
     The splits never share a world: split number k of seed s is the world of seed 2 s + k.
@@ -33,7 +32,7 @@ class ShapesDataset(Dataset):
         num_frames: Frames of each sample; 1 for images.
         seed: Which worlds; >= 0.
         size: Height and width of the frames.
-        pipeline: Configurations of transforms, applied in order to the results of each sample.
+        pipeline: Transforms or their configs, applied in order.
         cache: Whether to keep drawn samples in memory.
         version: Definition of the world.
 
@@ -49,7 +48,7 @@ class ShapesDataset(Dataset):
         num_frames: int = 1,
         seed: int = 0,
         size: tuple[int, int] = (128, 160),
-        pipeline: Sequence[dict] = (),
+        pipeline: Pipeline = (),
         cache: bool = False,
         version: str = 'v1',
     ) -> None:
@@ -62,54 +61,31 @@ class ShapesDataset(Dataset):
         ):
             if value < least:
                 raise ValueError(f'{name}: expected an integer >= {least}, got {value}')
-        self.task = Task.parse(task)
-        self.num_samples = num_samples
-        self.num_frames = num_frames
-        self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size)
-        self.transforms = [TRANSFORMS.build(config) for config in pipeline]
         self._name = f'shapes-{version}'
-        self._prefix = f'{self._name}-{split}-{seed}'
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray, dict[str, Any]]] | None = (
-            {} if cache else None
-        )
-
-    @property
-    def metainfo(self) -> dict[str, Any]:
-        """Class names (things first), number of things, drawing palette and name."""
-        return {
+        metainfo = {
             'classes': SHAPES_THINGS + SHAPES_STUFF,
             'num_things': len(SHAPES_THINGS),
             'palette': list(SHAPES_PALETTE),
             'dataset_name': self._name,
         }
+        super().__init__(task, pipeline, metainfo, seed)
+        self.num_samples = num_samples
+        self.num_frames = num_frames
+        self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size)
+        self._prefix = f'{self._name}-{split}-{seed}'
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, dict[str, Any]]] | None = (
+            {} if cache else None
+        )
 
     def full_init(self) -> None:
         """Nothing is left to load; the Runner asks for it."""
 
     def __len__(self) -> int:
+        """Number of samples."""
         return self.num_samples
 
-    def __getitem__(self, index: int) -> Any:
-        """One sample after the pipeline.
-
-        Args:
-            index: 0 <= index < number of samples.
-
-        Raises:
-            IndexError: If the index is out of range.
-        """
-        if not 0 <= index < self.num_samples:
-            raise IndexError(
-                f'index: expected 0 <= index < {self.num_samples}, got {index}; '
-                'raise num_samples for more'
-            )
-        results: Any = self._load(int(index))
-        for transform in self.transforms:
-            results = transform(results)
-        return results
-
-    def _load(self, index: int) -> dict[str, Any]:
-        """The results of one sample, fresh tensors every time."""
+    def load(self, index: int) -> dict[str, Any]:
+        """Draw one sample, fresh tensors every time."""
         drawn = self._kept.get(index) if self._kept is not None else None
         if drawn is None:
             drawn = self._draw(index)
@@ -125,7 +101,6 @@ class ShapesDataset(Dataset):
             'object_ids': torch.tensor(rows['object_ids'], dtype=torch.int64),
             'is_crowd': torch.zeros(len(ids), dtype=torch.bool),
             'expressions': list(rows['expressions']),
-            'task': self.task,
             'img_id': index,
             'img_path': f'{self._prefix}/{index:06d}',
             'ori_shape': (height, width),

@@ -1,4 +1,8 @@
-"""How the things and the camera of Shapes move; nothing moves in frame 0."""
+"""How the things and the camera of Shapes move; frame 0 is where they start.
+
+In images, class, colour, texture and size are independent. In clips with a planned occlusion the
+thing in front is large and of a class that can hide another, and the one behind is small.
+"""
 
 from __future__ import annotations
 

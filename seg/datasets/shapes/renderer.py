@@ -7,11 +7,15 @@ import numpy as np
 
 from seg.datasets.shapes.motion import Play
 from seg.datasets.shapes.outlines import OUTLINES, Coverage, cover
+from seg.datasets.shapes.palette import COLOR_NAMES
 from seg.datasets.shapes.scene import STILL_CAMERA, Form, Layers, Scene, rotation
 from seg.datasets.shapes.textures import expose, paint
 
 EDGE_SHADE = 0.5
 """How much darker a thing is at its very edge, so that twins that overlap can be told apart."""
+
+EDGE_LIGHT = 1.2
+"""How much lighter a black thing is there instead."""
 
 
 def lay_out(scene: Scene, play: Play, frame_index: int) -> Layers:
@@ -54,7 +58,8 @@ def paint_frame(scene: Scene, play: Play, layers: Layers, frame_index: int) -> n
             continue
         carrier = _to_carrier(form, thing.form.radius, to_world)
         colors = paint(thing.fill, carrier, covered.top, covered.left, covered.alpha.shape)
-        _blend(canvas, covered, colors * _edge_shade(covered.alpha))
+        strength = -EDGE_LIGHT if COLOR_NAMES[thing.fill.color] == 'black' else EDGE_SHADE
+        _blend(canvas, covered, colors * _edge_shade(covered.alpha, strength))
     return expose(canvas, scene.look, frame_index)
 
 
@@ -70,13 +75,13 @@ def _to_carrier(form: Form, first_radius: float, to_world: np.ndarray) -> np.nda
     return matrix
 
 
-def _edge_shade(alpha: np.ndarray) -> np.ndarray:
-    """Factor that falls towards the edge of a thing, (h, w), float32."""
+def _edge_shade(alpha: np.ndarray, strength: float) -> np.ndarray:
+    """Factor of a thing's colours, 1 less ``strength`` at its edge and 1 inside, (h, w)."""
     inner = cv2.blur(alpha, (3, 3), borderType=cv2.BORDER_REPLICATE).astype(np.float32)
     inner -= 127.5
     shade = np.maximum(inner, 0, out=inner)
-    shade *= EDGE_SHADE / 127.5
-    shade += 1 - EDGE_SHADE
+    shade *= strength / 127.5
+    shade += 1 - strength
     return shade
 
 

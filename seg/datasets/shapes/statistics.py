@@ -16,7 +16,7 @@ from seg.datasets.shapes.scene import MIN_VISIBLE
 from seg.datasets.shapes.textures import TEXTURES
 from seg.datasets.shapes.world import ShapesWorld
 
-IMAGES_PER_CLIP = 10
+IMAGES_PER_CLIP = 20
 """Images that are measured for each clip."""
 
 TARGETS: dict[str, tuple[float, float]] = {
@@ -46,7 +46,7 @@ TARGETS: dict[str, tuple[float, float]] = {
 
 
 def shapes_statistics(world: ShapesWorld, num_samples: int) -> dict[str, dict[str, Any]]:
-    """Measure images 0..num_samples - 1 of a world, and clips of 24 frames for a tenth as many.
+    """Measure images 0..num_samples - 1 of a world, and one clip of 24 frames for 20 of them.
 
     Args:
         world: The world.
