@@ -15,10 +15,11 @@ class StageOutput(NamedTuple):
         mask_logits: (B, Q, T, h, w) at the stride of ``mask_features``.
         class_logits: (B, Q, K + 1), the last one is "no object"; ``None`` where the task
             does not classify.
-        iou_logits: Predicted mask quality before clamping to [0, 1], (B, Q).
+        iou_logits: Predicted mask quality before clamping to [0, 1], (B, Q); ``None`` from
+            proposals, which are ranked by class.
     """
 
     queries: Tensor
     mask_logits: Tensor
     class_logits: Tensor | None
-    iou_logits: Tensor
+    iou_logits: Tensor | None

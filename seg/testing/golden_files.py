@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from seg.models.detectors import RapSAM
 from seg.registry import MODELS
 from seg.testing.parity import RapSAMGolden
 from seg.utils.checks import UserError, unknown_name_message
@@ -49,7 +50,7 @@ def load_golden(folder: Path, case: str) -> tuple[RapSAMGolden, dict[str, Tensor
     return RapSAMGolden(spec, arrays, _build(spec)), arrays
 
 
-def _build(spec: dict[str, Any]) -> torch.nn.Module:
+def _build(spec: dict[str, Any]) -> RapSAM:
     """The shipped model at the size of a case, without pretrained weights."""
     model = Config.fromfile(str(config_dir() / _CONFIGS[spec['model']])).model
     model.backbone.init_cfg = None

@@ -6,7 +6,7 @@ import math
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from seg.models.classifiers.text_prompts import read_text_embedding
@@ -98,7 +98,7 @@ class TextEmbeddingClassifier(BaseModule):
 
 
 def _adopt_number_of_prototypes(
-    module: nn.Module, state_dict: dict, prefix: str, *_unused: object
+    module: TextEmbeddingClassifier, state_dict: dict, prefix: str, *_unused: object
 ) -> None:
     """Let a checkpoint bring another number P of prototypes per class than was built."""
     stored = state_dict.get(f'{prefix}prototypes')

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mmdet.models.detectors import BaseDetector
-from torch import Tensor
+from torch import Tensor, nn
 
+from seg.models.heads import RapSAMVideoHead
 from seg.registry import MODELS
 from seg.structures import ClipSample, StageOutput
 
@@ -33,6 +34,10 @@ class RapSAM(BaseDetector):
         head: :class:`RapSAMVideoHead`.
         data_preprocessor: :class:`ClipPreprocessor`.
     """
+
+    backbone: nn.Module
+    neck: nn.Module
+    head: RapSAMVideoHead
 
     def __init__(
         self,

@@ -2,5 +2,6 @@
 
 from seg.models.heads.panoptic_fusion import PanopticFusion, mask_boxes, resize_masks
 from seg.models.heads.rapsam_video_head import RapSAMVideoHead
+from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 
-__all__ = ['PanopticFusion', 'RapSAMVideoHead', 'mask_boxes', 'resize_masks']
+__all__ = ['PanopticFusion', 'RapSAMVideoHead', 'SemanticAuxiliary', 'mask_boxes', 'resize_masks']

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
 from seg.models.heads.panoptic_fusion import resize_masks
+from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 from seg.models.losses import Targets
 from seg.models.prompts import PromptQueries
 from seg.models.routing import DEFAULT_TASK_LOSS_WEIGHTS, Route, TaskLossTable
@@ -29,9 +30,11 @@ class RapSAMVideoHead(BaseModule):
         num_things: Classes [0, num_things) are things.
         num_stuff: The next ``num_stuff`` classes are stuff.
         feat_channels: Width C of queries and ``mask_features``.
-        num_queries: Learned object queries Q.
+        num_queries: Object queries Q.
         num_stages: Decoder stages L.
         embed_channels: Width D of class embeddings.
+        object_queries: Where the queries of found objects come from; :class:`LearnedQueries`
+            when left out.
         stage: Settings of every stage, for example :class:`DecoderStage`.
         object_adapter: Last prediction of found objects.
         prompt_adapter: Last prediction of prompted objects.
@@ -40,6 +43,8 @@ class RapSAMVideoHead(BaseModule):
         router: Task to route; a plain :class:`TaskRouter` when left out.
         criterion: Raw losses.
         fusion: Queries to panoptic maps and instances.
+        semantic_auxiliary: Dense auxiliary loss on the features in panoptic training, for
+            example :class:`SemanticAuxiliary`; none when left out.
         task_loss_weights: Task -> {loss: weight}, see :class:`TaskLossTable`.
     """
 
@@ -52,6 +57,7 @@ class RapSAMVideoHead(BaseModule):
         num_queries: int = 100,
         num_stages: int = 3,
         embed_channels: int = 256,
+        object_queries: dict | None = None,
         stage: dict,
         object_adapter: dict,
         prompt_adapter: dict,
@@ -60,6 +66,7 @@ class RapSAMVideoHead(BaseModule):
         router: dict | None = None,
         criterion: dict | None = None,
         fusion: dict | None = None,
+        semantic_auxiliary: dict | None = None,
         task_loss_weights: Mapping[str, Mapping[str, float]] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -67,7 +74,7 @@ class RapSAMVideoHead(BaseModule):
         self.num_things = num_things
         self.num_stuff = num_stuff
         width, embed = dict(feat_channels=feat_channels), dict(embed_channels=embed_channels)
-        self.object_queries = nn.Embedding(num_queries, feat_channels)
+        self.object_queries = self._build_queries(object_queries, num_queries, {**width, **embed})
         self.prompt_encoder = MODELS.build({**width, **prompt_encoder})
         self.stages = nn.ModuleList(
             MODELS.build({**width, **embed, **stage}) for _ in range(num_stages)
@@ -82,7 +89,24 @@ class RapSAMVideoHead(BaseModule):
         self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
         counts = dict(num_things=num_things, num_stuff=num_stuff)
         self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
+        self.semantic_auxiliary: SemanticAuxiliary | None = None
+        if semantic_auxiliary is not None:
+            counts = dict(num_classes=num_things + num_stuff)
+            self.semantic_auxiliary = MODELS.build({**width, **counts, **semantic_auxiliary})
         self.loss_table = TaskLossTable(task_loss_weights or DEFAULT_TASK_LOSS_WEIGHTS)
+        if self.semantic_auxiliary is None and self.loss_table.trains('semantic'):
+            raise ValueError(
+                "task_loss_weights: expected no weight for 'semantic' without a "
+                'semantic_auxiliary in the head, got one; add the module or drop the weight'
+            )
+
+    @staticmethod
+    def _build_queries(
+        settings: dict | None, num_queries: int, sizes: Mapping[str, int]
+    ) -> nn.Module:
+        if settings is None:
+            settings = dict(type='LearnedQueries')
+        return MODELS.build({'num_queries': num_queries, **sizes, **settings})
 
     def forward(
         self,
@@ -100,16 +124,18 @@ class RapSAMVideoHead(BaseModule):
             prompts: The queries of a prompted task; object queries when left out.
 
         Returns:
-            The predictions of the stages and, last, of the adapter.
+            The predictions of proposals, if any, of the stages and, last, of the adapter.
         """
+        outputs = []
         if prompts is None:
-            queries = self.object_queries.weight.expand(len(mask_features), -1, -1)
-            attn_mask = None
+            found = self.object_queries(mask_features, context_feats, self.classifier)
+            queries, attn_mask = found.queries, None
+            if found.proposals is not None:
+                outputs.append(self._classify(found.proposals, final=False))
         else:
             queries, attn_mask = prompts.queries, prompts.attn_mask
         queries = self.router.mark(queries, route)
         mask_logits = draw_masks(queries, mask_features)
-        outputs = []
         for stage in self.stages[: route.num_stages]:
             prediction = stage(
                 queries,
@@ -167,7 +193,10 @@ class RapSAMVideoHead(BaseModule):
         """Weighted losses of a batch of one task, named ``task/loss_*``."""
         route, outputs = self.decode(mask_features, context_feats, samples)
         targets = [self.targets(sample, route.task) for sample in samples]
-        raw = self.criterion(outputs, targets, self.loss_table.wanted(route.task))
+        wanted = self.loss_table.wanted(route.task)
+        raw = self.criterion(outputs, targets, wanted)
+        if 'semantic' in wanted and self.semantic_auxiliary is not None:
+            raw['semantic'] = self.semantic_auxiliary.loss(mask_features, targets)
         return self.loss_table.apply(route.task, raw)
 
     def targets(self, sample: ClipSample, task: Task) -> Targets:
@@ -227,6 +256,7 @@ class RapSAMVideoHead(BaseModule):
         self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
     ) -> None:
         """Rank an object's candidate masks by predicted quality."""
+        assert output.iou_logits is not None, 'prompted objects need a quality estimate'
         num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
         num_rows = len(sample.prompts)
         quality = output.iou_logits[i, : num_rows * num_tokens].float().clamp(0, 1)

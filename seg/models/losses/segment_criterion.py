@@ -136,7 +136,7 @@ class SegmentCriterion(nn.Module):
         )
         if wanted & {'mask', 'dice'}:
             losses |= self._mask_losses(mask_logits, masks, wanted, num_masks)
-        if 'iou' in wanted:
+        if 'iou' in wanted and stage.iou_logits is not None:
             iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
             errors = (iou_logits - mask_iou(mask_logits.detach(), masks)).square()
             losses['iou'] = errors.sum() / num_masks
@@ -211,7 +211,12 @@ class SegmentCriterion(nn.Module):
 
 def _as_float(stage: StageOutput) -> StageOutput:
     """The same predictions in float32."""
-    return StageOutput(*(None if value is None else value.float() for value in stage))
+    return StageOutput(
+        queries=stage.queries.float(),
+        mask_logits=stage.mask_logits.float(),
+        class_logits=None if stage.class_logits is None else stage.class_logits.float(),
+        iou_logits=None if stage.iou_logits is None else stage.iou_logits.float(),
+    )
 
 
 def _read_strip(maps: Tensor, coords: Tensor) -> Tensor:

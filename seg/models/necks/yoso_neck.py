@@ -50,7 +50,8 @@ class ModulatedDeformConv(nn.Module):
     def reset_parameters(self) -> None:
         """Start as an ordinary Kaiming-initialised convolution: no offset, weight 1/2 a tap."""
         nn.init.zeros_(self.offset_conv.weight)
-        nn.init.zeros_(self.offset_conv.bias)
+        if self.offset_conv.bias is not None:
+            nn.init.zeros_(self.offset_conv.bias)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def pixel_coordinates(size: tuple[int, int], device: torch.device, dtype: torch.dtype) -> Tensor:
+def pixel_coordinates(size: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Coordinate channels (x, y) in [-1, 1], corners on the outermost pixels, (1, 2, H, W)."""
     height, width = size
     x = torch.linspace(-1, 1, width, device=device, dtype=dtype)
@@ -37,7 +38,7 @@ def sine_encoding(coords: Tensor, num_feats: int = 128, temperature: float = 100
     return code.flatten(-2).flatten(-2)
 
 
-def sine_grid(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
+def sine_grid(size: Sequence[int], channels: int, device: torch.device) -> Tensor:
     """Sine code of every pixel centre of a map, (H * W, channels), rows first; float32."""
     height, width = size
     y = (torch.arange(height, device=device) + 0.5) / height

@@ -9,7 +9,7 @@ from torch import Tensor
 from seg.structures import Task
 from seg.utils.checks import unknown_name_message
 
-LOSS_NAMES = ('cls', 'mask', 'dice', 'iou')
+LOSS_NAMES = ('cls', 'mask', 'dice', 'iou', 'semantic')
 
 DEFAULT_TASK_LOSS_WEIGHTS: dict[str, dict[str, float]] = {
     'panoptic': dict(cls=2.0, mask=5.0, dice=5.0),
@@ -53,6 +53,10 @@ class TaskLossTable:
             known = [str(t) for t in self._rows]
             raise ValueError('task_loss_weights: ' + unknown_name_message('task', task, known))
         return frozenset(self._rows[task])
+
+    def trains(self, loss: str) -> bool:
+        """Whether any task trains with a loss."""
+        return any(loss in row for row in self._rows.values())
 
     def apply(self, task: Task, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weigh raw losses, once.

@@ -1,0 +1,32 @@
+"""The embedded default: panoptic and clicks on Shapes, from scratch in at most 15 minutes."""
+
+from mmengine.config import read_base
+from mmengine.optim import OptimWrapper
+from torch.optim import AdamW
+
+from seg.engine.hooks import CosineByProgressHook, ProgressHook, TimeBudgetHook, ValPictureHook
+
+with read_base():
+    from .._base_.datasets.shapes import *
+    from .._base_.models.rap_sam_nano import *
+    from ..default_runtime import *
+
+train_cfg = dict(by_epoch=False, max_iters=3000, val_interval=500)
+val_cfg = dict()
+test_cfg = dict()
+
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+)
+default_hooks.update(
+    checkpoint=dict(interval=500, save_best=['panoptic/PQ', 'interactive/mIoU@1'])
+)
+custom_hooks = [
+    dict(type=TimeBudgetHook, minutes=14, measure='wall'),
+    dict(type=CosineByProgressHook, warmup=0.03),
+    dict(type=ProgressHook),
+    dict(type=ValPictureHook, max_samples=4),
+]
