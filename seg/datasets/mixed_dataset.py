@@ -26,6 +26,7 @@ class MixedDataset(Dataset):
             default. Any positive numbers, one per source.
 
     Raises:
+        TypeError: If a source is no :class:`ClipDataset`.
         ValueError: If the sources have other classes than each other, or ratios do not fit.
     """
 
@@ -42,6 +43,12 @@ class MixedDataset(Dataset):
             DATASETS.build(source) if isinstance(source, Mapping) else source
             for source in sources.values()
         ]
+        for name, source in zip(self.names, self.sources, strict=True):
+            if not isinstance(source, ClipDataset):
+                raise TypeError(
+                    f'MixedDataset.sources[{name!r}]: expected a ClipDataset, got a '
+                    f'{type(source).__name__}; derive it from seg.datasets.ClipDataset'
+                )
         self.ratios = _checked_ratios(self.names, ratios)
         self.metainfo = self.sources[0].metainfo
         self._check_classes()

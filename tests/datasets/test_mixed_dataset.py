@@ -35,6 +35,11 @@ def test_ratios_must_fit(ratios, message):
         MixedDataset({'a': Named(('cat',)), 'b': Named(('cat',))}, ratios)
 
 
+def test_sources_must_be_clip_data_sets():
+    with pytest.raises(TypeError, match=r"sources\['a'\]: expected a ClipDataset, got a list"):
+        MixedDataset({'a': [1, 2]})
+
+
 def test_no_sources_are_refused():
     with pytest.raises(ValueError, match='at least one data set'):
         MixedDataset({})

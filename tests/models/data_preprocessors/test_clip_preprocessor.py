@@ -101,6 +101,22 @@ def test_batch_transforms_apply_in_training_only():
     torch.testing.assert_close(changed(data)['inputs'], plain(data)['inputs'])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_a_batch_is_prepared_on_the_gpu():
+    sample = sample_of((30, 40))
+    sample.prompts = Prompts.create(points=torch.ones(1, 1, 2))
+    data = {'inputs': [clip_of((30, 40))], 'data_samples': [sample]}
+    batch = ClipPreprocessor(non_blocking=True).cuda()(data, training=True)
+    moved = batch['data_samples'][0]
+    assert batch['inputs'].is_cuda
+    assert moved.gt_segments.masks.is_cuda
+    assert moved.prompts.point_coords.is_cuda
+    torch.testing.assert_close(
+        batch['inputs'].cpu(), ClipPreprocessor()(data, training=True)['inputs']
+    )
+
+
 def test_nothing_of_it_is_saved_in_checkpoints():
     assert not ClipPreprocessor().state_dict()
 
