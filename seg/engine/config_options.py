@@ -123,7 +123,8 @@ def _typed_value(text: str, old: Any, path: tuple[str, ...], annotation: str) ->
     if old is None and annotation in _SCALARS and value is not None:
         old = _SCALARS[annotation]
     if value is None or old is None or _same_kind(value, old, annotation):
-        return tuple(value) if isinstance(old, tuple) and value is not None else value
+        same_container = isinstance(old, (list, tuple)) and value is not None
+        return type(old)(value) if same_container else value
     kind = 'a dict' if isinstance(old, dict) else f'a value of type {type(old).__name__}'
     raise UserError(
         f'--cfg-options {".".join(path)}: expected {kind} such as {old!r}, got {text!r}'

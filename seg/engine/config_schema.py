@@ -44,6 +44,7 @@ _FIXED_NODES = {
     ('optim_wrapper', 'clip_grad'): _CLIP_KEYS,
 }
 
+_ROOTS = (object, nn.Module, Optimizer, BaseLoop)
 _VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 # What the builders pass in, so that a config need not.
@@ -171,7 +172,10 @@ def _fixed(name: str, keys: Any) -> NodeSchema:
 
 @cache
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """Keyword parameters of a callable; a ``**kwargs`` of a class is replaced by its parents'."""
+    """Parameters of a callable; ``**kwargs`` of a class stands for those of its parents.
+
+    Where no parent says what they are, it stays in the result and stands for anything.
+    """
     if not inspect.isclass(target):
         found = dict(inspect.signature(target).parameters)
         found.pop('self', None)
@@ -179,29 +183,33 @@ def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     found = {}
     for base in target.__mro__:
         own = base.__dict__.get('__init__')
-        if own is None or base in (object, nn.Module, Optimizer, BaseLoop):
+        if own is None or base in _ROOTS:
             continue
         parameters = list(inspect.signature(own).parameters.values())[1:]
-        kinds = {parameter.kind for parameter in parameters}
-        named = [p for p in parameters if p.kind not in _VARIADIC]
-        found.update({p.name: p for p in named if p.name not in found})
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
-            return found
+        found.update({p.name: p for p in parameters if p.name not in found})
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+            return {key: p for key, p in found.items() if p.kind not in _VARIADIC}
     return found
 
 
 def _find_registered(name: str, where: str) -> Callable[..., Any]:
     registries = [value for value in vars(seg.registry).values() if isinstance(value, Registry)]
-    known: set[str] = set()
+    loaded = [level.module_dict for registry in registries for level in _lineage(registry)]
+    for modules in loaded:
+        if name in modules:
+            return modules[name]
+    # Only now what registries have to import their packages for.
     for registry in registries:
         found = registry.get(name)
         if found is not None:
             return found
-        level: Registry | None = registry
-        while level is not None:
-            known.update(level.module_dict)
-            level = level.parent
+    known = {key for modules in loaded for key in modules}
     raise UserError(f'{where}: {_short(unknown_name_message("type", name, known))}')
+
+
+def _lineage(registry: Registry) -> list[Registry]:
+    """A registry and those that it looks in when it does not know a name."""
+    return [registry] if registry.parent is None else [registry, *_lineage(registry.parent)]
 
 
 def _short(message: str) -> str:

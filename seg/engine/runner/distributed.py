@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import is_distributed
+from mmengine.dist import broadcast, is_distributed
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
@@ -69,6 +69,13 @@ def wrap_on_cpu(
     cfg = dict(wrapper_cfg)
     cfg.setdefault('type', MMDistributedDataParallel)
     return MODEL_WRAPPERS.build(cfg, default_args={'module': model})
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give all processes the buffers of the first, such as the running statistics of batch norm."""
+    if is_distributed():
+        for buffer in model.buffers():
+            broadcast(buffer)
 
 
 def _check_torchrun() -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import is_model_wrapper
+from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -24,7 +25,7 @@ from torch.utils.data import DataLoader
 from seg import __version__
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
-from seg.engine.runner.distributed import prepare_process_group, wrap_on_cpu
+from seg.engine.runner.distributed import prepare_process_group, share_buffers, wrap_on_cpu
 from seg.engine.runner.resuming import find_latest_checkpoint, resolve_resume
 from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.engine.runner.train_loop import ResumableTrainLoop
@@ -103,7 +104,9 @@ class SegRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Move the model to its device and wrap it for several processes."""
-        if not self.distributed or torch.cuda.is_available() or is_model_wrapper(model):
+        if not self.distributed:
+            return revert_sync_batchnorm(model.to(get_device()))
+        if torch.cuda.is_available() or is_model_wrapper(model):
             return super().wrap_model(model_wrapper_cfg, model)
         find_unused = bool(self.cfg.get('find_unused_parameters', False))
         return wrap_on_cpu(model, model_wrapper_cfg, find_unused)
@@ -157,10 +160,12 @@ class SegRunner(Runner):
         """Call a stage of all hooks, keeping the random sequence of training apart.
 
         It is restored right before the first iteration of a resumed run, and validation (from the
-        first hook before it to the last one after it) does not advance it.
+        first hook before it to the last one after it) does not advance it. All processes validate
+        with the running statistics of the first one, which are those in checkpoints.
         """
         if fn_name == 'before_val':
             self._train_rng = capture_rng()
+            share_buffers(self._bare_model)
         for hook in self._hooks:
             stage: Callable[..., None] | None = getattr(hook, fn_name, None)
             if stage is not None:
@@ -211,7 +216,7 @@ class SegRunner(Runner):
             FileNotFoundError: If there is no such file.
             UserError: If the file is no checkpoint, or its weights do not fit.
         """
-        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location)
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location, logger='silent')
         checkpoint = {**_without_weights(checkpoint), 'state_dict': unwrap_state(checkpoint)}
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         report = load_weights(self._bare_model, checkpoint['state_dict'], strict, name=filename)

@@ -1,0 +1,197 @@
+import logging
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.model.weight_init import PretrainedInit
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from seg.engine.config_options import load_config
+from seg.engine.launch import build_runner, set_auto_scale_lr, set_mixed_precision
+from seg.engine.runner import MixedPrecisionOptimWrapper
+from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
+from seg.engine.runner.training_state import to_plain
+from seg.testing.toy_training import ToyModel, write_toy_config
+from seg.utils.checkpoints import read_checkpoint, write_checkpoint
+from seg.utils.checks import UserError
+
+
+@pytest.fixture
+def make_runner(tmp_path):
+    def make(*options, change=None):
+        torch.set_num_threads(1)
+        config = write_toy_config(tmp_path)
+        cfg = load_config(config, ['visualizer=none', 'train_cfg.max_iters=6', *options])
+        cfg['experiment_name'] = tmp_path.name
+        if change is not None:
+            change(cfg)
+        return build_runner(cfg, config, tmp_path / 'run')
+
+    return make
+
+
+def test_mixed_precision_trains_on_the_cpu(make_runner):
+    runner = make_runner(change=set_mixed_precision)
+    before = {k: v.clone() for k, v in runner.model.state_dict().items()}
+    seen = []
+    runner.model.output.register_forward_hook(lambda m, i, o: seen.append((m.training, o.dtype)))
+    runner.train()
+    assert isinstance(runner.optim_wrapper, MixedPrecisionOptimWrapper)
+    assert {dtype for training, dtype in seen if training} == {torch.bfloat16}
+    assert {dtype for training, dtype in seen if not training} == {torch.float32}
+    weights = runner.model.state_dict()
+    assert not torch.equal(before['output.weight'], weights['output.weight'])
+    assert weights['output.weight'].dtype == torch.float32
+
+
+def test_mixed_precision_of_mmengine_is_accepted_without_a_gpu(make_runner):
+    runner = make_runner('optim_wrapper.type=AmpOptimWrapper')
+    runner.train()
+    assert isinstance(runner.optim_wrapper, MixedPrecisionOptimWrapper)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU float16 is fine')
+def test_float16_without_a_gpu_is_refused():
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    with pytest.raises(UserError, match="expected 'bfloat16' or 'auto' without a GPU"):
+        MixedPrecisionOptimWrapper(optimizer, dtype='float16')
+    with pytest.raises(UserError, match="Did you mean 'bfloat16'"):
+        MixedPrecisionOptimWrapper(optimizer, dtype='bfloat')
+
+
+def test_learning_rate_is_scaled_to_the_batch_size(make_runner):
+    def change(cfg):
+        cfg['auto_scale_lr'] = {'base_batch_size': 8}
+        set_auto_scale_lr(cfg)
+        cfg['param_scheduler'] = None
+
+    runner = make_runner(change=change)
+    runner.train()
+    assert runner.optim_wrapper.get_lr()['lr'] == [0.005]
+
+
+def test_checkpoints_hold_nothing_that_needs_unpickling(make_runner, tmp_path):
+    make_runner().train()
+    for path in (tmp_path / 'run').glob('*.pth'):
+        content = torch.load(path, weights_only=True)
+        assert 'output.weight' in content['state_dict']
+        assert content['meta']['dataset_meta']['classes'] == ('line',)
+
+
+def test_best_weights_are_kept_beside_the_last_states(make_runner, tmp_path):
+    options = ['train_cfg.max_iters=10', 'train_cfg.val_interval=2']
+    make_runner(*options, 'default_hooks.checkpoint.interval=2').train()
+    names = sorted(path.name for path in (tmp_path / 'run').glob('*.pth'))
+    assert names == ['best.pth', 'iter_10.pth', 'iter_8.pth']
+    assert (tmp_path / 'run' / 'last_checkpoint').read_text().strip().endswith('iter_10.pth')
+
+
+def test_best_metric_must_exist(make_runner):
+    runner = make_runner('default_hooks.checkpoint.save_best=toy/scor')
+    with pytest.raises(UserError, match=r"unknown metric of checkpoint\.save_best.*'toy/score'"):
+        runner.train()
+
+
+def test_best_weights_with_a_moving_average_are_the_averaged_ones(make_runner, tmp_path):
+    runner = make_runner('custom_hooks=[{"type": "EMAHook", "momentum": 0.1}]')
+    runner.train()
+    averaged = runner.hooks[[type(h).__name__ for h in runner.hooks].index('EMAHook')].ema_model
+    saved = read_checkpoint(tmp_path / 'run' / 'iter_6.pth')['state_dict']
+    best = read_checkpoint(tmp_path / 'run' / 'best.pth')['state_dict']
+    expected = averaged.module.state_dict()['output.weight']
+    assert torch.equal(saved['output.weight'], expected)
+    assert torch.equal(best['output.weight'], expected)
+    assert not torch.equal(runner.model.output.weight, expected)
+
+
+def test_pickled_objects_are_refused_by_every_way_of_loading(tmp_path):
+    path = str(tmp_path / 'objects.pth')
+    torch.save({'state_dict': ToyModel().state_dict(), 'object': logging.Filter()}, path)
+    for load in (CheckpointLoader.load_checkpoint, lambda p: PretrainedInit(p)(ToyModel())):
+        with pytest.raises(UserError, match='refused, because it holds pickled objects'):
+            load(path)
+    with pytest.raises(UserError, match='got a storage service'):
+        CheckpointLoader.load_checkpoint('s3://bucket/w.pth')
+    with pytest.raises(UserError, match="unknown torchvision model 'resnet5'"):
+        CheckpointLoader.load_checkpoint('torchvision://resnet5')
+
+
+def test_weights_alone_cannot_be_resumed_from(make_runner, tmp_path):
+    write_checkpoint(tmp_path / 'w.pth', ToyModel().state_dict())
+    runner = make_runner('resume=true', f'load_from={tmp_path / "w.pth"}')
+    with pytest.raises(UserError, match=r'expected a training state.*load_from=FILE'):
+        runner.train()
+
+
+def test_weights_of_another_width_are_refused(make_runner, tmp_path):
+    write_checkpoint(tmp_path / 'w.pth', ToyModel(width=5).state_dict())
+    runner = make_runner(f'load_from={tmp_path / "w.pth"}')
+    with pytest.raises(UserError, match=r'cannot load .*w\.pth into ToyModel: .*of another shape'):
+        runner.test()
+
+
+def test_resuming_without_a_checkpoint_says_so(make_runner, capsys):
+    make_runner('resume=true').train()
+    assert 'found no checkpoint in' in capsys.readouterr().err
+
+
+def test_log_goes_to_standard_error(make_runner, capsys):
+    make_runner().train()
+    captured = capsys.readouterr()
+    assert captured.out == ''
+    assert 'Iter(val)' in captured.err
+
+
+def test_losses_and_learning_rate_reach_tensorboard(make_runner, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    make_runner(
+        'visualizer={"type": "Visualizer", "vis_backends": [{"type": "TensorboardVisBackend"}]}',
+        'default_hooks.logger.interval=2',
+    ).train()
+    events = EventAccumulator(str(next((tmp_path / 'run').glob('*/vis_data'))))
+    events.Reload()
+    assert {'lr', 'loss_line', 'toy/score'} <= set(events.Tags()['scalars'])
+    assert [event.step for event in events.Scalars('lr')] == [2, 4, 6]
+
+
+def test_error_in_a_hook_keeps_its_traceback(make_runner):
+    class Broken(Hook):
+        def before_train(self, runner):
+            int(None)
+
+    runner = make_runner()
+    runner.register_hook(Broken())
+    with pytest.raises(TypeError) as caught:
+        runner.train()
+    assert any(entry.name == 'before_train' for entry in caught.traceback)
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    torch.manual_seed(0)
+    model, inputs = ToyModel(dropout=0.0).train(), [torch.ones(1), torch.zeros(1)]
+    gradients = []
+    for recompute in (False, True):
+        if recompute:
+            turn_on_activation_checkpointing(model, 'hidden')
+        model.zero_grad()
+        model(inputs, inputs, mode='loss')['loss_line'].backward()
+        gradients.append(model.hidden[0].weight.grad.clone())
+    assert torch.equal(*gradients)
+    assert gradients[0].abs().sum() > 0
+    with pytest.raises(UserError, match="Did you mean 'hidden'"):
+        turn_on_activation_checkpointing(model, ['hiden'])
+
+
+def test_plain_state_names_where_an_object_is():
+    content = {'a': [np.float32(1.5), np.arange(2), {'b': {3, 1}}, (torch.float32,)]}
+    plain = to_plain(content)['a']
+    assert (plain[0], plain[1].tolist(), plain[2]['b'], plain[3]) == (
+        *(1.5, [0, 1], [1, 3]),
+        ('torch.float32',),
+    )
+    with pytest.raises(UserError, match=r"checkpoint\['x'\]\[0\]: .*got module"):
+        to_plain({'x': [sys]})
