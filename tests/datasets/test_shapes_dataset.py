@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from seg.datasets.shapes_dataset import ShapesDataset
+from seg.registry import DATASETS, TRANSFORMS
+from seg.structures import Task
+
+
+@TRANSFORMS.register_module()
+class MarkShapesResults:
+    """Adds a mark to the results, to see that the pipeline runs."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def __call__(self, results):
+        return {**results, 'mark': self.mark}
+
+
+def test_results_follow_the_contract():
+    dataset = ShapesDataset(task='panoptic', num_samples=3, num_frames=2, size=(64, 80))
+    results = dataset[1]
+    num = len(results['labels'])
+    assert results['clip'].shape == (2, 3, 64, 80) and results['clip'].dtype == torch.uint8
+    assert results['masks'].shape == (num, 2, 64, 80) and results['masks'].dtype == torch.bool
+    assert results['labels'].dtype == results['object_ids'].dtype == torch.int64
+    assert results['is_crowd'].dtype == torch.bool and not results['is_crowd'].any()
+    assert results['task'] is Task.PANOPTIC
+    assert results['ori_shape'] == results['img_shape'] == (64, 80)
+    assert results['scale_factor'] == (1.0, 1.0)
+    assert results['dataset_name'] == 'shapes-v1'
+    assert len(results['expressions']) == num
+    assert results['img_id'] == 1
+
+
+def test_masks_tile_every_frame():
+    masks = ShapesDataset(task='vos', num_samples=1, num_frames=3)[0]['masks']
+    assert (masks.sum(dim=0) == 1).all()
+
+
+def test_clip_is_the_picture_of_the_world():
+    dataset = ShapesDataset(task='panoptic', num_samples=5)
+    sample = dataset.world.image(4)
+    assert (dataset[4]['clip'].numpy().transpose(0, 2, 3, 1) == sample.clip).all()
+    assert (dataset[4]['masks'][0].numpy() == (sample.segment_map == 1)).all()
+
+
+def test_metainfo_names_things_first():
+    metainfo = ShapesDataset(task='panoptic').metainfo
+    assert len(metainfo['classes']) == len(metainfo['palette']) == 11
+    assert metainfo['num_things'] == 8
+    assert metainfo['classes'][8:] == ('stripes', 'dots', 'clouds')
+
+
+def test_splits_never_share_a_seed():
+    seeds = {
+        split: {ShapesDataset(task='panoptic', split=split, seed=s).world.seed for s in range(50)}
+        for split in ('train', 'val')
+    }
+    assert len(seeds['train']) == len(seeds['val']) == 50
+    assert not seeds['train'] & seeds['val']
+
+
+def test_pipeline_is_built_from_the_registry():
+    pipeline = [{'type': 'MarkShapesResults', 'mark': 'seen'}]
+    dataset = ShapesDataset(task='panoptic', num_samples=1, pipeline=pipeline)
+    assert dataset[0]['mark'] == 'seen'
+
+
+def test_it_builds_from_its_name():
+    dataset = DATASETS.build({'type': 'ShapesDataset', 'task': 'interactive_image'})
+    assert dataset.task is Task.INTERACTIVE_IMAGE
+    assert len(dataset) == 1000
+
+
+def test_the_cache_gives_the_same_fresh_tensors(monkeypatch):
+    dataset = ShapesDataset(task='panoptic', num_samples=2, cache=True)
+    first = dataset[0]
+    kept = first['clip'].clone()
+    first['clip'].zero_()
+    monkeypatch.setattr(dataset.world, 'clip', None)  # nothing is drawn again
+    again = dataset[0]
+    assert (again['clip'] == kept).all()
+    assert (again['masks'] == first['masks']).all()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'split': 'test'}, "unknown split of Shapes 'test': expected one of train, val"),
+        ({'task': 'panoptik'}, "unknown task 'panoptik'.* Did you mean 'panoptic'"),
+        ({'num_samples': 0}, 'num_samples: expected an integer >= 1, got 0'),
+        ({'num_frames': 0}, 'num_frames: expected an integer >= 1, got 0'),
+        ({'seed': -2}, 'seed: expected an integer >= 0, got -2'),
+        ({'size': (32, 32)}, 'size: expected'),
+        ({'version': 'v9'}, "unknown version of Shapes 'v9'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ShapesDataset(**{'task': 'panoptic', **arguments})
+
+
+@pytest.mark.parametrize('index', [-1, 4])
+def test_an_index_out_of_range_is_named(index):
+    with pytest.raises(IndexError, match='expected an index below 4'):
+        ShapesDataset(task='panoptic', num_samples=4)[index]
