@@ -18,7 +18,7 @@ from seg.models.decoders import (
 )
 from seg.models.detectors import RapSAM
 from seg.models.heads import PanopticFusion, RapSAMVideoHead, SemanticAuxiliary
-from seg.models.losses import SegmentCriterion
+from seg.models.losses import GridSampling, SegmentCriterion
 from seg.models.necks import ConvUpBlock, YOSONeck
 from seg.models.prompts import PromptEncoder
 
@@ -72,7 +72,7 @@ model = dict(
         prompt_encoder=dict(type=PromptEncoder, click_radius=0.0, seed_from_features=True),
         classifier=dict(type=LinearClassifier),
         semantic_auxiliary=dict(type=SemanticAuxiliary),
-        criterion=dict(type=SegmentCriterion, num_points=512),
+        criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.5, iou_thr=0.7),
         task_loss_weights=dict(
             panoptic=dict(cls=2.0, mask=5.0, dice=5.0, semantic=2.0),

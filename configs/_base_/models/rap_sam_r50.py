@@ -13,7 +13,7 @@ from seg.models.decoders import (
 )
 from seg.models.detectors import RapSAM
 from seg.models.heads import PanopticFusion, RapSAMVideoHead
-from seg.models.losses import SegmentCriterion
+from seg.models.losses import PointSampling, SegmentCriterion
 from seg.models.necks import YOSONeck
 from seg.models.prompts import PromptEncoder
 
@@ -67,7 +67,7 @@ model = dict(
             temperature=0.1,
             embedding_file='data/embeddings/convnext_large_d_320_coco_panoptic.safetensors',
         ),
-        criterion=dict(type=SegmentCriterion, num_points=12544),
+        criterion=dict(type=SegmentCriterion, sampling=dict(type=PointSampling, num_points=12544)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.8, iou_thr=0.8),
     ),
 )

@@ -7,10 +7,14 @@ from seg.models.losses.mask_losses import (
     sample_points,
     uncertain_points,
 )
+from seg.models.losses.mask_sampling import GridSampling, PointSampling, SampledMasks
 from seg.models.losses.segment_criterion import Assignment, SegmentCriterion, Targets
 
 __all__ = [
     'Assignment',
+    'GridSampling',
+    'PointSampling',
+    'SampledMasks',
     'SegmentCriterion',
     'Targets',
     'bce_loss',

@@ -12,13 +12,7 @@ from torch import Tensor, nn
 from torch import distributed as torch_dist
 from torch.nn import functional as F
 
-from seg.models.losses.mask_losses import (
-    bce_loss,
-    dice_loss,
-    mask_iou,
-    sample_points,
-    uncertain_points,
-)
+from seg.models.losses.mask_losses import bce_loss, dice_loss, mask_iou
 from seg.registry import MODELS
 from seg.structures import StageOutput
 
@@ -57,17 +51,14 @@ def average_over_ranks(count: int, device: torch.device) -> Tensor:
 
 @MODELS.register_module()
 class SegmentCriterion(nn.Module):
-    """Set prediction losses on sampled points, for found and for prompted objects.
+    """Set prediction losses, for found and for prompted objects.
 
-    Found objects are matched to the ground truth at minimal cost (Carion et al., DETR, ECCV 2020);
-    costs and losses use random points (Cheng et al., Mask2Former, CVPR 2022, section 3.3). Every
-    stage is matched anew. The quality target is the detached IoU of the thresholded mask; the
+    Found objects are matched to the ground truth at minimal cost (Carion et al., DETR, ECCV 2020),
+    every stage anew. The quality target is the detached IoU of the thresholded mask; the
     public model instead regresses a soft Dice value and lets its gradient into the masks.
 
     Args:
-        num_points: Points P per mask.
-        oversample_ratio: Candidates per point for the loss.
-        importance_ratio: Share of the points that is taken where the mask is undecided.
+        sampling: Where masks are compared, :class:`PointSampling` when left out.
         no_object_weight: Weight of "no object" in the cross-entropy.
         class_cost: Weight of the class probability in the matching.
         mask_cost: Weight of the cross-entropy of masks in the matching.
@@ -76,19 +67,15 @@ class SegmentCriterion(nn.Module):
 
     def __init__(
         self,
-        num_points: int = 12544,
         *,
-        oversample_ratio: float = 3.0,
-        importance_ratio: float = 0.75,
+        sampling: dict | None = None,
         no_object_weight: float = 0.1,
         class_cost: float = 2.0,
         mask_cost: float = 5.0,
         dice_cost: float = 5.0,
     ) -> None:
         super().__init__()
-        self.num_points = num_points
-        self.oversample_ratio = oversample_ratio
-        self.importance_ratio = importance_ratio
+        self.sampling = MODELS.build(sampling or dict(type='PointSampling'))
         self.no_object_weight = no_object_weight
         self.class_cost = class_cost
         self.mask_cost = mask_cost
@@ -156,15 +143,12 @@ class SegmentCriterion(nn.Module):
 
     def _matching_cost(self, stage: StageOutput, index: int, target: Targets) -> Tensor:
         """Cost of every query for every row, (Q, N)."""
-        coords = torch.rand(1, self.num_points, 2, device=stage.queries.device)
-        logits = _read_strip(stage.mask_logits[index], coords)
-        points = _read_strip(target.masks, coords)
+        logits, targets = self.sampling.for_matching(stage.mask_logits[index], target.masks)
         probs = logits.sigmoid()
-        bce = (
-            F.softplus(-logits) @ points.T + F.softplus(logits) @ (1 - points).T
-        ) / self.num_points
-        total = probs.sum(dim=1, keepdim=True) + points.sum(dim=1)
-        dice = 1 - (2 * probs @ points.T + 1) / (total + 1)
+        hit, miss = F.softplus(-logits), F.softplus(logits)
+        bce = (hit @ targets.T + miss @ (1 - targets).T) / logits.shape[1]
+        total = probs.sum(dim=1, keepdim=True) + targets.sum(dim=1)
+        dice = 1 - (2 * probs @ targets.T + 1) / (total + 1)
         cost = self.mask_cost * bce + self.dice_cost * dice
         if stage.class_logits is not None:
             class_probs = stage.class_logits[index].softmax(dim=-1)
@@ -195,12 +179,7 @@ class SegmentCriterion(nn.Module):
     def _mask_losses(
         self, mask_logits: Tensor, masks: Tensor, wanted: frozenset[str], num_masks: Tensor
     ) -> dict[str, Tensor]:
-        strips = mask_logits.flatten(1, 2)
-        coords = uncertain_points(
-            strips.detach(), self.num_points, self.oversample_ratio, self.importance_ratio
-        )
-        logits = sample_points(strips, coords)
-        points = sample_points(masks.flatten(1, 2), coords)
+        logits, points = self.sampling.for_loss(mask_logits, masks)
         losses = {}
         if 'mask' in wanted:
             losses['mask'] = bce_loss(logits, points).sum() / num_masks
@@ -217,10 +196,3 @@ def _as_float(stage: StageOutput) -> StageOutput:
         class_logits=None if stage.class_logits is None else stage.class_logits.float(),
         iou_logits=None if stage.iou_logits is None else stage.iou_logits.float(),
     )
-
-
-def _read_strip(maps: Tensor, coords: Tensor) -> Tensor:
-    """Read (N, T, H, W) at points (1, P, 2) of the strip of its frames, (N, P)."""
-    strip = maps.flatten(1, 2).float()[None]  # (1, N, T*H, W)
-    read = F.grid_sample(strip, coords.unsqueeze(1) * 2 - 1, align_corners=False)
-    return read[0, :, 0]
