@@ -14,7 +14,7 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from seg.utils.checks import UserError
 from seg.utils.key_map import KeyMap
 
 __all__ = [
+    'AdoptsShapes',
     'KeyMap',
     'LoadReport',
     'StateDict',
@@ -53,6 +54,14 @@ _UNREADABLE = (
     AssertionError,
     struct.error,
 )
+
+
+@runtime_checkable
+class AdoptsShapes(Protocol):
+    """A module with tensors whose shape the checkpoint decides, within limits of its own."""
+
+    def adopt_shapes(self, state: Mapping[str, Tensor], prefix: str) -> None:
+        """Make room for the tensors in ``state`` whose names start with ``prefix``."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +246,9 @@ def load_weights(
     Raises:
         UserError: If ``strict`` and something does not fit, or if nothing at all fits.
     """
+    for path, module in model.named_modules():
+        if isinstance(module, AdoptsShapes):
+            module.adopt_shapes(state, f'{path}.' if path else '')
     own = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from mmengine.model import BaseModule
@@ -50,7 +51,7 @@ class TextEmbeddingClassifier(BaseModule):
         generator = torch.Generator().manual_seed(0)
         random = torch.randn(num_classes, 1, embed_channels, generator=generator)
         self.register_buffer('prototypes', F.normalize(random, dim=-1))
-        self.register_load_state_dict_pre_hook(_adopt_number_of_prototypes)
+        self.register_load_state_dict_pre_hook(_adopt_shapes)
 
     def init_weights(self) -> None:
         """Read ``embedding_file`` where one is given."""
@@ -82,6 +83,13 @@ class TextEmbeddingClassifier(BaseModule):
             )
         self.prototypes = prototypes.to(self.prototypes)
 
+    def adopt_shapes(self, state: Mapping[str, Tensor], prefix: str) -> None:
+        """Let a checkpoint bring another number P of prototypes per class than was built."""
+        stored = state.get(f'{prefix}prototypes')
+        if stored is not None and stored.ndim == 3:
+            num_classes, _, width = self.prototypes.shape
+            self.prototypes = self.prototypes.new_zeros(num_classes, stored.shape[1], width)
+
     def forward(self, embeddings: Tensor, *, final: bool) -> Tensor:
         """Map (B, Q, D) to logits (B, Q, K + 1), float32.
 
@@ -97,11 +105,7 @@ class TextEmbeddingClassifier(BaseModule):
             return logits if final else logits / self.temperature
 
 
-def _adopt_number_of_prototypes(
+def _adopt_shapes(
     module: TextEmbeddingClassifier, state_dict: dict, prefix: str, *_unused: object
 ) -> None:
-    """Let a checkpoint bring another number P of prototypes per class than was built."""
-    stored = state_dict.get(f'{prefix}prototypes')
-    if stored is not None and stored.ndim == 3:
-        shape = (module.prototypes.shape[0], stored.shape[1], module.prototypes.shape[2])
-        module.prototypes = module.prototypes.new_zeros(shape)
+    module.adopt_shapes(state_dict, prefix)

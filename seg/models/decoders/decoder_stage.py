@@ -121,6 +121,8 @@ class DecoderStage(BaseModule):
         )
 
     def _attend(self, queries: Tensor, attn_mask: Tensor | None) -> Tensor:
+        if not queries.shape[1]:
+            attn_mask = None  # PyTorch cannot view an attention mask without elements
         if attn_mask is not None:
             attn_mask = attn_mask.repeat_interleave(self.self_attn.num_heads, dim=0)
         attended, _ = self.self_attn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from seg.registry import MODELS
@@ -33,14 +34,19 @@ class KernelUpdater(nn.Module):
         self.out_norm = nn.LayerNorm(feat_channels)
 
     def mix(self, update: Tensor, queries: Tensor) -> Tensor:
-        """The gated sum of update and query before the output layer, (B, Q, C)."""
-        update_in, update_out = self.update_proj(update).chunk(2, dim=-1)
-        query_in, query_out = self.query_proj(queries).chunk(2, dim=-1)
-        gate_feats = update_in * query_in
-        query_gate = self.query_gate_norm(self.query_gate(gate_feats)).sigmoid()
-        update_gate = self.update_gate_norm(self.update_gate(gate_feats)).sigmoid()
-        mixed = update_gate * self.update_norm(update_out)
-        return mixed + query_gate * self.query_norm(query_out)
+        """The gated sum of update and query before the output layer, (B, Q, C), float32.
+
+        Runs in float32 whatever autocast says: sums over a mask and their products leave the
+        range of float16, and only the layer norms bring them back.
+        """
+        with torch.autocast(queries.device.type, enabled=False):
+            update_in, update_out = self.update_proj(update.float()).chunk(2, dim=-1)
+            query_in, query_out = self.query_proj(queries.float()).chunk(2, dim=-1)
+            gate_feats = update_in * query_in
+            query_gate = self.query_gate_norm(self.query_gate(gate_feats)).sigmoid()
+            update_gate = self.update_gate_norm(self.update_gate(gate_feats)).sigmoid()
+            mixed = update_gate * self.update_norm(update_out)
+            return mixed + query_gate * self.query_norm(query_out)
 
     def forward(self, update: Tensor, queries: Tensor) -> Tensor:
         """Update queries.

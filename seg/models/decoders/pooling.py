@@ -11,15 +11,19 @@ from seg.registry import MODELS
 def draw_masks(kernels: Tensor, mask_features: Tensor) -> Tensor:
     """Apply queries as 1x1 dynamic filters.
 
+    Runs in float32 whatever autocast says: the sign of a logit near zero decides what the next
+    stage pools.
+
     Args:
         kernels: (B, Q, C).
         mask_features: (B, T, C, h, w).
 
     Returns:
-        Mask logits, (B, Q, T, h, w).
+        Mask logits, (B, Q, T, h, w), float32.
     """
-    pixels = mask_features.flatten(3)  # (B, T, C, hw)
-    logits = kernels.unsqueeze(1) @ pixels  # (B, T, Q, hw)
+    with torch.autocast(mask_features.device.type, enabled=False):
+        pixels = mask_features.float().flatten(3)  # (B, T, C, hw)
+        logits = kernels.float().unsqueeze(1) @ pixels  # (B, T, Q, hw)
     return logits.transpose(1, 2).unflatten(-1, mask_features.shape[-2:])
 
 

@@ -138,6 +138,8 @@ class PromptEncoder(BaseModule):
 
     def _as_boxes(self, rows: Prompts) -> Tensor:
         """A box in pixels for every row's click, (N, 4)."""
+        if not len(rows):
+            return rows.boxes
         single = rows.point_coords.shape[1] == 1 and not rows.has_box.any()
         positive = (rows.point_labels == PointLabel.FOREGROUND).all()
         words = any(text is not None for text in rows.texts)

@@ -51,7 +51,7 @@ class TaskLossTable:
         """
         if task not in self._rows:
             known = [str(t) for t in self._rows]
-            raise ValueError('task_loss_weights: ' + unknown_name_message('task', task, known))
+            raise ValueError('task_loss_weights: ' + unknown_name_message('task', str(task), known))
         return frozenset(self._rows[task])
 
     def trains(self, loss: str) -> bool:

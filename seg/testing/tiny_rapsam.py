@@ -1,0 +1,114 @@
+"""A RapSAM of a few thousand parameters and toy samples for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from seg.structures import ClipSample, Prompts, Task
+
+NUM_THINGS, NUM_STUFF = 3, 2
+
+
+def tiny_rapsam_cfg(*, faithful: bool = True, num_mask_tokens: int = 1) -> dict[str, Any]:
+    """Config of a tiny model.
+
+    Args:
+        faithful: The parts of the published model; otherwise those for training from scratch.
+        num_mask_tokens: Candidate masks per prompted object.
+    """
+    updater = 'KernelUpdater' if faithful else 'ResidualKernelUpdater'
+    pooling = 'HardMaskSumPooling' if faithful else 'SoftMaskMeanPooling'
+    update = dict(updater=dict(type=updater), pooling=dict(type=pooling))
+    classifier = (
+        dict(type='TextEmbeddingClassifier', temperature=0.1)
+        if faithful
+        else dict(type='LinearClassifier')
+    )
+    up_block = 'DeformUpBlock' if faithful else 'ConvUpBlock'
+    return dict(
+        type='RapSAM',
+        data_preprocessor=dict(type='ClipPreprocessor', pad_divisor=32),
+        backbone=dict(type='mmdet.ResNet', depth=18, base_channels=8, norm_eval=True),
+        neck=dict(
+            type='YOSONeck',
+            in_channels=(8, 16, 32, 64),
+            lateral_channels=(8, 8, 16, 16),
+            agg_channels=8,
+            feat_channels=16,
+            up_block=dict(type=up_block),
+            context=not faithful,
+        ),
+        head=dict(
+            type='RapSAMVideoHead',
+            num_things=NUM_THINGS,
+            num_stuff=NUM_STUFF,
+            feat_channels=16,
+            num_queries=6,
+            num_stages=2,
+            embed_channels=12,
+            stage=dict(
+                type='DecoderStage',
+                num_heads=2,
+                ffn_channels=24,
+                context_attention=not faithful,
+                **update,
+            ),
+            object_adapter=dict(type='ObjectAdapter', **update),
+            prompt_adapter=dict(type='PromptAdapter', num_heads=2),
+            prompt_encoder=dict(type='PromptEncoder', num_mask_tokens=num_mask_tokens),
+            classifier=classifier,
+            criterion=dict(
+                type='SegmentCriterion', sampling=dict(type='PointSampling', num_points=64)
+            ),
+        ),
+    )
+
+
+def toy_sample(
+    task: str | Task,
+    *,
+    size: tuple[int, int] = (64, 64),
+    num_segments: int = 3,
+    num_prompts: int | None = None,
+    num_frames: int = 1,
+    seed: int = 0,
+) -> tuple[Tensor, ClipSample]:
+    """Noise with vertical bars as segments, one click in the middle of each of the first ones.
+
+    Args:
+        task: Task that the sample declares.
+        size: Height and width.
+        num_segments: Bars; their labels count up through the classes.
+        num_prompts: Clicks, on the first bars; one per bar when left out.
+        num_frames: Frames T.
+        seed: Seed of the noise.
+
+    Returns:
+        A clip (T, 3, H, W), uint8, and its sample, with ground truth at the size of the clip.
+    """
+    height, width = size
+    noise = torch.Generator().manual_seed(seed)
+    clip = torch.randint(0, 256, (num_frames, 3, height, width), generator=noise).byte()
+    masks = torch.zeros(num_segments, num_frames, height, width, dtype=torch.bool)
+    edges = torch.linspace(0, width, num_segments + 1).long()
+    for i in range(num_segments):
+        masks[i, ..., edges[i] : edges[i + 1]] = True
+    sample = ClipSample(
+        metainfo=dict(task=Task.parse(task), img_shape=size, ori_shape=size, img_id=seed)
+    )
+    sample.gt_segments = InstanceData(
+        masks=masks,
+        labels=torch.arange(num_segments) % (NUM_THINGS + NUM_STUFF),
+        object_ids=torch.arange(1, num_segments + 1),
+        is_crowd=torch.zeros(num_segments, dtype=torch.bool),
+    )
+    count = num_segments if num_prompts is None else num_prompts
+    middles = (edges[:count] + edges[1 : count + 1]).float() / 2
+    points = torch.stack([middles, torch.full_like(middles, height / 2)], dim=-1)
+    sample.prompts = Prompts.create(points=points[:, None])
+    sample.prompt_targets = torch.arange(count)
+    return clip, sample

@@ -1,0 +1,42 @@
+"""The dense auxiliary loss."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from seg.models.heads import SemanticAuxiliary
+from seg.models.losses import Targets
+
+
+def make_target(labels, frames=1):
+    masks = torch.zeros(len(labels), frames, 16, 16, dtype=torch.bool)
+    for i in range(len(labels)):
+        masks[i, ..., 4 * i : 4 * i + 4] = True
+    return Targets(masks, torch.tensor(labels, dtype=torch.long))
+
+
+def test_loss_is_the_mean_over_pixels_of_known_class():
+    module, feats = SemanticAuxiliary(5, 3), torch.randn(1, 1, 5, 4, 4)
+    loss = module.loss(feats, [make_target([2, -1, 0])])
+    logits = module.conv(feats[0])[0]
+    pixels = torch.cat([logits[:, :, 0].T, logits[:, :, 2].T])
+    expected = F.cross_entropy(pixels, torch.tensor([2] * 4 + [0] * 4))
+
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize('labels', [[], [-1]])
+def test_nothing_known_is_zero_with_a_graph(labels):
+    module, feats = SemanticAuxiliary(5, 3), torch.randn(2, 2, 5, 4, 4, requires_grad=True)
+    loss = module.loss(feats, [make_target(labels, 2)] * 2)
+    loss.backward()
+
+    assert loss.item() == 0
+    assert module.conv.weight.grad is not None
+
+
+def test_every_parameter_gets_a_gradient():
+    module = SemanticAuxiliary(5, 3)
+    module.loss(torch.randn(1, 2, 5, 4, 4), [make_target([0, 1, 2], 2)]).backward()
+
+    assert all(p.grad.any() for p in module.parameters())

@@ -1,0 +1,138 @@
+"""Prompts to queries."""
+
+import pytest
+import torch
+
+from seg.models.prompts import CoordinateFrame, PromptEncoder
+from seg.models.prompts.positional import sine_encoding
+from seg.structures import Prompts
+
+
+def clicks(*points):
+    return Prompts.create(points=torch.tensor(points, dtype=torch.float32).reshape(-1, 1, 2))
+
+
+def encode(encoder, prompts, image_shapes=None, canvas=(32, 64), feats=None):
+    feats = torch.zeros(len(prompts), 1, 16, 8, 16) if feats is None else feats
+    return encoder(
+        prompts, feats, canvas=canvas, image_shapes=image_shapes or [canvas] * len(prompts)
+    )
+
+
+def test_query_is_type_plus_token_plus_position():
+    encoder = PromptEncoder(16, click_radius=3.0)
+    result = encode(encoder, [clicks((16, 8))])
+    box = torch.tensor([8 / 32, 16 / 64, 6 / 64, 6 / 32])  # centre y, x, width, height
+    position = encoder.pos_proj(sine_encoding(box, 8))
+
+    expected = encoder.type_embed.weight[1] + encoder.mask_tokens.weight[0] + position
+    torch.testing.assert_close(result.queries[0, 0], expected)
+
+
+def test_a_click_without_extent_is_clamped_as_published():
+    encoder = PromptEncoder(16, click_radius=0.0)
+    result = encode(encoder, [clicks((16, 8))])
+    box = torch.tensor([8 / 32, 16 / 64, 1e-5, 1e-5])
+
+    expected = (
+        encoder.type_embed.weight[1]
+        + encoder.mask_tokens.weight[0]
+        + encoder.pos_proj(sine_encoding(box, 8))
+    )
+    torch.testing.assert_close(result.queries[0, 0], expected)
+
+
+def test_pictures_with_fewer_prompts_are_padded():
+    encoder = PromptEncoder(16)
+    result = encode(encoder, [clicks((1, 1), (5, 5), (9, 9)), clicks((5, 5))])
+
+    assert result.queries.shape == (2, 3, 16)
+    assert result.valid.tolist() == [[True, True, True], [True, False, False]]
+    torch.testing.assert_close(result.queries[0, 1], result.queries[1, 0])
+
+
+def test_no_prompts_at_all():
+    result = encode(PromptEncoder(16), [clicks(), clicks()])
+
+    assert result.queries.shape == (2, 0, 16)
+    assert result.attn_mask.shape == (2, 0, 0)
+
+
+def test_tokens_of_an_object_see_each_other_and_nothing_else():
+    result = encode(PromptEncoder(16, num_mask_tokens=2), [clicks((1, 1), (5, 5))])
+    same = ~result.attn_mask[0]
+
+    assert result.queries.shape == (1, 4, 16)
+    expected = torch.block_diag(torch.ones(2, 2), torch.ones(2, 2)).bool()
+    assert torch.equal(same, expected)
+
+
+def test_tokens_of_an_object_are_beside_each_other():
+    encoder = PromptEncoder(16, num_mask_tokens=2)
+    result = encode(encoder, [clicks((1, 1), (5, 5))])
+    tokens = encoder.mask_tokens.weight
+
+    for first in (0, 2):
+        difference = result.queries[0, first + 1] - result.queries[0, first]
+        torch.testing.assert_close(difference, tokens[1] - tokens[0], atol=1e-5, rtol=1e-5)
+
+
+def test_canvas_frame_ignores_the_picture_inside_the_padding():
+    """Pixel coordinates of the neck span the canvas, so clicks must be divided by it too."""
+    encoder = PromptEncoder(16)
+    full = encode(encoder, [clicks((10, 10))], [(32, 64)]).queries
+    padded = encode(encoder, [clicks((10, 10))], [(16, 32)]).queries
+
+    assert torch.equal(full, padded)
+
+
+def test_image_frame_is_that_of_the_published_model():
+    encoder = PromptEncoder(16, coordinate_frame='image', click_radius=0.0)
+    small = encode(encoder, [clicks((10, 10))], [(16, 32)]).queries
+    large = encode(encoder, [clicks((20, 20))], [(32, 64)]).queries
+
+    assert encoder.coordinate_frame is CoordinateFrame.IMAGE
+    torch.testing.assert_close(small, large)
+
+
+def test_unknown_frame_is_refused():
+    with pytest.raises(ValueError, match='padded'):
+        PromptEncoder(16, coordinate_frame='padded')
+
+
+def test_seed_reads_the_features_under_the_click():
+    encoder = PromptEncoder(16, seed_from_features=True)
+    feats = torch.randn(1, 1, 16, 8, 16)
+    result = encode(encoder, [clicks((4 * 5 + 2, 4 * 3 + 2))], feats=feats)
+    plain = encode(encoder, [clicks((4 * 5 + 2, 4 * 3 + 2))], feats=torch.zeros_like(feats))
+    seed = encoder.seed_proj.weight @ feats[0, 0, :, 3, 5]
+
+    torch.testing.assert_close(
+        result.queries - plain.queries, seed.expand(1, 1, -1), atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    'prompts',
+    [
+        Prompts.create(points=torch.rand(2, 2, 2)),
+        Prompts.create(points=torch.rand(2, 1, 2), point_labels=torch.zeros(2, 1)),
+        Prompts.create(boxes=torch.tensor([[0.0, 0.0, 3.0, 3.0]])),
+        Prompts.create(points=torch.rand(1, 1, 2), texts=['the dog']),
+        Prompts.create(points=torch.rand(1, 1, 2), masks=torch.ones(1, 32, 64)),
+    ],
+    ids=['two clicks', 'negative click', 'box', 'text', 'mask'],
+)
+def test_prompts_it_was_not_trained_with_are_refused(prompts):
+    with pytest.raises(ValueError, match='one positive click per object'):
+        encode(PromptEncoder(16), [prompts])
+
+
+def test_every_used_parameter_gets_a_gradient():
+    encoder = PromptEncoder(16, num_mask_tokens=2, seed_from_features=True)
+    result = encode(encoder, [clicks((1, 1), (9, 5))], feats=torch.randn(1, 1, 16, 8, 16))
+    (result.queries * torch.randn_like(result.queries)).sum().backward()
+
+    silent = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+    assert not encoder.type_embed.weight.grad[0].any()  # no negative clicks yet
