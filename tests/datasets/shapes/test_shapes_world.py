@@ -1,6 +1,7 @@
 """The world is a pure function of its arguments and stays what version 1 was."""
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -154,6 +155,15 @@ def test_full_occlusions_are_found_by_their_length():
     visible[2, 12:] = 0  # not seen again
     visible[3, 5:9] = 0  # four
     assert find_occlusions(visible, inside).tolist() == [True, False, False, False]
+
+
+def test_forty_images_take_less_than_a_second_of_one_core():
+    world = ShapesWorld()
+    world.image(0)
+    start = time.process_time()
+    for index in range(40):
+        world.image(index)
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize(
