@@ -146,6 +146,14 @@ class SegRunner(Runner):
                     optim_wrapper.pop('loss_scale')
         return super().build_optim_wrapper(optim_wrapper)
 
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Register the hooks of the config; any of them can be turned off with ``None``."""
+        given = hooks or {}
+        host = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+        super().register_default_hooks(
+            {name: hook for name, hook in given.items() if hook is not None or name in host}
+        )
+
     # Running
 
     def train(self) -> nn.Module:

@@ -1,9 +1,8 @@
+import importlib
 import multiprocessing
 import os
 import socket
 
-import matplotlib.figure  # noqa: F401  (here, so that forked processes need not import it each)
-import mmcv.ops  # noqa: F401
 import pytest
 import torch
 
@@ -38,6 +37,8 @@ def train(rank: int, port: int, tmp_path, name: str, resume: bool, options=()) -
 
 
 def in_two_processes(tmp_path, name: str, resume: bool = False, options=()) -> list[dict]:
+    for module in ('mmcv.ops', 'matplotlib.figure'):  # so that the processes need not do it each
+        importlib.import_module(module)
     processes, port = multiprocessing.get_context('fork'), free_port()
     started = [
         processes.Process(target=train, args=(rank, port, tmp_path, name, resume, options))
