@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = Path('outputs/demo')
 MAX_ON_SHEET = 12
+WIDE_CELL = 1600
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -153,11 +154,11 @@ def make_sheet(pictures: Sequence[DemoPicture]) -> Any:
     """All pictures on one; wide ones, such as comparisons, below each other."""
     from seg.visualization import contact_sheet
 
-    height, width = pictures[0].image.shape[:2]
     captions = [f'{picture.name}: {picture.summary}' for picture in pictures]
-    return contact_sheet(
-        [picture.image for picture in pictures], 1 if width > 2 * height else 3, captions
-    )
+    images = [picture.image for picture in pictures]
+    if images[0].shape[1] > 2 * images[0].shape[0]:
+        return contact_sheet(images, 1, captions, cell_width=WIDE_CELL)
+    return contact_sheet(images, 3, captions)
 
 
 def main() -> int:

@@ -38,7 +38,7 @@ class InteractiveImageDemo(ImageDemoTask):
         return visualizer.draw_prompted(result.image, result.masks, result.prompts, scores)
 
     def summarize(self, sample: ClipSample, classes: Sequence[str]) -> str:
-        """Such as ``'3 objects, predicted IoU 0.93 0.81 0.70'``."""
-        scores = sample.pred_prompted.iou_scores[:, 0].tolist()
+        """Such as ``'3 objects, predicted IoU 0.78'``, the mean over the objects."""
+        scores = sample.pred_prompted.iou_scores[:, 0]
         count = '1 object' if len(scores) == 1 else f'{len(scores)} objects'
-        return f'{count}, predicted IoU {" ".join(f"{score:.2f}" for score in scores)}'
+        return f'{count}, predicted IoU {float(scores.mean()):.2f}'

@@ -19,6 +19,7 @@ from seg.visualization import SegmentVisualizer, contact_sheet, write_picture
 
 CURVE_FILE = 'learning_curve.jsonl'
 _NUM_SHOWN = 3
+_SHEET_WIDTH = 1600
 
 
 class ReportPage:
@@ -78,7 +79,7 @@ class ReportPage:
         main_score = next(iter(result.model))
         for group, indices in _extremes(result.ranking()).items():
             captions = [f'sample {i}: {main_score} {result.per_sample[i]:.1f}' for i in indices]
-            sheet = contact_sheet([draw(i) for i in indices], 1, captions)
+            sheet = contact_sheet([draw(i) for i in indices], 1, captions, _SHEET_WIDTH)
             path = write_picture(self.folder / f'{task.value}_{group}.png', sheet)
             self.lines += [f'### {group} samples', '']
             self._add_picture(f'{task.value}, {group} samples', path)

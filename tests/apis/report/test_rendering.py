@@ -46,9 +46,8 @@ def test_the_curve_shows_the_scores():
         with Image.open(io.BytesIO(curve_picture(lines))) as picture:
             return np.asarray(picture.convert('RGB'))
 
-    assert (plot(10, 20) == plot(10, 20)).all()
     assert (plot(10, 20) != plot(10, 90)).any()
-    assert plot().size
+    assert plot().shape == (540, 960, 3)
 
 
 @pytest.mark.parametrize('line', ['{', '[]', '{"cpu_minutes": 1}'])
