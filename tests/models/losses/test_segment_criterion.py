@@ -34,8 +34,9 @@ def prompted(labels, **settings):
     return make_targets(labels, queries=torch.arange(len(labels)), **settings)
 
 
-def make_criterion(**settings):
-    return SegmentCriterion(**{'num_points': 256, **settings})
+def make_criterion(num_points=256, **settings):
+    sampling = dict(type='PointSampling', num_points=num_points)
+    return SegmentCriterion(**{'sampling': sampling, **settings})
 
 
 def stage_that_knows(target, order, num_classes=4):
@@ -191,6 +192,27 @@ def test_a_clip_is_one_mask_over_all_its_frames():
     assert stage.mask_logits.grad.sum(dim=(3, 4)).any(dim=-1).sum() == 2
     matched = stage.mask_logits.grad.flatten(3).any(dim=-1)[0]
     assert torch.equal(matched.all(dim=-1), matched.any(dim=-1))
+
+
+def test_masks_can_be_compared_on_the_grid_of_the_logits():
+    criterion = make_criterion(sampling=dict(type='GridSampling'))
+    stage, target = make_stage(batch=1, queries=2), prompted([0, 1])
+    losses = criterion([stage], [target], frozenset({'mask'}))
+    cells = F.avg_pool2d(target.masks[:, 0].float(), 4)
+    expected = F.binary_cross_entropy_with_logits(stage.mask_logits[0, :, 0], cells)
+
+    torch.testing.assert_close(losses['mask'], expected)
+    found = stage_that_knows(make_targets([3, 0]), [1, 3])
+    assert criterion.assign(found, 0, make_targets([3, 0])).queries.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize('kind', ['PointSampling', 'GridSampling'])
+def test_sampling_of_nothing(kind):
+    criterion = make_criterion(sampling=dict(type=kind))
+    stage = make_stage()
+    losses = criterion([stage], [make_targets([])] * 2, ALL)
+
+    assert losses['mask'].item() == losses['dice'].item() == 0
 
 
 def test_every_stage_has_its_own_losses_and_the_last_no_prefix():
