@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from seg.apis.report import TaskReport, TaskResult
     from seg.structures import Task
 
+# Statistics of the data are cheaper than scores and need more samples to settle.
+STATISTICS_PER_SAMPLE = 10
+
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
@@ -64,7 +67,7 @@ def main() -> int:
     }
     results = {report.task: run_task(model, report, samples[report.task]) for report in reports}
     world = next(iter(samples.values())).dataset.world
-    statistics = shapes_statistics(world, arguments.num)
+    statistics = shapes_statistics(world, STATISTICS_PER_SAMPLE * arguments.num)
     print_table(results)
     if arguments.out is not None:
         title = f'Report card: {Path(name).stem}, {arguments.num} samples of seed {arguments.seed}'
