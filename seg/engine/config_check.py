@@ -66,5 +66,10 @@ def _check_node(node: dict[str, Any], path: tuple[str, ...]) -> None:
             known = sorted(schema.allowed - {'_scope_'})
             raise UserError(unknown_key_message(f'{where}.{key}', str(key), schema.name, known))
     missing = sorted(key for key in schema.required if key not in node)
-    if missing:
+    if missing and not _is_completed_by_parent(path):
         raise UserError(f'{where}: {schema.name} needs {", ".join(missing)}, which is not given')
+
+
+def _is_completed_by_parent(path: tuple[str, ...]) -> bool:
+    """Whether a node is a part of a model, whose widths and counts its owner fills in."""
+    return path[0] == 'model' and len(path) > 1

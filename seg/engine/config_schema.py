@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import mmengine.registry
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, _ParamScheduler
@@ -32,7 +34,10 @@ _RUNNER_EXTRAS = (
     'compile',
 )
 _DATALOADER_EXTRAS = ('num_batch_per_epoch', 'disable_subprocess_warning')
+# mmcv's layer builders take these and complete them, for example with requires_grad.
+_LAYER_CONFIGS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg', 'dcn')
 _OPTIM_WRAPPER_EXTRAS = ('constructor', 'paramwise_cfg')
+_LAYER_EXTRAS = ('requires_grad', 'override')
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _CLIP_KEYS = ('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'clip_value', 'foreach')
 _LOOPS = {('val_cfg',): ValLoop, ('test_cfg',): TestLoop}
@@ -65,7 +70,7 @@ _INJECTED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class NodeSchema:
     """The keys of one node.
 
@@ -97,6 +102,8 @@ def node_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
     """
     if not path:
         return _fixed('the config', [*_parameters(Runner), *_RUNNER_EXTRAS])
+    if path[-1] in _LAYER_CONFIGS:
+        return ANY
     if dict.get(node, 'type') is not None:
         return _typed_schema(path, node)
     return _untyped_schema(path, node)
@@ -122,8 +129,14 @@ def resolve_type(value: Any, path: tuple[str, ...]) -> Callable[..., Any]:
 
 
 def _typed_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
+    if path[-1] == 'init_cfg' and _is_own_initializer(dict.get(node, 'type')):
+        return ANY
     target = resolve_type(dict.get(node, 'type'), path)
     extras = ['type', '_scope_']
+    if path[-1].endswith('_cfg'):
+        # Their builders pass in more and take settings of their own.
+        schema = _schema_of(target, (*extras, *_LAYER_EXTRAS))
+        return dataclasses.replace(schema, required=frozenset())
     if inspect.isclass(target):
         if issubclass(target, Hook):
             extras.append('priority')
@@ -132,6 +145,13 @@ def _typed_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
         elif issubclass(target, _ParamScheduler):
             extras.append('convert_to_iter_based')
     return _schema_of(target, tuple(extras))
+
+
+def _is_own_initializer(name: Any) -> bool:
+    """Whether an ``init_cfg`` has a type that only its module knows, not a misspelt common one."""
+    known = mmengine.registry.WEIGHT_INITIALIZERS.module_dict
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.8)
+    return isinstance(name, str) and not near
 
 
 def _untyped_schema(path: tuple[str, ...], node: dict[str, Any]) -> NodeSchema:
@@ -193,7 +213,8 @@ def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def _find_registered(name: str, where: str) -> Callable[..., Any]:
-    registries = [value for value in vars(seg.registry).values() if isinstance(value, Registry)]
+    candidates = [*vars(seg.registry).values(), *vars(mmengine.registry).values()]
+    registries = [value for value in candidates if isinstance(value, Registry)]
     loaded = [level.module_dict for registry in registries for level in _lineage(registry)]
     for modules in loaded:
         if name in modules:

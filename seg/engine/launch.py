@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
+from seg.engine.class_counts import fill_class_counts
 from seg.engine.runner import MixedPrecisionOptimWrapper, SegRunner
 from seg.utils.checks import UserError
 
@@ -27,10 +28,12 @@ def build_runner(
         launcher: How the processes were started: ``'none'``, ``'pytorch'``, ``'slurm'``, ``'mpi'``.
 
     Raises:
-        UserError: If the config has no ``model``.
+        UserError: If the config has no ``model``, or its data sets disagree about the classes that
+            it leaves to them.
     """
     if 'model' not in cfg:
         raise UserError(f'config {config_path}: expected a key model, got none; is it a base file?')
+    fill_class_counts(cfg)
     default = cfg.get('work_dir') or Path('work_dirs') / Path(config_path).stem
     cfg['work_dir'] = str(work_dir or default)
     cfg['launcher'] = launcher

@@ -101,6 +101,16 @@ def test_registered_names_are_checked_like_classes(monkeypatch):
         check_config({'model': [{'type': ToyModel, 'with': 3}]})
 
 
+def test_layers_take_what_their_builders_take():
+    check_config({'norm_cfg': {'type': 'BN', 'requires_grad': True, 'eps': 1e-3}})
+    check_config({'init_cfg': {'type': 'Pretrained', 'checkpoint': 'torchvision://resnet50'}})
+    with pytest.raises(UserError, match=r"init_cfg\.chekpoint: .*Did you mean 'checkpoint'"):
+        check_config({'init_cfg': {'type': 'Pretrained', 'chekpoint': 'torchvision://resnet50'}})
+    with pytest.raises(UserError, match="unknown type 'Pretraned'"):
+        check_config({'init_cfg': {'type': 'Pretraned'}})
+    check_config({'init_cfg': {'type': 'of_the_module_itself', 'anything': 1}})
+
+
 def test_file_that_is_no_config_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='expected a file'):
         load_config(tmp_path / 'absent.py')

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from seg.engine.config_check import check_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SHIPPED = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if path.parent != CONFIGS and '_base_' not in path.parts
+)
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_every_node_of_a_shipped_config_fits_what_it_builds(name):
+    cfg = Config.fromfile(CONFIGS / name, format_python_code=False)
+    check_config(cfg)
+    assert 'model' in cfg
