@@ -17,13 +17,11 @@ test_cfg = dict()
 
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.05),
-    clip_grad=dict(max_norm=5.0),
+    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.05, fused=True),
+    clip_grad=dict(max_norm=20.0),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
-default_hooks.update(
-    checkpoint=dict(interval=500, save_best=['panoptic/PQ', 'interactive/mIoU@1'])
-)
+default_hooks.update(checkpoint=dict(interval=500, save_best=['panoptic/PQ', 'interactive/mIoU@1']))
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=14, measure='wall'),
     dict(type=CosineByProgressHook, warmup=0.03),

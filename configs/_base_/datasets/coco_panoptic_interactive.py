@@ -1,8 +1,9 @@
-"""COCO panoptic and clicks on COCO in turn, one task per batch; validated on panoptic."""
+"""Panoptic and clicks on COCO, one task per batch, half of the batches each; both evaluated."""
 
 from mmengine.config import read_base
 
 from seg.datasets import MixedDataset
+from seg.evaluation.metrics import InteractiveMetric, PanopticMetric, TaskEvaluator
 
 with read_base():
     from .coco_interactive import *
@@ -11,6 +12,18 @@ with read_base():
 # Assigned, as update() would merge with the keys of the single data set.
 train_dataloader['dataset'] = dict(
     type=MixedDataset,
-    sources=dict(panoptic=coco_panoptic_train, interactive=coco_interactive_train),
-    ratios=dict(panoptic=1, interactive=1),
+    sources=dict(panoptic=coco_panoptic_train, interactive_image=coco_interactive_train),
+    ratios=dict(panoptic=1, interactive_image=1),
 )
+val_dataloader['dataset'] = dict(
+    type=MixedDataset,
+    sources=dict(panoptic=coco_panoptic_val, interactive_image=coco_interactive_val),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    type=TaskEvaluator,
+    metrics=dict(
+        panoptic=dict(type=PanopticMetric), interactive_image=dict(type=InteractiveMetric)
+    ),
+)
+test_evaluator = val_evaluator

@@ -33,7 +33,7 @@ model = dict(
         deep_stem=True,
         num_stages=4,
         out_indices=(0, 1, 2, 3),
-        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_cfg=dict(type='BN'),
         norm_eval=False,
         style='pytorch',
     ),
@@ -44,6 +44,7 @@ model = dict(
         agg_channels=96,
         feat_channels=96,
         up_block=dict(type=ConvUpBlock),
+        norm_features=True,
         context=True,
         norm_cfg=dict(type='GN', num_groups=8),
     ),
@@ -75,8 +76,8 @@ model = dict(
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.5, iou_thr=0.7),
         task_loss_weights=dict(
-            panoptic=dict(cls=2.0, mask=5.0, dice=5.0, semantic=2.0),
-            interactive_image=dict(cls=1.0, mask=5.0, dice=5.0, iou=5.0),
+            panoptic=dict(cls=2.0, mask=10.0, dice=3.0, semantic=8.0),
+            interactive_image=dict(cls=1.0, mask=10.0, dice=3.0, iou=2.0),
         ),
     ),
 )

@@ -26,7 +26,7 @@ model = dict(
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         frozen_stages=-1,
-        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_cfg=dict(type='BN'),
         norm_eval=True,
         style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
@@ -69,5 +69,10 @@ model = dict(
         ),
         criterion=dict(type=SegmentCriterion, sampling=dict(type=PointSampling, num_points=12544)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.8, iou_thr=0.8),
+        # As published: prompted queries learn no classes.
+        task_loss_weights=dict(
+            panoptic=dict(cls=2.0, mask=5.0, dice=5.0),
+            interactive_image=dict(mask=5.0, dice=5.0, iou=10.0),
+        ),
     ),
 )

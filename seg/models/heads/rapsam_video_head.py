@@ -71,6 +71,12 @@ class RapSAMVideoHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        for name, count in (('num_things', num_things), ('num_stuff', num_stuff)):
+            if not isinstance(count, int):
+                raise TypeError(
+                    f'RapSAMVideoHead.{name}: expected a number, got {count!r}; a config that '
+                    'leaves it to the data is built by seg.engine.launch or seg.apis.load_model'
+                )
         self.num_things = num_things
         self.num_stuff = num_stuff
         width, embed = dict(feat_channels=feat_channels), dict(embed_channels=embed_channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -50,12 +51,16 @@ class PointSampling(nn.Module):
         self.oversample_ratio = oversample_ratio
         self.importance_ratio = importance_ratio
 
+    def prepare(self, masks: Tensor, size: Sequence[int]) -> Tensor:
+        """What the other methods take for the masks (N, T, H, W) of a clip: the masks."""
+        return masks
+
     def for_matching(self, mask_logits: Tensor, masks: Tensor) -> SampledMasks:
         """Read all masks at the same points.
 
         Args:
             mask_logits: (Q, T, h, w).
-            masks: (N, T, H, W), bool.
+            masks: N prepared masks.
         """
         coords = torch.rand(1, self.num_points, 2, device=mask_logits.device)
         return SampledMasks(_read_strip(mask_logits, coords), _read_strip(masks, coords))
@@ -65,7 +70,7 @@ class PointSampling(nn.Module):
 
         Args:
             mask_logits: (M, T, h, w).
-            masks: (M, T, H, W), bool.
+            masks: M prepared masks.
         """
         strips = mask_logits.flatten(1, 2)
         coords = uncertain_points(
@@ -83,20 +88,19 @@ class GridSampling(nn.Module):
     Nothing is random and no object is too small to be met, which suits small pictures.
     """
 
+    def prepare(self, masks: Tensor, size: Sequence[int]) -> Tensor:
+        """Share of each cell that masks (N, T, H, W) cover, (N, T, *size), float32."""
+        if len(masks) == 0:
+            return masks.new_zeros(0, masks.shape[1], *size, dtype=torch.float32)
+        return F.adaptive_avg_pool2d(masks.float(), (size[0], size[1]))
+
     def for_matching(self, mask_logits: Tensor, masks: Tensor) -> SampledMasks:
         """Cells of all masks; shapes as in :meth:`PointSampling.for_matching`."""
-        return SampledMasks(mask_logits.flatten(1), _coverage(masks, mask_logits.shape[-2:]))
+        return SampledMasks(mask_logits.flatten(1), masks.flatten(1))
 
     def for_loss(self, mask_logits: Tensor, masks: Tensor) -> SampledMasks:
         """Cells of pairs of masks; shapes as in :meth:`PointSampling.for_loss`."""
         return self.for_matching(mask_logits, masks)
-
-
-def _coverage(masks: Tensor, size: torch.Size) -> Tensor:
-    """Share of each cell that masks (N, T, H, W) cover, (N, T*h*w)."""
-    if len(masks) == 0:
-        return masks.new_zeros(0, masks.shape[1] * size.numel(), dtype=torch.float32)
-    return F.adaptive_avg_pool2d(masks.float(), (size[0], size[1])).flatten(1)
 
 
 def _read_strip(maps: Tensor, coords: Tensor) -> Tensor:

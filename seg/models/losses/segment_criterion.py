@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from mmengine.dist import get_world_size, is_distributed
@@ -25,11 +25,13 @@ class Targets:
         masks: (N, T, H, W), bool, at the size of the padded input.
         labels: (N,), int64; -1 where the class is unknown.
         queries: Query of each row where prompts name it, (N,); ``None`` where it is matched.
+        compared: The masks as the criterion's sampling prepares them, once for all stages.
     """
 
     masks: Tensor
     labels: Tensor
     queries: Tensor | None = None
+    compared: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class SegmentCriterion(nn.Module):
         """
         device = stages[0].queries.device
         num_masks = average_over_ranks(sum(len(t.labels) for t in targets), device)
+        size = stages[0].mask_logits.shape[-2:]
+        targets = [replace(t, compared=self.sampling.prepare(t.masks, size)) for t in targets]
         losses = {}
         with torch.autocast(device.type, enabled=False):
             for i, stage in enumerate(stages):
@@ -118,13 +122,12 @@ class SegmentCriterion(nn.Module):
         mask_logits = torch.cat(
             [stage.mask_logits[i, pair.queries] for i, pair in enumerate(pairs)]
         )
-        masks = torch.cat(
-            [target.masks[pair.rows] for target, pair in zip(targets, pairs, strict=True)]
-        )
         if wanted & {'mask', 'dice'}:
-            losses |= self._mask_losses(mask_logits, masks, wanted, num_masks)
+            compared = _gather([target.compared for target in targets], pairs)
+            losses |= self._mask_losses(mask_logits, compared, wanted, num_masks)
         if 'iou' in wanted and stage.iou_logits is not None:
             iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
+            masks = _gather([target.masks for target in targets], pairs)
             errors = (iou_logits - mask_iou(mask_logits.detach(), masks)).square()
             losses['iou'] = errors.sum() / num_masks
         return losses
@@ -143,7 +146,7 @@ class SegmentCriterion(nn.Module):
 
     def _matching_cost(self, stage: StageOutput, index: int, target: Targets) -> Tensor:
         """Cost of every query for every row, (Q, N)."""
-        logits, targets = self.sampling.for_matching(stage.mask_logits[index], target.masks)
+        logits, targets = self.sampling.for_matching(stage.mask_logits[index], target.compared)
         probs = logits.sigmoid()
         hit, miss = F.softplus(-logits), F.softplus(logits)
         bce = (hit @ targets.T + miss @ (1 - targets).T) / logits.shape[1]
@@ -186,6 +189,15 @@ class SegmentCriterion(nn.Module):
         if 'dice' in wanted:
             losses['dice'] = dice_loss(logits, points).sum() / num_masks
         return losses
+
+
+def _gather(masks: Sequence[Tensor | None], pairs: Sequence[Assignment]) -> Tensor:
+    """The masks of all clips that were assigned, in order, (M, T, H, W)."""
+    chosen = []
+    for clip_masks, pair in zip(masks, pairs, strict=True):
+        assert clip_masks is not None, 'the masks were not prepared'
+        chosen.append(clip_masks[pair.rows])
+    return torch.cat(chosen)
 
 
 def _as_float(stage: StageOutput) -> StageOutput:

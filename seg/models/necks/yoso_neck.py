@@ -137,11 +137,14 @@ class YOSONeck(BaseModule):
         feat_channels: Width of the result.
         up_block: How a level is enlarged to the next finer one, :class:`DeformUpBlock` (as
             published) or :class:`ConvUpBlock`.
+        norm_features: Whether the summed features are normalised before the last layer, which
+            keeps the scale of mask logits steady; the published model does not.
         context: Whether stride-16 features are returned too, at the same width.
         norm_cfg: Normalisation of the top-down path.
         faithful_init: Xavier for every weight as the public model does, offset convolutions
-            included. Off, offsets start at zero, deformable convolutions at Kaiming and
-            enlargements at bilinear, which trains far better from scratch.
+            included. Off, offsets start at zero, deformable convolutions at Kaiming,
+            enlargements at bilinear and the last layer small, which trains far better from
+            scratch.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class YOSONeck(BaseModule):
         agg_channels: int = 128,
         feat_channels: int = 256,
         up_block: dict | None = None,
+        norm_features: bool = False,
         context: bool = False,
         norm_cfg: dict | None = None,
         faithful_init: bool = False,
@@ -185,10 +189,16 @@ class YOSONeck(BaseModule):
         )
         self.agg_bias = nn.Parameter(torch.zeros(1, agg_channels, 1, 1))
         self.agg_conv = nn.Conv2d(agg_channels, agg_channels, 3, padding=1)
+        self.agg_norm = (
+            build_norm_layer(norm_cfg, agg_channels)[1] if norm_features else nn.Identity()
+        )
         self.out_conv = nn.Conv2d(agg_channels + 2, feat_channels, 1)
         self.context_conv = nn.Conv2d(widths[2], feat_channels, 1) if context else None
         if faithful_init:
             self._xavier_everywhere()
+        else:
+            # Queries of unit variance then start with mask logits of about unit size.
+            self.out_conv.weight.data.mul_(feat_channels**-0.5)
 
     def _xavier_everywhere(self) -> None:
         for parameter in self.parameters():
@@ -213,7 +223,7 @@ class YOSONeck(BaseModule):
             total = total + F.interpolate(
                 reduced, scale_factor=2**i, mode='bilinear', align_corners=False
             )
-        total = self.agg_conv(total)
+        total = self.agg_norm(self.agg_conv(total))
         coords = pixel_coordinates(total.shape[-2:], total.device, total.dtype)
         coords = coords.expand(total.shape[0], -1, -1, -1)
         mask_features = self.out_conv(torch.cat([total, coords], dim=1))
