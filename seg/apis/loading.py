@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from seg.apis.model_zoo import model_entry
+from seg.engine.class_counts import fill_class_counts
 from seg.engine.config_options import load_config
 from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.registry import DATASETS, MODELS
@@ -58,10 +59,12 @@ def load_model(
     install_safe_loaders()
     cfg = read_config(config_path)
     content = read_checkpoint(weights_path)
+    stored_meta = _stored_meta(content, weights_path)
+    fill_class_counts(cfg, stored_meta)
     model: Any = MODELS.build(cfg.model)
     load_weights(model, unwrap_state(content, str(weights_path)), name=str(weights_path))
     model.cfg, model.entry = cfg, entry
-    model.dataset_meta = _dataset_meta(content, weights_path, cfg)
+    model.dataset_meta = _with_classes(stored_meta, cfg, weights_path)
     return model.to(target).eval()
 
 
@@ -104,12 +107,19 @@ def _is_config_path(name: str | os.PathLike[str]) -> bool:
     return isinstance(name, os.PathLike) or name.endswith('.py') or os.sep in name
 
 
-def _dataset_meta(content: Mapping[str, Any], weights_path: Path, cfg: Config) -> dict[str, Any]:
-    """Class names: from the checkpoint, or else from the validation data of the config."""
-    meta = content.get('meta', {}).get('dataset_meta')
-    if weights_path.suffix == '.safetensors':
-        header = read_metadata(weights_path)
-        meta = json.loads(header['dataset_meta']) if 'dataset_meta' in header else None
+def _stored_meta(content: Mapping[str, Any], weights_path: Path) -> dict[str, Any] | None:
+    """What a checkpoint says about the classes it was trained on, if it does."""
+    if weights_path.suffix != '.safetensors':
+        return content.get('meta', {}).get('dataset_meta')
+    header = read_metadata(weights_path)
+    return json.loads(header['dataset_meta']) if 'dataset_meta' in header else None
+
+
+def _with_classes(
+    stored_meta: dict[str, Any] | None, cfg: Config, weights_path: Path
+) -> dict[str, Any]:
+    """The stored class names, or else those of the config's validation data."""
+    meta = stored_meta
     if meta is None and 'val_dataloader' in cfg:
         meta = DATASETS.build(cfg.val_dataloader.dataset).metainfo
     if meta is None:

@@ -46,7 +46,7 @@ def contact_sheet(
     width = cell_width or min(max(image.shape[1] for image in images), 960)
     fitted = [_fit_width(image, width) for image in images]
     columns = min(columns, len(images))
-    gap, font_size = max(6, width // 40), int(np.clip(width // 48, 11, 24))
+    gap, font_size = max(6, width // 40), int(np.clip(width // 36, 12, 24))
     texts = [_fit_text(text, width, font_size) for text in captions or []]
     text_height = round(font_size * 1.7) if texts else 0
 
