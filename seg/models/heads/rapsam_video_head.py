@@ -43,6 +43,8 @@ class RapSAMVideoHead(BaseModule):
         router: Task to route; a plain :class:`TaskRouter` when left out.
         criterion: Raw losses.
         fusion: Queries to panoptic maps and instances.
+        min_iou_score: Masks of prompted objects whose predicted IoU is below come back empty;
+            their row and score stay, so that rows and prompts correspond.
         semantic_auxiliary: Dense auxiliary loss on the features in panoptic training, for
             example :class:`SemanticAuxiliary`; none when left out.
         task_loss_weights: Task -> {loss: weight}, see :class:`TaskLossTable`.
@@ -66,6 +68,7 @@ class RapSAMVideoHead(BaseModule):
         router: dict | None = None,
         criterion: dict | None = None,
         fusion: dict | None = None,
+        min_iou_score: float = 0.0,
         semantic_auxiliary: dict | None = None,
         task_loss_weights: Mapping[str, Mapping[str, float]] | None = None,
         init_cfg: dict | None = None,
@@ -79,6 +82,7 @@ class RapSAMVideoHead(BaseModule):
                 )
         self.num_things = num_things
         self.num_stuff = num_stuff
+        self.min_iou_score = min_iou_score
         width, embed = dict(feat_channels=feat_channels), dict(embed_channels=embed_channels)
         self.object_queries = self._build_queries(object_queries, num_queries, {**width, **embed})
         self.prompt_encoder = MODELS.build({**width, **prompt_encoder})
@@ -261,7 +265,7 @@ class RapSAMVideoHead(BaseModule):
     def _predict_prompted(
         self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
     ) -> None:
-        """Rank an object's candidate masks by predicted quality."""
+        """Rank an object's candidate masks by predicted quality and drop the poor ones."""
         assert output.iou_logits is not None, 'prompted objects need a quality estimate'
         num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
         num_rows = len(sample.prompts)
@@ -270,6 +274,9 @@ class RapSAMVideoHead(BaseModule):
         masks = resize_masks(output.mask_logits[i, : num_rows * num_tokens], **sizes) > 0
         masks = masks.unflatten(0, (num_rows, num_tokens))
         rows = torch.arange(num_rows, device=order.device).unsqueeze(1)
+        good = (ranked >= self.min_iou_score)[:, :, None, None, None]
         sample.pred_prompted = InstanceData(
-            object_ids=sample.prompts.object_ids, masks=masks[rows, order], iou_scores=ranked
+            object_ids=sample.prompts.object_ids,
+            masks=masks[rows, order] & good,
+            iou_scores=ranked,
         )
