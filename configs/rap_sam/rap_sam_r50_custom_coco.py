@@ -28,7 +28,12 @@ test_dataloader = val_dataloader
 # What makes the published model hard to train on little data is replaced.
 model.update(
     data_preprocessor=dict(pad_size=None),
-    neck=dict(faithful_init=False, context=True),
+    neck=dict(
+        faithful_init=False,
+        norm_features=True,
+        context=True,
+        norm_cfg=dict(type='GN', num_groups=32),
+    ),
     head=dict(
         num_things='from_data',
         num_stuff='from_data',

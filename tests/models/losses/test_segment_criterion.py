@@ -1,5 +1,7 @@
 """Matching and the losses of a batch, against slow references."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -39,6 +41,12 @@ def make_criterion(num_points=256, **settings):
     return SegmentCriterion(**{'sampling': sampling, **settings})
 
 
+def assign(criterion, stage, index, target):
+    """Assignment of one clip, whose masks are prepared as for a whole step."""
+    compared = criterion.sampling.prepare(target.masks, stage.mask_logits.shape[-2:])
+    return criterion.assign(stage, index, replace(target, compared=compared))
+
+
 def stage_that_knows(target, order, num_classes=4):
     """A stage whose query ``order[i]`` has the mask and the label of row i."""
     queries = len(order) + 2
@@ -52,7 +60,7 @@ def stage_that_knows(target, order, num_classes=4):
 
 def test_matching_finds_the_queries_that_know():
     target = make_targets([3, 0, 1])
-    pair = make_criterion().assign(stage_that_knows(target, [4, 0, 2]), 0, target)
+    pair = assign(make_criterion(), stage_that_knows(target, [4, 0, 2]), 0, target)
     found = dict(zip(pair.rows.tolist(), pair.queries.tolist(), strict=True))
 
     assert found == {0: 4, 1: 0, 2: 2}
@@ -61,6 +69,7 @@ def test_matching_finds_the_queries_that_know():
 def test_matching_cost_equals_the_formula():
     criterion, stage = make_criterion(), make_stage(batch=1)
     target = make_targets([2, -1])
+    target = replace(target, compared=target.masks)
     torch.manual_seed(3)
     cost = criterion._matching_cost(stage, 0, target)
     torch.manual_seed(3)
@@ -86,13 +95,13 @@ def test_matching_survives_infinite_logits():
     with torch.no_grad():
         stage.mask_logits[0, 0] = torch.inf
         stage.class_logits[0, 1] = torch.nan
-    pair = make_criterion().assign(stage, 0, target)
+    pair = assign(make_criterion(), stage, 0, target)
 
     assert len(set(pair.queries.tolist())) == 2
 
 
 def test_more_segments_than_queries_leaves_segments_out():
-    pair = make_criterion().assign(make_stage(batch=1, queries=2), 0, make_targets([0, 1, 2]))
+    pair = assign(make_criterion(), make_stage(batch=1, queries=2), 0, make_targets([0, 1, 2]))
 
     assert len(pair.queries) == len(pair.rows) == 2
 
@@ -104,7 +113,7 @@ def test_class_loss_equals_weighted_cross_entropy():
     labels = torch.full((2, 5), 4)
     for i, target in enumerate(targets):
         torch.manual_seed(0)
-        pair = criterion.assign(stage, i, target)
+        pair = assign(criterion, stage, i, target)
         labels[i, pair.queries] = target.labels[pair.rows]
     weight = torch.tensor([1.0, 1, 1, 1, 0.1])
     expected = F.cross_entropy(stage.class_logits.flatten(0, 1), labels.flatten(), weight)
@@ -138,7 +147,7 @@ def test_prompted_queries_without_label_do_not_count():
 
 def test_prompted_queries_keep_their_rows():
     target = Targets(make_targets([0, 1]).masks, torch.tensor([0, 1]), torch.tensor([1, 0]))
-    pair = make_criterion().assign(make_stage(batch=1), 0, target)
+    pair = assign(make_criterion(), make_stage(batch=1), 0, target)
 
     assert pair.queries.tolist() == [1, 0]
     assert pair.rows.tolist() == [0, 1]
@@ -203,7 +212,7 @@ def test_masks_can_be_compared_on_the_grid_of_the_logits():
 
     torch.testing.assert_close(losses['mask'], expected)
     found = stage_that_knows(make_targets([3, 0]), [1, 3])
-    assert criterion.assign(found, 0, make_targets([3, 0])).queries.tolist() == [1, 3]
+    assert assign(criterion, found, 0, make_targets([3, 0])).queries.tolist() == [1, 3]
 
 
 @pytest.mark.parametrize('kind', ['PointSampling', 'GridSampling'])
@@ -263,9 +272,9 @@ def test_order_of_segments_does_not_matter():
     order = torch.tensor([2, 0, 1])
     shuffled = Targets(target.masks[order], target.labels[order])
     torch.manual_seed(1)
-    first = criterion.assign(stage, 0, target)
+    first = assign(criterion, stage, 0, target)
     torch.manual_seed(1)
-    second = criterion.assign(stage, 0, shuffled)
+    second = assign(criterion, stage, 0, shuffled)
 
     pairs = set(zip(first.queries.tolist(), first.rows.tolist(), strict=True))
     again = set(zip(second.queries.tolist(), order[second.rows].tolist(), strict=True))

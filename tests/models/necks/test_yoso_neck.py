@@ -57,7 +57,7 @@ def test_published_size():
 
 
 def test_deform_conv_equals_a_slow_loop():
-    conv = ModulatedDeformConv(3, 2)
+    conv = ModulatedDeformConv(3, 2).requires_grad_(False)
     torch.nn.init.normal_(conv.offset_conv.weight, std=0.3)
     x = torch.randn(1, 3, 5, 4)
     raw = conv.offset_conv(x)[0]
@@ -164,3 +164,21 @@ def test_pixel_coordinates_span_the_map_in_the_order_x_y():
     assert coords.shape == (2, 3, 5)
     assert coords[0, 0].tolist() == [-1, -0.5, 0, 0.5, 1]
     assert coords[1, :, 0].tolist() == [-1, 0, 1]
+
+
+def test_features_can_be_normalised_before_the_last_layer():
+    neck = make_neck(norm_features=True, norm_cfg=dict(type='GN', num_groups=2))
+    feats = make_pyramid()
+    scaled = tuple(100 * f for f in feats)
+
+    spreads = [neck(f).mask_features.std().item() for f in (feats, scaled)]
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.3)
+    assert not any('agg_norm' in name for name in make_neck().state_dict())
+
+
+def test_sane_start_gives_mask_logits_of_about_unit_size():
+    torch.manual_seed(0)
+    neck = YOSONeck(WIDTHS, agg_channels=32, feat_channels=64, norm_features=True)
+    logits = torch.einsum('qc,bchw->bqhw', torch.randn(50, 64), neck(make_pyramid()).mask_features)
+
+    assert 0.1 < logits.std() < 3
