@@ -122,6 +122,19 @@ def test_both_tasks_together_train_every_parameter():
     assert silent_parameters(head, losses) == set()
 
 
+def test_proposals_are_trained_like_a_stage():
+    head = make_head(faithful=False, object_queries=dict(type='ProposedQueries'))
+    features, context, samples = make_batch('panoptic')
+    _, outputs = head.decode(features, context, samples)
+    losses = head.loss(features, context, samples)
+
+    assert outputs[0].mask_logits.shape[1] == 16  # every place of the 4 x 4 context
+    assert outputs[1].mask_logits.shape[1] == 6
+    assert {f'panoptic/{stage}loss_mask' for stage in ('d0.', 'd1.', 'd2.', '')} <= set(losses)
+    silent = silent_parameters(head, losses)
+    assert not any(name.startswith('object_queries.') for name in silent)
+
+
 def test_crowds_are_nobodys_target():
     head = make_head()
     _, _, samples = make_batch('panoptic')
@@ -289,6 +302,25 @@ def test_masks_of_a_prompt_are_ranked_by_predicted_quality():
     again = head.predict_by_feat(single, Task.INTERACTIVE_IMAGE, samples)
     first = result[0].pred_prompted.masks[0, 0]
     assert torch.equal(again[0].pred_prompted.masks[0, 0], first)
+
+
+def test_masks_of_low_predicted_quality_come_back_empty():
+    features, context, samples = make_batch('interactive_image', num_prompts=(3,))
+    torch.manual_seed(0)
+    head = make_head().eval()
+    with torch.no_grad():
+        head.prompt_adapter.iou_proj.bias.fill_(0.5)
+    plain = head.predict(features, context, samples)[0].pred_prompted
+    assert plain.masks.flatten(1).any(dim=1).all()
+    threshold = plain.iou_scores.median().item()
+    head.min_iou_score = threshold
+    filtered = head.predict(features, context, samples)[0].pred_prompted
+
+    kept = plain.iou_scores[:, 0] >= threshold
+    assert 0 < kept.sum() < 3
+    assert torch.equal(filtered.iou_scores, plain.iou_scores)
+    assert torch.equal(filtered.masks[kept], plain.masks[kept])
+    assert not filtered.masks[~kept].any()
 
 
 def test_no_prompts_predict_no_masks():
