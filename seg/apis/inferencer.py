@@ -159,7 +159,7 @@ class Inferencer:
         with torch.no_grad():
             samples = self.model.test_step(batch)
         return [
-            InferenceResult(item.path, item.image, item.prompts, _to_cpu(sample))
+            InferenceResult(item.path, item.image, item.prompts, sample.to('cpu'))
             for item, sample in zip(images, samples, strict=True)
         ]
 
@@ -283,12 +283,3 @@ def _needs_prompts(task: Task) -> str:
         f'prompts: expected at least one point for the task {task}, got none; give points=[[[x, '
         'y]]] (in the demo: --point x,y)'
     )
-
-
-def _to_cpu(sample: ClipSample) -> ClipSample:
-    """The sample with all its tensors on the CPU; panoptic maps are not moved by the base class."""
-    moved = sample.to('cpu')
-    if 'pred_panoptic' in moved:
-        panoptic = moved.pred_panoptic
-        moved.pred_panoptic = PanopticData(panoptic.segment_map.cpu(), panoptic.segments)
-    return moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmengine.structures import BaseDataElement, InstanceData
@@ -40,6 +40,10 @@ class PanopticData:
 
     segment_map: Tensor
     segments: list[Segment] = field(default_factory=list)
+
+    def to(self, *args: Any, **kwargs: Any) -> PanopticData:
+        """A copy whose map is moved as ``Tensor.to`` says; ``ClipSample.to`` calls it."""
+        return replace(self, segment_map=self.segment_map.to(*args, **kwargs))
 
 
 def _typed_field(name: str, kind: type, doc: str) -> property:
