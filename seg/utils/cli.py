@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -11,7 +12,8 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     """Run a tool's ``main`` and exit; mistakes of the user end in one line, not a traceback.
 
     Exit codes: what ``main`` returns (``None`` is 0), 2 for an error that the user can mend,
-    130 for Ctrl-C. Any other exception is a defect of the package and keeps its traceback.
+    130 for Ctrl-C. Any other exception is a defect of the package and keeps its traceback; with
+    ``RAPSAM_TRACEBACK=1`` in the environment every error does.
 
     Args:
         main: The tool's entry point.
@@ -22,6 +24,15 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write('interrupted\n')
         sys.exit(130)
     except (ValueError, TypeError, OSError) as error:
-        sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
+        if os.environ.get('RAPSAM_TRACEBACK') == '1':
+            raise
+        sys.stderr.write(f'error: {" ".join(_text(error).split())}\n')
         sys.exit(2)
     sys.exit(code or 0)
+
+
+def _text(error: Exception) -> str:
+    """The message, for errors of the operating system without their number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    return str(error)
