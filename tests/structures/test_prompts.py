@@ -1,0 +1,97 @@
+"""Prompts: what may be said, and what is refused by name."""
+
+import pytest
+import torch
+
+from seg.structures import PointLabel, Prompts
+
+
+def test_points_alone_are_foreground_clicks_of_one_object_each() -> None:
+    prompts = Prompts.create(points=torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]))
+
+    assert len(prompts) == 2
+    assert prompts.object_ids.tolist() == [1, 2]
+    assert prompts.frame_index.tolist() == [0, 0]
+    assert (prompts.point_labels == PointLabel.FOREGROUND).all()
+    assert prompts.has_point.all()
+    assert not prompts.has_box.any()
+    assert not prompts.has_mask.any()
+    assert prompts.texts == (None, None)
+
+
+def test_kinds_mix_per_object() -> None:
+    nan = float('nan')
+    prompts = Prompts.create(
+        points=torch.zeros(2, 1, 2),
+        point_labels=torch.tensor([[1], [-1]]),
+        boxes=torch.tensor([[nan] * 4, [0.0, 0.0, 5.0, 6.0]]),
+        texts=('the red star', None),
+    )
+
+    assert prompts.has_point.tolist() == [True, False]
+    assert prompts.has_box.tolist() == [False, True]
+
+
+def test_an_object_may_have_rows_on_several_frames() -> None:
+    prompts = Prompts.create(
+        points=torch.zeros(2, 1, 2), object_ids=[7, 7], frame_index=torch.tensor([0, 5])
+    )
+
+    assert prompts.object_ids.tolist() == [7, 7]
+    assert prompts.frame_index.tolist() == [0, 5]
+
+
+def test_zero_objects_are_prompts_too() -> None:
+    assert len(Prompts.create(points=torch.zeros(0, 1, 2))) == 0
+
+
+@pytest.mark.parametrize(
+    'rows', [torch.tensor([False, True]), torch.tensor([1]), [1], slice(1, None)]
+)
+def test_rows_are_picked_with_everything_they_hold(rows) -> None:
+    prompts = Prompts.create(
+        points=torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]),
+        masks=torch.stack([torch.zeros(4, 5), torch.ones(4, 5)]),
+        texts=('a', 'b'),
+    )[rows]
+
+    assert prompts.point_coords.tolist() == [[[3.0, 4.0]]]
+    assert prompts.masks.sum() == 20
+    assert prompts.texts == ('b',)
+    assert prompts.object_ids.tolist() == [2]
+
+
+def test_moving_keeps_values() -> None:
+    prompts = Prompts.create(points=torch.ones(1, 1, 2), texts=('a',)).to('cpu')
+
+    assert prompts.point_coords.sum() == 2
+    assert prompts.texts == ('a',)
+
+
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        ({}, 'give at least one prompt'),
+        ({'points': torch.zeros(2, 2)}, r'expected shape \(N, P, 2\), got \(2, 2\)'),
+        (
+            {'points': torch.zeros(2, 1, 2), 'boxes': torch.zeros(1, 4)},
+            r'prompts.boxes: expected shape \(2, 4\) for 2 objects, got \(1, 4\)',
+        ),
+        (
+            {'points': torch.zeros(1, 1, 2), 'point_labels': torch.ones(1, 2)},
+            r'prompts.point_labels: expected shape \(1, 1\)',
+        ),
+        ({'points': torch.zeros(1, 1, 2), 'texts': ('a', 'b')}, 'prompts.texts'),
+        ({'points': torch.full((1, 1, 2), torch.nan)}, 'finite pixel coordinates, got NaN'),
+        (
+            {'points': torch.zeros(1, 1, 2), 'point_labels': torch.tensor([[2]])},
+            r'expected 1 \(foreground\), 0 \(background\) or -1 \(padding\), got \[2\]',
+        ),
+        ({'boxes': torch.tensor([[5.0, 5.0, 5.0, 9.0]])}, 'got an empty box'),
+        ({'boxes': torch.tensor([[0.0, 0.0, torch.inf, 9.0]])}, 'got inf'),
+        ({'masks': torch.zeros(4, 5)}, r'prompts.masks: expected shape \(N, H, W\)'),
+    ],
+)
+def test_nonsense_is_named(given, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Prompts.create(**given)
