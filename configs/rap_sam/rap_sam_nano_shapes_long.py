@@ -6,7 +6,7 @@ Made for two processes of one thread each, which two CPU cores serve best:
 
 from mmengine.config import read_base
 
-from seg.engine.hooks import CosineByProgressHook, ProgressHook, TimeBudgetHook, ValPictureHook
+from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook, ValPictureHook
 
 with read_base():
     from .rap_sam_nano_shapes import *
@@ -16,6 +16,5 @@ default_hooks.update(checkpoint=dict(interval=500))
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=80, measure='wall'),
     dict(type=CosineByProgressHook, warmup=0.02),
-    dict(type=ProgressHook),
     dict(type=ValPictureHook, max_samples=4),
 ]

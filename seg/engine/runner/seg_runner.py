@@ -81,11 +81,12 @@ class SegRunner(Runner):
     def build_logger(
         self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: Any
     ) -> MMLogger:
-        """Build the logger; it prints to standard error."""
+        """Build the logger; it prints to standard error, and the longest lists to its file only."""
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
             if type(handler) is logging.StreamHandler:
                 handler.setStream(sys.stderr)
+                handler.addFilter(_is_worth_showing)
         return logger
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
@@ -364,6 +365,11 @@ class SegRunner(Runner):
             f'--resume: the checkpoint was written by {len(states)} processes and this run has '
             f'{self.world_size}, so random states start anew'
         )
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Not the lines that MMEngine logs for every single parameter."""
+    return not record.getMessage().startswith('paramwise_options')
 
 
 def _without_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
