@@ -1,0 +1,50 @@
+"""Weights packed for shipping are those of the checkpoint, in half precision, and nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from seg.utils.checkpoints import read_metadata, read_weights, write_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / 'iter_5.pth'
+    content = {
+        'state_dict': {'a.weight': torch.rand(3, 4), 'a.num_batches_tracked': torch.tensor(7)},
+        'optimizer': {'state': {0: torch.rand(9)}},
+        'meta': {'dataset_meta': {'classes': ['disc'], 'num_things': 1}},
+    }
+    write_checkpoint(path, content)
+    return path
+
+
+def _pack(repository: Path, *arguments: object) -> subprocess.CompletedProcess:
+    tool = repository / 'tools' / 'model_converters' / 'pack_weights.py'
+    command = [sys.executable, str(tool), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_packed_weights_are_halved_and_carry_the_classes(repository, checkpoint, tmp_path) -> None:
+    out = tmp_path / 'packed.safetensors'
+    result = _pack(repository, checkpoint, out)
+
+    assert result.returncode == 0, result.stderr
+    packed, original = read_weights(out), read_weights(checkpoint)
+    assert packed.keys() == original.keys()
+    assert packed['a.weight'].dtype == torch.float16
+    assert torch.equal(packed['a.weight'], original['a.weight'].half())
+    assert packed['a.num_batches_tracked'] == 7
+    assert json.loads(read_metadata(out)['dataset_meta'])['classes'] == ['disc']
+
+
+def test_another_suffix_is_refused(repository, checkpoint, tmp_path) -> None:
+    result = _pack(repository, checkpoint, tmp_path / 'packed.pth')
+
+    assert result.returncode == 2
+    assert 'expected a name that ends in .safetensors' in result.stderr
+    assert not (tmp_path / 'packed.pth').exists()
