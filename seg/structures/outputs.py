@@ -13,8 +13,8 @@ class StageOutput(NamedTuple):
     Attributes:
         queries: Object embeddings after the stage, (B, Q, C).
         mask_logits: (B, Q, T, h, w) at the stride of ``mask_features``.
-        class_logits: (B, Q, K + 1), the last one is "no object"; ``None`` where the task
-            does not classify.
+        class_logits: (B, Q, K + 1), the last one is "no object"; ``None`` from the prompt
+            adapter, which leaves classes to the stages.
         iou_logits: Predicted mask quality before clamping to [0, 1], (B, Q); ``None`` from
             proposals, which are ranked by class.
     """

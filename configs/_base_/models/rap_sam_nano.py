@@ -76,8 +76,8 @@ model = dict(
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.5, iou_thr=0.7),
         task_loss_weights=dict(
-            panoptic=dict(cls=2.0, mask=10.0, dice=3.0, semantic=8.0),
-            interactive_image=dict(cls=1.0, mask=10.0, dice=3.0, iou=2.0),
+            panoptic=dict(cls=4.0, mask=4.0, dice=4.0, semantic=16.0),
+            interactive_image=dict(cls=2.0, mask=4.0, dice=4.0, iou=1.0),
         ),
     ),
 )

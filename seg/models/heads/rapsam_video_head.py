@@ -158,15 +158,9 @@ class RapSAMVideoHead(BaseModule):
             outputs.append(self._classify(prediction, final=False))
         adapter = self.prompt_adapter if route.adapter == 'prompt' else self.object_adapter
         final = self._classify(adapter(prediction, mask_features), final=True)
-        last = outputs[-1]
-        outputs.append(
-            final._replace(
-                class_logits=last.class_logits
-                if final.class_logits is None
-                else final.class_logits,
-                iou_logits=last.iou_logits if final.iou_logits is None else final.iou_logits,
-            )
-        )
+        if final.iou_logits is None:
+            final = final._replace(iou_logits=outputs[-1].iou_logits)
+        outputs.append(final)
         return outputs
 
     def _classify(self, prediction: StagePrediction, *, final: bool) -> StageOutput:

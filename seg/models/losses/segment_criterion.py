@@ -117,7 +117,7 @@ class SegmentCriterion(nn.Module):
     ) -> dict[str, Tensor]:
         pairs = [self.assign(stage, i, target) for i, target in enumerate(targets)]
         losses = {}
-        if 'cls' in wanted:
+        if 'cls' in wanted and stage.class_logits is not None:
             losses['cls'] = self._class_loss(stage, targets, pairs)
         mask_logits = torch.cat(
             [stage.mask_logits[i, pair.queries] for i, pair in enumerate(pairs)]
@@ -146,6 +146,7 @@ class SegmentCriterion(nn.Module):
 
     def _matching_cost(self, stage: StageOutput, index: int, target: Targets) -> Tensor:
         """Cost of every query for every row, (Q, N)."""
+        assert target.compared is not None, 'prepare the targets before they are matched'
         logits, targets = self.sampling.for_matching(stage.mask_logits[index], target.compared)
         probs = logits.sigmoid()
         hit, miss = F.softplus(-logits), F.softplus(logits)
