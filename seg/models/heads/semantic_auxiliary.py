@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from seg.models.losses import Targets
 from seg.registry import MODELS
 
-_VOID = -1
-
 
 @MODELS.register_module()
 class SemanticAuxiliary(BaseModule):
@@ -32,7 +30,10 @@ class SemanticAuxiliary(BaseModule):
         self.conv = nn.Conv2d(feat_channels, num_classes, 1)
 
     def loss(self, mask_features: Tensor, targets: list[Targets]) -> Tensor:
-        """Mean cross-entropy over pixels that belong to a segment of known class.
+        """Cross-entropy, first averaged over the pixels of each segment, then over segments.
+
+        Small objects so count as much as the background that surrounds them. Segments of unknown
+        class do not count.
 
         Args:
             mask_features: (B, T, C, h, w).
@@ -40,16 +41,20 @@ class SemanticAuxiliary(BaseModule):
         """
         logits = self.conv(mask_features.flatten(0, 1)).float()
         size = logits.shape[-2:]
-        labels = torch.cat([_label_map(target, size) for target in targets])
-        loss = F.cross_entropy(logits, labels, ignore_index=_VOID, reduction='sum')
-        return loss / (labels != _VOID).sum().clamp(min=1)
+        labels, shares = zip(*(_label_map(target, size) for target in targets), strict=True)
+        weights = torch.cat(shares)
+        loss = F.cross_entropy(logits, torch.cat(labels), reduction='none')
+        return (loss * weights).sum() / weights.sum().clamp(min=1.0)
 
 
-def _label_map(target: Targets, size: tuple[int, int]) -> Tensor:
-    """Class of each pixel, (T, h, w), nearest neighbour; void where no segment is."""
+def _label_map(target: Targets, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Class of each pixel and its share of its segment, (T, h, w) each, nearest neighbour."""
     masks = F.interpolate(target.masks.float(), size=size, mode='nearest') > 0.5
-    num_frames = target.masks.shape[1]
-    labels = torch.full((num_frames, *size), _VOID, device=masks.device)
+    shape = (target.masks.shape[1], *size)
+    labels = torch.zeros(shape, dtype=torch.long, device=masks.device)
+    shares = torch.zeros(shape, device=masks.device)
     for mask, label in zip(masks, target.labels, strict=True):
-        labels[mask] = label
-    return labels
+        if label >= 0:
+            labels[mask] = label
+            shares[mask] = 1 / mask.sum().clamp(min=1)
+    return labels, shares
