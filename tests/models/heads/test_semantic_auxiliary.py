@@ -15,7 +15,7 @@ def make_target(labels, frames=1):
     return Targets(masks, torch.tensor(labels, dtype=torch.long))
 
 
-def test_loss_is_the_mean_over_pixels_of_known_class():
+def test_pixels_of_unknown_class_do_not_count():
     module, feats = SemanticAuxiliary(5, 3), torch.randn(1, 1, 5, 4, 4)
     loss = module.loss(feats, [make_target([2, -1, 0])])
     logits = module.conv(feats[0])[0]
@@ -23,6 +23,18 @@ def test_loss_is_the_mean_over_pixels_of_known_class():
     expected = F.cross_entropy(pixels, torch.tensor([2] * 4 + [0] * 4))
 
     torch.testing.assert_close(loss, expected)
+
+
+def test_segments_count_alike_whatever_their_size():
+    module, feats = SemanticAuxiliary(5, 3), torch.randn(1, 1, 5, 4, 4)
+    masks = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    masks[0, :, :12], masks[1, :, 12:] = True, True
+    loss = module.loss(feats, [Targets(masks, torch.tensor([2, 0]))])
+    logits = module.conv(feats[0])[0].flatten(1).T
+    large = F.cross_entropy(logits[:12], torch.full((12,), 2))
+    small = F.cross_entropy(logits[12:], torch.zeros(4, dtype=torch.long))
+
+    torch.testing.assert_close(loss, (large + small) / 2)
 
 
 @pytest.mark.parametrize('labels', [[], [-1]])
