@@ -11,6 +11,7 @@ from seg.models.classifiers import LinearClassifier
 from seg.models.data_preprocessors import ClipPreprocessor
 from seg.models.decoders import (
     DecoderStage,
+    MaskShapeEncoder,
     ObjectAdapter,
     PromptAdapter,
     ResidualKernelUpdater,
@@ -63,14 +64,18 @@ model = dict(
             num_heads=8,
             ffn_channels=384,
             context_attention=True,
+            shape_encoder=dict(type=MaskShapeEncoder),
         ),
         object_adapter=dict(
             type=ObjectAdapter,
             updater=dict(type=ResidualKernelUpdater),
             pooling=dict(type=SoftMaskMeanPooling),
+            shape_encoder=dict(type=MaskShapeEncoder),
         ),
         prompt_adapter=dict(type=PromptAdapter, num_heads=8),
-        prompt_encoder=dict(type=PromptEncoder, click_radius=0.0, seed_from_features=True),
+        prompt_encoder=dict(
+            type=PromptEncoder, click_radius=0.0, seed_from_features=True, window_radius=2.0
+        ),
         classifier=dict(type=LinearClassifier),
         semantic_auxiliary=dict(type=SemanticAuxiliary),
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),

@@ -3,6 +3,7 @@
 from seg.models.decoders.adapters import ObjectAdapter, PromptAdapter
 from seg.models.decoders.decoder_stage import DecoderStage, StagePrediction
 from seg.models.decoders.kernel_updater import KernelUpdater, ResidualKernelUpdater
+from seg.models.decoders.mask_shape import MaskShapeEncoder
 from seg.models.decoders.object_queries import LearnedQueries, ObjectQueries, ProposedQueries
 from seg.models.decoders.pooling import HardMaskSumPooling, SoftMaskMeanPooling, draw_masks
 
@@ -11,6 +12,7 @@ __all__ = [
     'HardMaskSumPooling',
     'KernelUpdater',
     'LearnedQueries',
+    'MaskShapeEncoder',
     'ObjectAdapter',
     'ObjectQueries',
     'PromptAdapter',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.decoders.decoder_stage import StagePrediction
+from seg.models.decoders.decoder_stage import StagePrediction, build_shape_encoder
 from seg.models.decoders.pooling import draw_masks
 from seg.registry import MODELS
 
@@ -19,6 +19,7 @@ class ObjectAdapter(BaseModule):
         embed_channels: Width D of the class embedding.
         updater: The query update.
         pooling: What is pooled under a mask.
+        shape_encoder: As in :class:`DecoderStage`.
     """
 
     def __init__(
@@ -28,17 +29,21 @@ class ObjectAdapter(BaseModule):
         *,
         updater: dict,
         pooling: dict,
+        shape_encoder: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.pooling = MODELS.build(pooling)
         self.kernel_update = MODELS.build(dict(feat_channels=feat_channels, **updater))
+        self.shape_encoder = build_shape_encoder(shape_encoder, feat_channels)
         self.class_proj = nn.Linear(feat_channels, embed_channels)
 
     def forward(self, last: StagePrediction, mask_features: Tensor) -> StagePrediction:
         """Refine the last stage's prediction; features are (B, T, C, h, w)."""
         pooled = self.pooling(last.mask_logits, mask_features)
         queries = self.kernel_update(pooled, last.queries)
+        if self.shape_encoder is not None:
+            queries = queries + self.shape_encoder(last.mask_logits)
         return StagePrediction(
             queries=queries,
             mask_logits=draw_masks(queries, mask_features),

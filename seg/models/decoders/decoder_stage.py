@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.context_attention import ContextAttention
+from seg.models.decoders.layers import mlp
 from seg.models.decoders.pooling import draw_masks
 from seg.registry import MODELS
 
@@ -29,15 +30,6 @@ class StagePrediction(NamedTuple):
     iou_logits: Tensor | None
 
 
-def mlp(in_channels: int, hidden_channels: int, out_channels: int, num_layers: int) -> nn.Module:
-    """Linear layers with ReLU between them."""
-    widths = [in_channels, *[hidden_channels] * (num_layers - 1), out_channels]
-    layers: list[nn.Module] = []
-    for i in range(num_layers):
-        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
 @MODELS.register_module()
 class DecoderStage(BaseModule):
     """Pool under the masks, update the queries, let them talk, and predict anew.
@@ -51,6 +43,8 @@ class DecoderStage(BaseModule):
         ffn_channels: Hidden width of the feed-forward network.
         context_attention: Whether queries read the coarse context features before they are
             updated, through :class:`ContextAttention`.
+        shape_encoder: What adds the outline of a query's mask to the query, for example
+            :class:`MaskShapeEncoder`; none in the published model.
         faithful_init: Truncated normal (std 0.02) for all linear layers, as in the public model.
     """
 
@@ -64,6 +58,7 @@ class DecoderStage(BaseModule):
         num_heads: int = 8,
         ffn_channels: int = 2048,
         context_attention: bool = False,
+        shape_encoder: dict | None = None,
         faithful_init: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -72,6 +67,7 @@ class DecoderStage(BaseModule):
         self.pooling = MODELS.build(pooling)
         self.context_attn = ContextAttention(width, num_heads) if context_attention else None
         self.kernel_update = MODELS.build(dict(feat_channels=width, **updater))
+        self.shape_encoder = build_shape_encoder(shape_encoder, width)
         self.self_attn = nn.MultiheadAttention(width, num_heads, batch_first=True)
         self.self_attn_norm = nn.LayerNorm(width)
         self.ffn = mlp(width, ffn_channels, width, num_layers=2)
@@ -109,6 +105,8 @@ class DecoderStage(BaseModule):
             assert context_feats is not None, 'the neck was built without context features'
             queries = self.context_attn(queries, context_feats)
         queries = self.kernel_update(pooled, queries)
+        if self.shape_encoder is not None:
+            queries = queries + self.shape_encoder(mask_logits)
         queries = self._attend(queries, attn_mask)
         queries = self.ffn_norm(queries + self.ffn(queries))
         class_feats = self.class_norm(self.class_fc(queries)).relu()
@@ -129,6 +127,13 @@ class DecoderStage(BaseModule):
             queries, queries, queries, attn_mask=attn_mask, need_weights=False
         )
         return self.self_attn_norm(queries + attended)
+
+
+def build_shape_encoder(settings: dict | None, feat_channels: int) -> nn.Module | None:
+    """The encoder that settings ask for, if any."""
+    if settings is None:
+        return None
+    return MODELS.build({'feat_channels': feat_channels, **settings})
 
 
 def _trunc_normal_linear(module: nn.Module) -> None:

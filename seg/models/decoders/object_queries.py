@@ -7,7 +7,8 @@ from typing import NamedTuple
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.decoders.decoder_stage import StagePrediction, mlp
+from seg.models.decoders.decoder_stage import StagePrediction
+from seg.models.decoders.layers import mlp
 from seg.models.decoders.pooling import draw_masks
 from seg.models.prompts.positional import sine_grid
 from seg.registry import MODELS

@@ -137,6 +137,7 @@ class RapSAMVideoHead(BaseModule):
             The predictions of proposals, if any, of the stages and, last, of the adapter.
         """
         outputs = []
+        mask_logits = None
         if prompts is None:
             found = self.object_queries(mask_features, context_feats, self.classifier)
             queries, attn_mask = found.queries, None
@@ -144,8 +145,10 @@ class RapSAMVideoHead(BaseModule):
                 outputs.append(self._classify(found.proposals, final=False))
         else:
             queries, attn_mask = prompts.queries, prompts.attn_mask
+            mask_logits = prompts.first_masks
         queries = self.router.mark(queries, route)
-        mask_logits = draw_masks(queries, mask_features)
+        if mask_logits is None:
+            mask_logits = draw_masks(queries, mask_features)
         for stage in self.stages[: route.num_stages]:
             prediction = stage(
                 queries,

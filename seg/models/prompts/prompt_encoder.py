@@ -16,6 +16,7 @@ from seg.registry import MODELS
 from seg.structures import PointLabel, Prompts
 from seg.utils.checks import UserError
 
+_WINDOW_LOGIT = 4.0  # at the centre of the first window; minus twice that far outside
 _FLOOR = 1e-5  # the public code's inverse-sigmoid and sigmoid clamp boxes to [1e-5, 1 - 1e-5]
 
 
@@ -34,11 +35,14 @@ class PromptQueries(NamedTuple):
         valid: False for padding, (B, N * M), bool.
         attn_mask: True where query i must not see query j, (B, N * M, N * M), bool; an object's
             tokens see each other and nothing else.
+        first_masks: Mask logits that the first stage starts from, (B, N * M, T, h, w); ``None``
+            where it starts from what the queries draw themselves.
     """
 
     queries: Tensor
     valid: Tensor
     attn_mask: Tensor
+    first_masks: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -56,6 +60,8 @@ class PromptEncoder(BaseModule):
             coordinates that the neck appends, ``'image'`` reproduces the public model.
         seed_from_features: Whether the features under the click are added to the query, so that
             its first mask already shows what looks alike.
+        window_radius: Radius of the disc around a prompt's centre that the first stage pools,
+            in cells of ``mask_features``; left out, it pools what the query draws, as published.
     """
 
     prompt_kinds = frozenset({'click'})
@@ -68,10 +74,12 @@ class PromptEncoder(BaseModule):
         click_radius: float = 3.0,
         coordinate_frame: str = 'canvas',
         seed_from_features: bool = False,
+        window_radius: float | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.click_radius = click_radius
+        self.window_radius = window_radius
         self.coordinate_frame = CoordinateFrame(coordinate_frame)
         self.num_feats = feat_channels // 2
         self.type_embed = nn.Embedding(2, feat_channels)
@@ -134,7 +142,22 @@ class PromptEncoder(BaseModule):
             queries=queries.flatten(1, 2),
             valid=valid.repeat_interleave(num_tokens, dim=1),
             attn_mask=(owner[:, None] != owner).expand(len(boxes), -1, -1),
+            first_masks=self._windows(yxwh, mask_features, num_tokens),
         )
+
+    def _windows(self, yxwh: Tensor, feats: Tensor, num_tokens: int) -> Tensor | None:
+        """Logits that are positive on a disc around each prompt, (B, N * M, T, h, w)."""
+        if self.window_radius is None:
+            return None
+        num_frames, height, width = feats.shape[1], *feats.shape[-2:]
+        rows = torch.arange(height, device=feats.device) + 0.5
+        columns = torch.arange(width, device=feats.device) + 0.5
+        dy = rows - yxwh[..., 0:1] * height  # (B, N, h)
+        dx = columns - yxwh[..., 1:2] * width  # (B, N, w)
+        distance = dy.square().unsqueeze(-1) + dx.square().unsqueeze(-2)
+        logits = _WINDOW_LOGIT * (1 - distance / self.window_radius**2)
+        logits = logits.clamp(min=-2 * _WINDOW_LOGIT).repeat_interleave(num_tokens, dim=1)
+        return logits.unsqueeze(2).expand(-1, -1, num_frames, -1, -1)
 
     def _as_boxes(self, rows: Prompts) -> Tensor:
         """A box in pixels for every row's click, (N, 4)."""

@@ -1,0 +1,84 @@
+"""What the outline of a query's mask says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seg.models.decoders.layers import mlp
+from seg.registry import MODELS
+
+_MARGIN = 1.25  # side of the window over the longer side of the mask's box
+
+
+@MODELS.register_module()
+class MaskShapeEncoder(nn.Module):
+    """Looks at a mask through a square window around it and adds what it sees to the query.
+
+    Features pooled under a mask forget its outline; class and quality depend on it. Mask Scoring
+    R-CNN (Huang et al., CVPR 2019, section 3.2) shows the predicted mask to the quality head for
+    the same reason. Masks get no gradient through the window. The last layer starts at zero, so
+    the encoder can be added to a trained model.
+
+    Args:
+        feat_channels: Width C of the queries.
+        window: Samples along each side of the window.
+    """
+
+    def __init__(self, feat_channels: int, window: int = 16) -> None:
+        super().__init__()
+        self.window = window
+        hidden = 2 * feat_channels
+        self.shape_mlp = mlp(window * window, hidden, hidden, num_layers=2)
+        self.out_proj = nn.Linear(hidden, feat_channels)
+        nn.init.zeros_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, mask_logits: Tensor) -> Tensor:
+        """Describe masks.
+
+        Args:
+            mask_logits: (B, Q, T, h, w).
+
+        Returns:
+            Mean over the frames in which the mask is not empty, (B, Q, C); zero where it is
+            empty in all of them.
+        """
+        with torch.autocast(mask_logits.device.type, enabled=False):
+            probs = mask_logits.detach().float().sigmoid()
+            crops, visible = self._crop(probs.flatten(0, 2))
+            described = self.out_proj(self.shape_mlp(crops.flatten(1)).relu())
+            described = described * visible.unsqueeze(-1)
+        described = described.unflatten(0, mask_logits.shape[:3])
+        frames = visible.unflatten(0, mask_logits.shape[:3]).sum(dim=2).clamp(min=1)
+        return described.sum(dim=2) / frames.unsqueeze(-1)
+
+    def _crop(self, probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows on masks (N, h, w): crops (N, window, window), and which masks have pixels."""
+        height, width = probs.shape[-2:]
+        inside = probs > 0.5
+        x1, x2 = _extent(inside.any(dim=1))
+        y1, y2 = _extent(inside.any(dim=2))
+        half = torch.maximum(x2 - x1, y2 - y1) * (_MARGIN / 2)
+        steps = torch.linspace(-1, 1, self.window, device=probs.device)
+        xs = ((x1 + x2) / 2)[:, None] + half[:, None] * steps
+        ys = ((y1 + y2) / 2)[:, None] + half[:, None] * steps
+        grid = torch.stack(
+            [
+                (xs * (2 / width) - 1)[:, None, :].expand(-1, self.window, -1),
+                (ys * (2 / height) - 1)[:, :, None].expand(-1, -1, self.window),
+            ],
+            dim=-1,
+        )
+        crops = F.grid_sample(probs.unsqueeze(1), grid, align_corners=False)
+        return crops.squeeze(1), (x2 > x1).float()
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """First and past-the-last occupied position of each row (N, L), both 0 where none is."""
+    length = occupied.shape[1]
+    any_ = occupied.any(dim=1)
+    first = occupied.int().argmax(dim=1)
+    last = length - occupied.flip(1).int().argmax(dim=1)
+    return (first * any_).float(), (last * any_).float()
