@@ -136,3 +136,27 @@ def test_every_used_parameter_gets_a_gradient():
     silent = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
     assert not encoder.type_embed.weight.grad[0].any()  # no negative clicks yet
+
+
+def test_the_first_mask_is_a_disc_around_the_click():
+    encoder = PromptEncoder(16, window_radius=2.0)
+    prompts = Prompts.create(points=torch.tensor([[[40.0, 16.0]]]))
+    windows = encoder(
+        [prompts], torch.zeros(1, 2, 16, 8, 16), canvas=(32, 64), image_shapes=[(32, 64)]
+    ).first_masks
+    inside = (windows > 0)[0, 0]
+
+    assert windows.shape == (1, 1, 2, 8, 16)
+    assert torch.equal(inside[0], inside[1])
+    assert inside[0].nonzero().float().mean(dim=0).tolist() == [3.5, 9.5]
+    assert inside[0].sum() == 12
+
+
+def test_without_a_window_the_query_draws_the_first_mask():
+    encoder = PromptEncoder(16)
+    prompts = Prompts.create(points=torch.tensor([[[40.0, 16.0]]]))
+    features = torch.zeros(1, 1, 16, 8, 16)
+
+    assert (
+        encoder([prompts], features, canvas=(32, 64), image_shapes=[(32, 64)]).first_masks is None
+    )
