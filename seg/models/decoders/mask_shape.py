@@ -18,8 +18,8 @@ class MaskShapeEncoder(nn.Module):
 
     Features pooled under a mask forget its outline; class and quality depend on it. Mask Scoring
     R-CNN (Huang et al., CVPR 2019, section 3.2) shows the predicted mask to the quality head for
-    the same reason. Masks get no gradient through the window. The last layer starts at zero, so
-    the encoder can be added to a trained model.
+    the same reason. Masks get no gradient through the window. The last layer of a new
+    encoder is zero, so it can be added to a trained model.
 
     Args:
         feat_channels: Width C of the queries.
