@@ -3,13 +3,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from seg.testing.toy_training import write_toy_config
+from seg.testing.toy_training import ToyMetric, write_toy_config
 from seg.utils.cli import run_main
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -33,7 +32,7 @@ def run_tool(monkeypatch, tmp_path):
     return run
 
 
-def test_train_then_test_prints_metrics_as_last_line(run_tool, tmp_path, capsys):
+def test_train_then_test_prints_metrics_as_last_line(run_tool, tmp_path, capsys, monkeypatch):
     config = write_toy_config(tmp_path)
     quiet = ('--cfg-options', 'visualizer=none', 'experiment_name=train')
     assert run_tool('train', config, '--seed', 3, '--amp', *quiet) == 0
@@ -46,6 +45,11 @@ def test_train_then_test_prints_metrics_as_last_line(run_tool, tmp_path, capsys)
     assert metrics['toy/score'] == -metrics['toy/error']
     assert json.loads(out.read_text()) == metrics
     lines = (tmp_path / 'work_dirs/toy_training/learning_curve.jsonl').read_text().splitlines()
+    capsys.readouterr()
+    monkeypatch.setattr(ToyMetric, 'compute_metrics', lambda *_: {'score': float('nan')})
+    assert run_tool('test', config, checkpoint, '--out', out, '--cfg-options', *options) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == '{"toy/score": null}'
+    assert json.loads(out.read_text()) == {'toy/score': None}
     assert metrics['toy/score'] == max(json.loads(line)['metrics']['toy/score'] for line in lines)
 
 
@@ -68,11 +72,13 @@ def test_training_goes_on_from_the_latest_state(run_tool, tmp_path, capsys):
         ('train', ['default_runtime.py'], 'expected a key model'),
         ('test', ['CONFIG', 'no.pth'], 'checkpoint no.pth: expected a file'),
         ('test', ['CONFIG', 'default_runtime.py'], 'got a file of another kind'),
+        ('test', ['CONFIG', 'CONFIG', '--out', '.'], '--out .: expected a file, got a folder'),
+        ('test', ['CONFIG', 'CONFIG', '--show-dir', 'CONFIG/a'], 'expected a folder, but '),
     ],
 )
 def test_mistakes_end_in_one_line(run_tool, tmp_path, capsys, tool, arguments, message):
     config = write_toy_config(tmp_path)
-    arguments = [config if argument == 'CONFIG' else argument for argument in arguments]
+    arguments = [argument.replace('CONFIG', str(config)) for argument in arguments]
     assert run_tool(tool, *arguments) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith('error: ')
@@ -87,11 +93,9 @@ def test_help_loads_nothing_heavy(tool):
         'except SystemExit: print(sorted({"torch", "mmengine", "numpy"} & set(sys.modules)))'
     )
     code = f'import sys; sys.path.append({str(TOOLS / f"{tool}.py")!r})\n{code}'
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == '[]'
     assert '--cfg-options' in done.stdout
-    assert time.perf_counter() - start < 20  # far more than needed: the machine may be busy
 
 
 @pytest.mark.parametrize(

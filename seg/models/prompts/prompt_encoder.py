@@ -62,6 +62,9 @@ class PromptEncoder(BaseModule):
             its first mask already shows what looks alike.
         window_radius: Radius of the disc around a prompt's centre that the first stage pools,
             in cells of ``mask_features``; left out, it pools what the query draws, as published.
+
+    Raises:
+        ValueError: If a radius is not what a radius can be.
     """
 
     prompt_kinds = frozenset({'click'})
@@ -78,6 +81,15 @@ class PromptEncoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if window_radius is not None and window_radius <= 0:
+            raise ValueError(
+                'PromptEncoder.window_radius: expected more than 0 cells, or None to pool what '
+                f'the query draws, got {window_radius}'
+            )
+        if click_radius < 0:
+            raise ValueError(
+                f'PromptEncoder.click_radius: expected 0 pixels or more, got {click_radius}'
+            )
         self.click_radius = click_radius
         self.window_radius = window_radius
         self.coordinate_frame = CoordinateFrame(coordinate_frame)
@@ -104,7 +116,8 @@ class PromptEncoder(BaseModule):
             image_shapes: Size (H, W) of each picture before padding.
 
         Raises:
-            UserError: If a row holds a kind of prompt that this encoder does not know.
+            UserError: If a row holds a kind of prompt that this encoder does not know, or prompts
+                another frame than the first.
         """
         device = mask_features.device
         most = max(len(p) for p in prompts)
@@ -171,6 +184,11 @@ class PromptEncoder(BaseModule):
                 'prompts: this model was trained with one positive click per object, got other '
                 'prompts (several or negative clicks, boxes, masks or text); give one '
                 'foreground point for each object'
+            )
+        if rows.frame_index.any():
+            raise UserError(
+                'prompts: this model takes prompts on the first frame, got frame '
+                f'{rows.frame_index.max().item()}; prompt frame 0'
             )
         points = rows.point_coords[:, 0]
         return torch.cat([points - self.click_radius, points + self.click_radius], dim=-1)

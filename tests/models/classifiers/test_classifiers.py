@@ -108,11 +108,17 @@ def test_a_checkpoint_may_bring_another_number_of_prototypes():
     assert torch.equal(fresh.prototypes, saved.prototypes)
 
 
-def test_a_checkpoint_of_other_classes_does_not_load():
-    saved = make_text(num_classes=7)
+@pytest.mark.parametrize('sizes', [dict(num_classes=7), dict(width=8)])
+def test_a_checkpoint_of_other_classes_does_not_load(sizes):
+    fresh = TextEmbeddingClassifier(4, 6)
+    before = fresh.prototypes.clone()
+    saved = make_text(**sizes).state_dict()
 
     with pytest.raises(ValueError, match='prototypes'):
-        load_weights(TextEmbeddingClassifier(4, 6), saved.state_dict())
+        load_weights(fresh, saved)
+    with pytest.raises(RuntimeError, match='size mismatch for prototypes'):
+        fresh.load_state_dict(saved)
+    assert torch.equal(fresh.prototypes, before)
 
 
 def test_missing_embedding_file_is_named_when_weights_are_made(tmp_path):

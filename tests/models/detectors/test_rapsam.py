@@ -93,16 +93,18 @@ def test_clips_can_be_predicted_and_trained(model):
 @pytest.mark.parametrize('task', ['panoptic', 'interactive_image'])
 def test_mixed_precision_trains_and_agrees_with_full_precision(model, task):
     data = prepare(model, task, training=True)
+    torch.manual_seed(0)
     with torch.autocast('cpu', torch.bfloat16):
         losses = model(**data, mode='loss')
     sum(losses.values()).backward()
 
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    torch.manual_seed(0)
     full = model(**data, mode='loss')
     for name in losses:
         if name.endswith('dice'):
-            torch.testing.assert_close(losses[name], full[name], atol=0.3, rtol=0.2)
+            torch.testing.assert_close(losses[name], full[name], atol=0.05, rtol=0.05)
 
 
 def test_predictions_cannot_be_left_at_network_size(model):

@@ -6,6 +6,7 @@ import torch
 from seg.models.prompts import CoordinateFrame, PromptEncoder
 from seg.models.prompts.positional import sine_encoding
 from seg.structures import Prompts
+from seg.utils.checks import UserError
 
 
 def clicks(*points):
@@ -160,3 +161,10 @@ def test_without_a_window_the_query_draws_the_first_mask():
     assert (
         encoder([prompts], features, canvas=(32, 64), image_shapes=[(32, 64)]).first_masks is None
     )
+
+
+def test_prompts_on_later_frames_are_refused():
+    prompts = Prompts.create(points=torch.zeros(1, 1, 2), frame_index=2)
+
+    with pytest.raises(UserError, match='takes prompts on the first frame, got frame 2'):
+        encode(PromptEncoder(16), [prompts])
