@@ -60,8 +60,14 @@ _UNREADABLE = (
 class AdoptsShapes(Protocol):
     """A module with tensors whose shape the checkpoint decides, within limits of its own."""
 
-    def adopt_shapes(self, state: Mapping[str, Tensor], prefix: str) -> None:
-        """Make room for the tensors in ``state`` whose names start with ``prefix``."""
+    def adopted_shapes(
+        self, state: Mapping[str, Tensor], prefix: str
+    ) -> Mapping[str, tuple[int, ...]]:
+        """Shapes that the module takes on when ``state`` is loaded, by full name.
+
+        Asking changes nothing; the module takes them on in ``load_state_dict``, for example in a
+        hook of ``register_load_state_dict_pre_hook``.
+        """
 
 
 @dataclass(frozen=True)
@@ -244,16 +250,17 @@ def load_weights(
         name: What to call the weights in errors.
 
     Raises:
-        UserError: If ``strict`` and something does not fit, or if nothing at all fits.
+        UserError: If ``strict`` and something does not fit, or if nothing at all fits; the model
+            is as it was.
     """
-    for path, module in model.named_modules():
-        if isinstance(module, AdoptsShapes):
-            module.adopt_shapes(state, f'{path}.' if path else '')
     own = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()
         if isinstance(value, Tensor)
     }
+    for path, module in model.named_modules():
+        if isinstance(module, AdoptsShapes):
+            own.update(module.adopted_shapes(state, f'{path}.' if path else ''))
     mismatched = {
         key: (own[key], tuple(value.shape))
         for key, value in state.items()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from seg.models.classifiers import TextEmbeddingClassifier
 from seg.utils.checkpoints import (
     KeyMap,
     load_weights,
@@ -121,6 +122,17 @@ def test_loading_reports_what_does_not_fit():
     assert (report.num_loaded, report.unexpected, report.missing) == (1, ['other'], [])
     assert report.mismatched == {'weight': ((3, 2), (3, 5))}
     assert torch.equal(model.bias, torch.ones(3))
+
+
+def test_a_refused_checkpoint_leaves_the_model_as_it_was():
+    model = nn.Sequential(TextEmbeddingClassifier(4, 6), nn.Linear(6, 2))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = {key: torch.ones_like(value) for key, value in before.items()}
+    state |= {'0.prototypes': torch.ones(4, 3, 6), '1.weight': torch.ones(5, 6)}
+    with pytest.raises(UserError, match=r'1 of another shape .1\.weight'):
+        load_weights(model, state)
+    after = model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
 def test_names_may_be_allowed_to_be_missing():

@@ -83,12 +83,27 @@ class TextEmbeddingClassifier(BaseModule):
             )
         self.prototypes = prototypes.to(self.prototypes)
 
-    def adopt_shapes(self, state: Mapping[str, Tensor], prefix: str) -> None:
-        """Let a checkpoint bring another number P of prototypes per class than was built."""
-        stored = state.get(f'{prefix}prototypes')
-        if stored is not None and stored.ndim == 3:
-            num_classes, _, width = self.prototypes.shape
-            self.prototypes = self.prototypes.new_zeros(num_classes, stored.shape[1], width)
+    def adopted_shapes(
+        self, state: Mapping[str, Tensor], prefix: str
+    ) -> dict[str, tuple[int, ...]]:
+        """Let a checkpoint bring another number P of prototypes per class than was built.
+
+        Args:
+            state: Weights by name.
+            prefix: What the names of this module's tensors start with.
+
+        Returns:
+            The name of the prototypes and the shape to load, if they are those of K classes and
+            of width D; nothing otherwise.
+        """
+        name = f'{prefix}prototypes'
+        stored = state.get(name)
+        num_classes, _, width = self.prototypes.shape
+        if stored is None or stored.ndim != 3 or not stored.shape[1]:
+            return {}
+        if (stored.shape[0], stored.shape[2]) != (num_classes, width):
+            return {}
+        return {name: tuple(stored.shape)}
 
     def forward(self, embeddings: Tensor, *, final: bool) -> Tensor:
         """Map (B, Q, D) to logits (B, Q, K + 1), float32.
@@ -108,4 +123,6 @@ class TextEmbeddingClassifier(BaseModule):
 def _adopt_shapes(
     module: TextEmbeddingClassifier, state_dict: dict, prefix: str, *_unused: object
 ) -> None:
-    module.adopt_shapes(state_dict, prefix)
+    for shape in module.adopted_shapes(state_dict, prefix).values():
+        if shape != module.prototypes.shape:
+            module.prototypes = module.prototypes.new_zeros(shape)
