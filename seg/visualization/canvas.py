@@ -15,6 +15,9 @@ from seg.visualization.text import Chip, Rect, best_rect
 _WHITE: Color = (255, 255, 255)
 _INK: Color = (16, 18, 22)
 
+MAX_ENLARGED_SIDE = 2000
+"""Enlarging stops before the long side of a canvas is longer than this, in pixels."""
+
 
 class Region(NamedTuple):
     """A mask on the canvas.
@@ -37,7 +40,7 @@ class Canvas:
     Args:
         image: (H, W, 3), uint8, RGB.
         min_size: The image is enlarged by a whole factor until its short side reaches this many
-            pixels; 0 keeps its size.
+            pixels, or its long side would pass ``MAX_ENLARGED_SIDE``; 0 keeps its size.
 
     Raises:
         ValueError: If the image has another shape or type.
@@ -49,9 +52,9 @@ class Canvas:
                 f'image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}; '
                 'read it with seg.datasets.imaging.read_image'
             )
-        short = min(image.shape[:2])
         self.image_size = image.shape[:2]
-        self.scale = max(1, math.ceil(min_size / short))
+        short, long = sorted(self.image_size)
+        self.scale = max(1, min(math.ceil(min_size / short), MAX_ENLARGED_SIDE // long))
         self.pixels = image.copy()
         if self.scale > 1:
             size = (image.shape[1] * self.scale, image.shape[0] * self.scale)

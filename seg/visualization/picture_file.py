@@ -13,6 +13,8 @@ from seg.utils.checks import UserError
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp')
 
+_LONGEST_SIDE = {'.jpg': 65500, '.jpeg': 65500, '.webp': 16383}
+
 
 def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> Path:
     """Write an image; the suffix chooses the format.
@@ -25,15 +27,34 @@ def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> Path:
         The path.
 
     Raises:
-        UserError: If the suffix is unknown.
+        UserError: If the suffix is unknown or the image is too large for its format.
         OSError: If the file cannot be written; what was there before stays.
     """
     path = Path(path)
     check_picture_suffix(path)
-    encoded, data = cv2.imencode(path.suffix.lower(), image[..., ::-1])
-    assert encoded, f'OpenCV could not encode {path.suffix}'
-    write_bytes_atomically(path, data.tobytes())
+    write_bytes_atomically(path, _encode(path, image))
     return path
+
+
+def _encode(path: Path, image: np.ndarray) -> bytes:
+    suffix = path.suffix.lower()
+    height, width = image.shape[:2]
+    limit = _LONGEST_SIDE.get(suffix)
+    if limit is not None and max(height, width) > limit:
+        raise UserError(
+            f'{path}: expected an image of at most {limit} pixels a side for {suffix}, got '
+            f'{height}x{width}; write it as .png or make it smaller'
+        )
+    try:
+        encoded, data = cv2.imencode(suffix, image[..., ::-1])
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        raise UserError(
+            f'{path}: expected an image that OpenCV can write as {suffix}, got {height}x{width} '
+            f'of {image.dtype}; use another format or a smaller image'
+        )
+    return data.tobytes()
 
 
 def check_picture_suffix(path: Path) -> None:

@@ -38,7 +38,7 @@ class SegmentVisualizer:
         thing_alpha: Opacity of the tint on things, in [0, 1].
         stuff_alpha: Opacity of the tint on stuff, in [0, 1].
         min_size: Pictures are enlarged by a whole factor until their short side has this many
-            pixels, so that small ones can be read; 0 keeps their size.
+            pixels, so that small ones can be read, but no longer than 2000; 0 keeps their size.
         show_labels: Whether names are written on segments.
         show_scores: Whether names are followed by scores.
     """

@@ -82,7 +82,15 @@ def test_the_input_stays_and_the_output_repeats(image):
 
 
 @pytest.mark.parametrize(
-    ('size', 'drawn'), [((64, 64), (512, 512)), ((480, 640), (480, 640)), ((1, 1), (480, 480))]
+    ('size', 'drawn'),
+    [
+        ((64, 64), (512, 512)),
+        ((480, 640), (480, 640)),
+        ((1, 1), (480, 480)),
+        ((3, 600), (9, 1800)),  # the long side stays below 2000
+        ((2000, 3), (2000, 3)),
+        ((3, 2400), (3, 2400)),
+    ],
 )
 def test_small_pictures_are_enlarged_by_a_whole_factor(size, drawn):
     panoptic = PanopticData(torch.ones(1, *size, dtype=torch.int32), [Segment(1, 0, True, 1.0)])
