@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from seg.datasets.imaging import read_image
 from seg.utils.checks import UserError, unknown_name_message
 from seg.visualization.palettes import class_palette
 
@@ -153,6 +156,27 @@ def read_coco_json(path: Path) -> dict[str, Any]:
         if not isinstance(require(content, key, path, 'the file'), list):
             raise UserError(f'{path}: expected a list in the field {key!r}, got something else')
     return content
+
+
+def read_named_image(path: Path, source: Path, image_id: Any) -> np.ndarray:
+    """Read an image that an annotation file names, (H, W, 3), uint8, RGB.
+
+    Args:
+        path: The image.
+        source: The annotation file, for messages.
+        image_id: Its id of the image, for messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, see :func:`~seg.datasets.imaging.read_image`.
+    """
+    named = f'named by {source}, image {image_id}'
+    try:
+        return read_image(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{error}; {named}') from None
+    except UserError as error:
+        raise UserError(f'{error}; {named}') from None
 
 
 def check_image_size(path: Path, got: Sequence[int], expected: Sequence[int], source: Path) -> None:

@@ -12,8 +12,13 @@ import torch
 from pycocotools import mask as coco_mask
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
-from seg.datasets.coco_files import CocoCategories, check_image_size, read_coco_json, require
-from seg.datasets.imaging import read_image
+from seg.datasets.coco_files import (
+    CocoCategories,
+    check_image_size,
+    read_coco_json,
+    read_named_image,
+    require,
+)
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
@@ -168,7 +173,7 @@ class CocoInstanceDataset(ClipDataset):
         info = self.images[index]
         size = (int(info['height']), int(info['width']))
         img_path = self.img_dir / info['file_name']
-        image = read_image(img_path)
+        image = read_named_image(img_path, self.ann_file, info['id'])
         check_image_size(img_path, image.shape[:2], size, self.ann_file)
         return {
             'clip': torch.from_numpy(image).permute(2, 0, 1)[None].contiguous(),

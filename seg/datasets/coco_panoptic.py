@@ -13,8 +13,13 @@ import numpy as np
 import torch
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
-from seg.datasets.coco_files import CocoCategories, check_image_size, read_coco_json, require
-from seg.datasets.imaging import read_image
+from seg.datasets.coco_files import (
+    CocoCategories,
+    check_image_size,
+    read_coco_json,
+    read_named_image,
+    require,
+)
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.structures.panoptic_ids import decode_panoptic
@@ -194,7 +199,7 @@ class CocoPanopticDataset(ClipDataset):
         row = int(self.rows[index])
         size = tuple(int(side) for side in self.index.sizes[row])
         img_path = self.img_dir / os.fsdecode(self.index.img_files[row])
-        image = read_image(img_path)
+        image = read_named_image(img_path, self.ann_file, self.index.img_ids[row])
         check_image_size(img_path, image.shape[:2], size, self.ann_file)
         return {
             'clip': torch.from_numpy(image).permute(2, 0, 1)[None].contiguous(),
@@ -212,7 +217,8 @@ class CocoPanopticDataset(ClipDataset):
         part = slice(self.index.offsets[row], self.index.offsets[row + 1])
         ids = self.index.segment_ids[part]
         seg_path = self.seg_dir / os.fsdecode(self.index.seg_files[row])
-        id_map = decode_panoptic(read_image(seg_path))
+        picture = read_named_image(seg_path, self.ann_file, self.index.img_ids[row])
+        id_map = decode_panoptic(picture)
         check_image_size(seg_path, id_map.shape, size, self.ann_file)
         self._check_ids(id_map, ids, seg_path)
         categories = self.index.category_ids[part].tolist()

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+_TRACEBACK = 'Traceback (most recent call last):\n'
+# How torch words an error of a data loader's worker: see torch._utils.ExceptionWrapper.
+_OF_A_WORKER = re.compile(r'Caught \w+ in [^\n]+\.\nOriginal ')
+_TYPE_OR_NUMBER = re.compile(r'[\w.]+: (\[Errno \d+\] )?')
 
 
 def run_main(main: Callable[[], int | None]) -> NoReturn:
@@ -35,4 +41,12 @@ def _text(error: Exception) -> str:
     """The message, for errors of the operating system without their number."""
     if isinstance(error, OSError) and error.strerror:
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    return str(error)
+    text = str(error)
+    return _raised_in_worker(text) if _OF_A_WORKER.match(text) else text
+
+
+def _raised_in_worker(text: str) -> str:
+    """The message of an error in a worker, without its traceback and type."""
+    lines = text.rpartition(_TRACEBACK)[2].splitlines()
+    frames = next((i for i, line in enumerate(lines) if line[:1].strip()), 0)
+    return _TYPE_OR_NUMBER.sub('', '\n'.join(lines[frames:]), count=1)

@@ -174,3 +174,14 @@ def test_other_sizes_are_named(toy, tmp_path):
     Image.new('RGB', (5, 6)).save(tmp_path / 'photos' / 'sub' / 'one.png')
     with pytest.raises(UserError, match=r'one\.png: expected height x width 40 x 50'):
         dataset[0]
+
+
+def test_a_missing_or_broken_image_is_named_with_the_file_that_names_it(toy, tmp_path):
+    dataset = CocoInstanceDataset(**toy())
+    image = tmp_path / 'photos' / 'sub' / 'one.png'
+    image.write_bytes(b'no image')
+    with pytest.raises(UserError, match=r'one\.png: .*named by .*instances\.json, image a$'):
+        dataset.load(0)
+    image.unlink()
+    with pytest.raises(FileNotFoundError, match=r'one\.png: .*by .*instances\.json, image a$'):
+        dataset.load(0)

@@ -169,10 +169,10 @@ def test_unknown_classes_get_a_suggestion(toy):
 def test_missing_pictures_are_named(toy, tmp_path):
     dataset = CocoPanopticDataset(**toy())
     (tmp_path / 'segments' / 'one.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'segments/one\.png'):
+    with pytest.raises(FileNotFoundError, match=r'segments/one\.png.*named by .*\.json, image 1$'):
         dataset[0]
     (tmp_path / 'images' / 'one.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'images/one\.png'):
+    with pytest.raises(FileNotFoundError, match=r'images/one\.png.*named by .*\.json, image 1$'):
         dataset[0]
 
 

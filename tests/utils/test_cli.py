@@ -3,7 +3,9 @@
 import errno
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
+from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 
 
@@ -60,3 +62,32 @@ def test_ctrl_c_exits_with_130(capsys) -> None:
         raise KeyboardInterrupt
 
     assert _exit_code(main) == 130
+
+
+class Broken(Dataset):
+    """One sample, whose reading fails with an error that another one caused."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        try:
+            raise RuntimeError('cause')
+        except RuntimeError as cause:
+            raise self.error from cause
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (UserError('a.jpg: expected\n  an image: got none'), 'a.jpg: expected an image: got none'),
+        (FileNotFoundError('b.jpg: expected a file'), 'b.jpg: expected a file'),
+        (FileNotFoundError(2, 'No such file', 'c.jpg'), "No such file: 'c.jpg'"),
+    ],
+)
+def test_an_error_in_a_worker_of_a_data_loader_shows_its_message_alone(capsys, error, line) -> None:
+    assert _exit_code(lambda: list(DataLoader(Broken(error), num_workers=1))) == 2
+    assert capsys.readouterr().err == f'error: {line}\n'
