@@ -8,8 +8,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,11 +69,7 @@ def show(summary: dict[str, Any]) -> None:
 def as_json(summary: dict[str, Any]) -> str:
     """The summary with the official keys; ``per_class`` holds the classes that were matched."""
     matched = {str(c): row for c, row in summary['per_class'].items() if row['pq'] > 0}
-    groups = {
-        name: {k: None if math.isnan(v) else v for k, v in summary[name].items()}
-        for name in ('All', 'Things', 'Stuff')
-    }
-    return json.dumps({**groups, 'per_class': matched})
+    return json_text({**summary, 'per_class': matched})
 
 
 def main() -> None:

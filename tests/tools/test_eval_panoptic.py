@@ -76,3 +76,15 @@ def test_a_group_without_classes_has_no_score(tmp_path, run):
         'Stuff': {'pq': None, 'sq': None, 'rq': None, 'n': 0},
         'per_class': {'2': perfect},
     }
+
+
+def test_ground_truth_without_annotations_has_no_score(tmp_path, run):
+    for name in ('gt', 'pred'):
+        (tmp_path / name).mkdir()
+        (tmp_path / f'{name}.json').write_text('{"annotations": [], "categories": []}')
+    code, out, err = run(
+        *('--gt', tmp_path / 'gt.json', '--gt-dir', tmp_path / 'gt'),
+        *('--pred', tmp_path / 'pred.json', '--pred-dir', tmp_path / 'pred', '--json'),
+    )
+    assert (code, out) == (2, '')
+    assert "gt.json: expected at least one entry in 'annotations'" in err

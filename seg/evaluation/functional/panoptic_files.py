@@ -66,20 +66,26 @@ def pair_panoptic_files(
 
     Raises:
         FileNotFoundError: If a file or folder does not exist.
-        ValueError: If a file is not such JSON, an image is annotated twice, or one has no
-            prediction.
+        ValueError: If a file is not such JSON, nothing is annotated, an image is annotated twice,
+            or one has no prediction.
     """
     for folder in (gt_dir, pred_dir):
         if not folder.is_dir():
             raise FileNotFoundError(f'{folder}: expected a folder of panoptic PNG files, got none')
     truth = _read_json(gt_json)
-    predictions = _by_image(_need(_read_json(pred_json), 'annotations', pred_json), pred_json)
+    predictions = _by_image(_read_json(pred_json), pred_json)
     categories = {
-        _need(c, 'id', gt_json): bool(_need(c, 'isthing', gt_json))
-        for c in _need(truth, 'categories', gt_json)
+        _whole_number(c, 'id', gt_json): bool(_need(c, 'isthing', gt_json))
+        for c in _list(truth, 'categories', gt_json)
     }
+    annotations = _by_image(truth, gt_json)
+    if not annotations:
+        raise UserError(
+            f"{gt_json}: expected at least one entry in 'annotations', got none; give the ground "
+            'truth of the images that were predicted'
+        )
     pairs = []
-    for image_id, annotation in _by_image(_need(truth, 'annotations', gt_json), gt_json).items():
+    for image_id, annotation in annotations.items():
         if image_id not in predictions:
             raise UserError(
                 f'image {image_id}: expected a prediction for every image of {gt_json.name}, '
@@ -89,9 +95,9 @@ def pair_panoptic_files(
         pairs.append(
             PanopticPair(
                 image_id,
-                gt_dir / _need(annotation, 'file_name', gt_json),
+                gt_dir / _text(annotation, 'file_name', gt_json),
                 _segments(annotation, gt_json),
-                pred_dir / _need(prediction, 'file_name', pred_json),
+                pred_dir / _text(prediction, 'file_name', pred_json),
                 _segments(prediction, pred_json),
             )
         )
@@ -151,10 +157,40 @@ def _need(entry: Any, key: str, path: Path) -> Any:
     return entry[key]
 
 
-def _by_image(annotations: Any, path: Path) -> dict[int | str, Mapping[str, Any]]:
+def _list(entry: Any, key: str, path: Path) -> list[Any]:
+    value = _need(entry, key, path)
+    if not isinstance(value, list):
+        raise UserError(_wrong_value(path, key, 'a list', value))
+    return value
+
+
+def _text(entry: Any, key: str, path: Path) -> str:
+    value = _need(entry, key, path)
+    if not isinstance(value, str):
+        raise UserError(_wrong_value(path, key, 'a text', value))
+    return value
+
+
+def _whole_number(entry: Any, key: str, path: Path, where: str = '') -> int:
+    value = _need(entry, key, path)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1 != 0:
+        raise UserError(_wrong_value(path, key, 'a whole number', value, where))
+    return int(value)
+
+
+def _wrong_value(path: Path, key: str, expected: str, value: Any, where: str = '') -> str:
+    return (
+        f'{path}: expected {expected} as {key!r}{where}, got {str(value)[:60]!r}; '
+        'write the file in the format of COCO panoptic annotations'
+    )
+
+
+def _by_image(content: Any, path: Path) -> dict[int | str, Mapping[str, Any]]:
     found: dict[int | str, Mapping[str, Any]] = {}
-    for annotation in annotations:
+    for annotation in _list(content, 'annotations', path):
         image_id = _need(annotation, 'image_id', path)
+        if not isinstance(image_id, (int, str)):
+            raise UserError(_wrong_value(path, 'image_id', 'a number or a text', image_id))
         if image_id in found:
             raise UserError(f'{path}: image {image_id} is annotated twice; keep one entry')
         found[image_id] = annotation
@@ -162,8 +198,12 @@ def _by_image(annotations: Any, path: Path) -> dict[int | str, Mapping[str, Any]
 
 
 def _segments(annotation: Mapping[str, Any], path: Path) -> Sequence[Mapping[str, Any]]:
-    segments = _need(annotation, 'segments_info', path)
+    where = f' of a segment of image {annotation["image_id"]}'
+    segments = _list(annotation, 'segments_info', path)
     for segment in segments:
-        _need(segment, 'id', path)
-        _need(segment, 'category_id', path)
+        for key in ('id', 'category_id'):
+            _whole_number(segment, key, path, where)
+        area = segment.get('area', 0)
+        if isinstance(area, bool) or not isinstance(area, (int, float)):
+            raise UserError(_wrong_value(path, 'area', 'a number', area, where))
     return segments

@@ -291,7 +291,7 @@ def _by_id(
 ) -> dict[int, Mapping[str, Any]]:
     found: dict[int, Mapping[str, Any]] = {}
     for segment in segments:
-        segment_id = int(segment['id'])
+        segment_id = _whole_id(segment['id'], source, where)
         if not VOID < segment_id < NUM_IDS:
             raise UserError(
                 f'{where}: expected segment ids in [1, {NUM_IDS}) in the {source}, '
@@ -309,3 +309,13 @@ def _by_id(
             )
         found[segment_id] = segment
     return found
+
+
+def _whole_id(value: Any, source: str, where: str) -> int:
+    try:
+        return int(value)
+    except (ValueError, TypeError):
+        raise UserError(
+            f'{where}: expected a whole number as id of every segment of the {source}, '
+            f'got {value!r}; number the segments'
+        ) from None

@@ -9,6 +9,7 @@ from seg.evaluation.functional.panoptic_files import (
     read_panoptic_png,
     write_panoptic_png,
 )
+from seg.utils.checks import UserError
 
 
 @pytest.fixture
@@ -120,3 +121,46 @@ def test_names_a_picture_without_the_coding(tmp_path, mode):
     Image.new(mode, (4, 4)).save(tmp_path / 'a.png')
     with pytest.raises(ValueError, match=f'got mode {mode}'):
         read_panoptic_png(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize('name', ['gt', 'pred'])
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (lambda c: c.update(annotations=None), "expected a list as 'annotations', got 'None'"),
+        (lambda c: c['annotations'][0].update(segments_info=None), "a list as 'segments_info'"),
+        (lambda c: c['annotations'][0].update(file_name=3), "a text as 'file_name', got '3'"),
+        (lambda c: c['annotations'][0].update(image_id=[]), "or a text as 'image_id'"),
+        (
+            lambda c: c['annotations'][0]['segments_info'][0].update(id='abc'),
+            "expected a whole number as 'id' of a segment of image 11, got 'abc'",
+        ),
+        (
+            lambda c: c['annotations'][0]['segments_info'][0].update(category_id=None),
+            "a whole number as 'category_id' of a segment",
+        ),
+        (
+            lambda c: c['annotations'][0]['segments_info'][0].update(area='big'),
+            "a number as 'area' of a segment of image 11, got 'big'",
+        ),
+    ],
+)
+def test_names_the_file_and_field_of_a_wrong_value(files, name, edit, message):
+    change(files / f'{name}.json', edit)
+    with pytest.raises(UserError, match=rf'{name}\.json: .*{message}'):
+        pair(files)
+
+
+def test_names_a_wrong_category(files):
+    change(files / 'gt.json', lambda c: c['categories'][0].update(id='person'))
+    with pytest.raises(UserError, match=r"gt\.json: .*whole number as 'id', got 'person'"):
+        pair(files)
+    change(files / 'gt.json', lambda c: c.update(categories=None))
+    with pytest.raises(UserError, match=r"gt\.json: expected a list as 'categories'"):
+        pair(files)
+
+
+def test_ground_truth_without_annotations_is_refused(files):
+    change(files / 'gt.json', lambda c: c['annotations'].clear())
+    with pytest.raises(UserError, match=r"gt\.json: expected at least one entry in 'annotations'"):
+        pair(files)

@@ -234,3 +234,10 @@ def test_names_maps_that_hold_no_ids():
         pq_stat(row(1) * 0.5, [], row(1), [])
     with pytest.raises(ValueError, match='gt_map: expected segment ids'):
         pq_stat(row(1), segments(s1=7), row(-1), [])
+
+
+def test_an_id_that_is_no_number_is_named() -> None:
+    ids = np.ones((2, 2), np.int32)
+    good, bad = [{'id': 1, 'category_id': 2}], [{'id': 'abc', 'category_id': 2}]
+    with pytest.raises(ValueError, match=r"photo: expected a whole number .*prediction, got 'abc'"):
+        pq_stat(ids, bad, ids, good, where='photo')
