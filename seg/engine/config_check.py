@@ -23,11 +23,13 @@ def check_config(cfg: Config | dict[str, Any]) -> None:
         cfg: A config, lazy (classes as ``type``) or with registered names.
 
     Raises:
-        UserError: Naming the path of the node, the wrong or missing key and the nearest valid one.
+        UserError: Naming the path of the node, the wrong or missing key and the nearest valid one,
+            or a length of the training below 1.
     """
     content: dict[str, Any] = cfg._cfg_dict if isinstance(cfg, Config) else cfg
     for key, value in dict.items(content):
         _check(value, (str(key),))
+    _check_train_cfg(dict.get(content, 'train_cfg'))
 
 
 def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> str:
@@ -43,6 +45,16 @@ def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> s
     hint = f' Did you mean {near[0]!r}?' if near else ''
     shown = ', '.join(sorted(known)[:_MAX_SHOWN]) + (', ...' if len(known) > _MAX_SHOWN else '')
     return f'{where}: {owner} takes no {key!r}.{hint} It takes: {shown or "nothing"}'
+
+
+def _check_train_cfg(train_cfg: Any) -> None:
+    """Refuse lengths that would train nothing, or never end an interval."""
+    if not isinstance(train_cfg, dict):
+        return
+    for key in ('max_iters', 'max_epochs', 'val_interval'):
+        value = dict.get(train_cfg, key)
+        if isinstance(value, (int, float)) and value < 1:
+            raise UserError(f'train_cfg.{key}: expected 1 or more, got {value}; give a number')
 
 
 def _check(value: Any, path: tuple[str, ...]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.config.utils import ConfigParsingError
 
 from seg.engine.config_check import check_config, unknown_key_message
 from seg.engine.config_schema import node_schema
@@ -18,6 +18,7 @@ from seg.utils.checks import UserError
 
 # An example of each plain type, for settings that have no value yet.
 _SCALARS = {'int': 1, 'float': 1.0, 'bool': True, 'str': 'text'}
+_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _WORDS = {'true': True, 'false': False, 'none': None, 'null': None}
 
 
@@ -25,7 +26,7 @@ def load_config(path: str | os.PathLike[str], options: Sequence[str] = ()) -> Co
     """Read a config file, apply ``key=value`` options and check the result.
 
     Args:
-        path: A Python config file.
+        path: A config file, in Python; one that was dumped as JSON or YAML works too.
         options: Changes such as ``optim_wrapper.optimizer.lr=1e-3``; see :func:`apply_options`.
 
     Raises:
@@ -33,15 +34,41 @@ def load_config(path: str | os.PathLike[str], options: Sequence[str] = ()) -> Co
         UserError: If it is no config, or an option or a node of the config is wrong.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'config {path}: expected a file, found nothing there')
+    _check_is_config_file(path)
     try:
         cfg = Config.fromfile(path, format_python_code=False)
-    except (SyntaxError, NameError, ConfigParsingError, ImportError) as error:
-        raise UserError(f'config {path}: {error}') from error
+    except Exception as error:  # a config is a program, which may raise anything
+        raise UserError(
+            f'config {path}: expected a file that runs, got {type(error).__name__}: {error}'
+            f'{_raised_at(error)}; mend the file'
+        ) from error
     apply_options(cfg, options)
     check_config(cfg)
     return cfg
+
+
+def _check_is_config_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f'config {path}: expected a file, got a folder; name a .py file in it')
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'config {path}: expected a file, found nothing there; check the path'
+        )
+    if path.suffix not in _SUFFIXES:
+        raise UserError(
+            f'config {path}: expected a file in Python, got the suffix {path.suffix!r}; name a '
+            'config that ends in .py'
+        )
+
+
+def _raised_at(error: Exception) -> str:
+    """The line of a config file that raised an error, in words, if that is known."""
+    lines = [
+        f' ({frame.filename}, line {frame.lineno})'
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.name == '<module>' and os.path.isfile(frame.filename)
+    ]
+    return lines[-1] if lines else ''
 
 
 def apply_options(cfg: Config, options: Sequence[str]) -> None:

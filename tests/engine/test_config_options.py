@@ -117,3 +117,36 @@ def test_file_that_is_no_config_is_named(tmp_path):
     (tmp_path / 'broken.py').write_text('model = dict(')
     with pytest.raises(UserError, match=r'broken\.py'):
         load_config(tmp_path / 'broken.py')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('width = 1 / 0', r'ZeroDivisionError: division by zero'),
+        ('import os\nmodel = os.environ["NO_SUCH"]', "KeyError: 'NO_SUCH'"),
+        ('raise RuntimeError("no data")', 'RuntimeError: no data'),
+        ('open("absent.txt")', 'FileNotFoundError: .*absent.txt'),
+        ('model = dict(', 'SyntaxError: .*line 1'),
+        ('_base_ = "absent.py"', r'FileNotFoundError: .*absent\.py'),
+        ('from mmengine.hooks import Hook\n\nx = [][1]', r'IndexError: .*broken\.py, line 3\)'),
+    ],
+)
+def test_error_while_a_config_runs_is_named_with_its_file(tmp_path, text, message):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf'config {path}: .*{message}.*; mend the file'):
+        load_config(path)
+
+
+def test_folder_and_file_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r'expected a file, got a folder; name a \.py file'):
+        load_config(tmp_path)
+    (tmp_path / 'notes.txt').write_text('model = {}')
+    with pytest.raises(UserError, match=r"notes\.txt: expected .* suffix '\.txt'; name a config"):
+        load_config(tmp_path / 'notes.txt')
+
+
+@pytest.mark.parametrize('key', ['max_iters', 'val_interval'])
+def test_training_of_no_length_is_refused(config, key):
+    with pytest.raises(UserError, match=rf'train_cfg\.{key}: expected 1 or more, got 0'):
+        load_config(config, [f'train_cfg.{key}=0'])
