@@ -5,36 +5,10 @@ from __future__ import annotations
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from seg.models.heads.mask_resizing import PictureSizes, full_size, resized_chunks
 from seg.registry import MODELS
 from seg.structures import PanopticData, Segment
-
-
-def resize_masks(
-    mask_logits: Tensor,
-    *,
-    canvas: tuple[int, int],
-    img_shape: tuple[int, int],
-    ori_shape: tuple[int, int],
-) -> Tensor:
-    """Bring mask logits to the size of the original picture.
-
-    Two bilinear steps, as the public model does: to the padded input, then, cropped to the
-    picture, to its original size.
-
-    Args:
-        mask_logits: (N, T, h, w).
-        canvas: Size (H, W) of the padded input.
-        img_shape: Size of the picture inside it.
-        ori_shape: Size of the original picture.
-
-    Returns:
-        (N, T, *ori_shape), float32.
-    """
-    logits = F.interpolate(mask_logits.float(), size=canvas, mode='bilinear', align_corners=False)
-    logits = logits[..., : img_shape[0], : img_shape[1]]
-    return F.interpolate(logits, size=ori_shape, mode='bilinear', align_corners=False)
 
 
 @MODELS.register_module()
@@ -85,32 +59,33 @@ class PanopticFusion(nn.Module):
         index = keep.nonzero().squeeze(1)
         return index, scores[index], labels[index]
 
-    def panoptic(self, mask_logits: Tensor, scores: Tensor, labels: Tensor) -> PanopticData:
+    def panoptic(
+        self,
+        mask_logits: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        sizes: PictureSizes | None = None,
+    ) -> PanopticData:
         """Assemble a map.
 
         Args:
-            mask_logits: Kept queries at the original size, (M, T, H, W).
+            mask_logits: Kept queries, (M, T, h, w).
             scores: (M,).
             labels: (M,).
+            sizes: The way to the original picture; ``None`` if the masks have its size.
         """
-        segment_map = torch.zeros(
-            mask_logits.shape[1:], dtype=torch.int32, device=mask_logits.device
-        )
         if len(scores) == 0:
-            return PanopticData(segment_map)
-        probs = mask_logits.sigmoid()
-        owner = (scores[:, None, None, None] * probs).argmax(dim=0)
-        inside = probs >= 0.5
-        own_area = inside.flatten(1).sum(dim=1)
+            shape = full_size(mask_logits, sizes)[1:]
+            return PanopticData(torch.zeros(shape, dtype=torch.int32, device=mask_logits.device))
+        owner, inside_owner, own_area = _contest(mask_logits, scores, sizes)
         won_area = torch.bincount(owner.flatten(), minlength=len(scores))
-        inside_owner = inside.gather(0, owner[None])[0]
         counted = inside_owner if self.filter_low_score else torch.ones_like(inside_owner)
         left_area = torch.bincount(owner[counted], minlength=len(scores))
         stays = (won_area > 0) & (own_area > 0) & (left_area > 0)
         stays &= won_area / own_area.clamp(min=1) >= self.iou_thr
         ids, segments = self._number(stays.tolist(), labels.tolist(), scores.tolist())
         id_of = torch.tensor(ids, dtype=torch.int32, device=mask_logits.device)
-        return PanopticData(torch.where(counted, id_of[owner], segment_map), segments)
+        return PanopticData(id_of[owner] * counted, segments)
 
     def _number(
         self, stays: list[bool], labels: list[int], scores: list[float]
@@ -143,23 +118,80 @@ class PanopticFusion(nn.Module):
         things = labels < self.num_things
         return queries[things], scores[things], labels[things]
 
-    def instances(self, mask_logits: Tensor, scores: Tensor, labels: Tensor) -> InstanceData:
+    def instances(
+        self,
+        mask_logits: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        *,
+        queries: Tensor | None = None,
+        sizes: PictureSizes | None = None,
+    ) -> InstanceData:
         """Score instances by class probability times mean mask probability.
 
         Args:
-            mask_logits: (M, T, H, W).
+            mask_logits: (Q, T, h, w).
             scores: Class probabilities, (M,).
             labels: (M,).
+            queries: Whose mask each instance has, (M,); without it M = Q, in this order.
+            sizes: The way to the original picture; ``None`` if the masks have its size.
 
         Returns:
             masks (M, T, H, W) bool, labels, scores, and the boxes of the first frame.
         """
-        masks = mask_logits > 0
-        inside = (mask_logits.sigmoid() * masks).flatten(1).sum(dim=1)
-        quality = inside / masks.flatten(1).sum(dim=1).clamp(min=1)
+        if queries is None:
+            queries = torch.arange(len(scores), device=scores.device)
+        used, position = queries.unique(return_inverse=True)
+        masks, quality = _score_masks(mask_logits[used], sizes)
         return InstanceData(
-            masks=masks, labels=labels, scores=scores * quality, bboxes=mask_boxes(masks[:, 0])
+            masks=masks[position],
+            labels=labels,
+            scores=scores * quality[position],
+            bboxes=mask_boxes(masks[:, 0])[position],
         )
+
+
+def _contest(
+    mask_logits: Tensor, scores: Tensor, sizes: PictureSizes | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let queries compete for pixels; of equal ones the first wins.
+
+    Args:
+        mask_logits: (M, T, h, w), M >= 1.
+        scores: (M,).
+        sizes: The way to the original picture.
+
+    Returns:
+        The winner of every pixel, (T, H, W), whether its probability there is at least one half,
+        and the pixels of each query where that is so, (M,).
+    """
+    shape, device = full_size(mask_logits, sizes)[1:], mask_logits.device
+    best = torch.full(shape, -1.0, device=device)
+    owner = torch.zeros(shape, dtype=torch.int64, device=device)
+    inside_owner = torch.zeros(shape, dtype=torch.bool, device=device)
+    areas = []
+    for rows, logits in resized_chunks(mask_logits, sizes):
+        probs = logits.sigmoid()
+        areas.append((probs >= 0.5).flatten(1).sum(dim=1))
+        value, winner = (scores[rows, None, None, None] * probs).max(dim=0)
+        inside = probs.gather(0, winner[None])[0] >= 0.5
+        better = value > best
+        best = torch.where(better, value, best)
+        owner = torch.where(better, winner + rows.start, owner)
+        inside_owner = torch.where(better, inside, inside_owner)
+    return owner, inside_owner, torch.cat(areas)
+
+
+def _score_masks(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[Tensor, Tensor]:
+    """Binary masks (N, T, H, W) and the mean probability inside each, (N,)."""
+    shape, device = full_size(mask_logits, sizes), mask_logits.device
+    masks = torch.empty(shape, dtype=torch.bool, device=device)
+    quality = torch.empty(len(masks), device=device)
+    for rows, logits in resized_chunks(mask_logits, sizes):
+        part = masks[rows] = logits > 0
+        inside = (logits.sigmoid() * part).flatten(1).sum(dim=1)
+        quality[rows] = inside / part.flatten(1).sum(dim=1).clamp(min=1)
+    return masks, quality
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
-from seg.models.heads.panoptic_fusion import resize_masks
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 from seg.models.losses import Targets
 from seg.models.prompts import PromptQueries
@@ -236,7 +236,7 @@ class RapSAMVideoHead(BaseModule):
     ) -> list[ClipSample]:
         """Turn the last prediction into masks, maps and scores."""
         for i, sample in enumerate(samples):
-            sizes = dict(
+            sizes = PictureSizes(
                 canvas=sample.batch_input_shape,
                 img_shape=sample.img_shape,
                 ori_shape=sample.ori_shape,
@@ -248,19 +248,19 @@ class RapSAMVideoHead(BaseModule):
         return list(samples)
 
     def _predict_objects(
-        self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
+        self, output: StageOutput, i: int, sample: ClipSample, sizes: PictureSizes
     ) -> None:
         assert output.class_logits is not None, 'found objects need class logits'
         index, scores, labels = self.fusion.kept(output.class_logits[i])
-        logits = resize_masks(output.mask_logits[i, index], **sizes)
-        sample.pred_panoptic = self.fusion.panoptic(logits, scores, labels)
+        logits = output.mask_logits[i]
+        sample.pred_panoptic = self.fusion.panoptic(logits[index], scores, labels, sizes)
         index, scores, labels = self.fusion.candidates(output.class_logits[i])
-        used, position = index.unique(return_inverse=True)
-        logits = resize_masks(output.mask_logits[i, used], **sizes)[position]
-        sample.pred_instances = self.fusion.instances(logits, scores, labels)
+        sample.pred_instances = self.fusion.instances(
+            logits, scores, labels, queries=index, sizes=sizes
+        )
 
     def _predict_prompted(
-        self, output: StageOutput, i: int, sample: ClipSample, sizes: dict[str, tuple[int, int]]
+        self, output: StageOutput, i: int, sample: ClipSample, sizes: PictureSizes
     ) -> None:
         """Rank an object's candidate masks by predicted quality and drop the poor ones."""
         assert output.iou_logits is not None, 'prompted objects need a quality estimate'
@@ -268,12 +268,12 @@ class RapSAMVideoHead(BaseModule):
         num_rows = len(sample.prompts)
         quality = output.iou_logits[i, : num_rows * num_tokens].float().clamp(0, 1)
         ranked, order = quality.view(num_rows, num_tokens).sort(dim=1, descending=True)
-        masks = resize_masks(output.mask_logits[i, : num_rows * num_tokens], **sizes) > 0
-        masks = masks.unflatten(0, (num_rows, num_tokens))
-        rows = torch.arange(num_rows, device=order.device).unsqueeze(1)
-        good = (ranked >= self.min_iou_score)[:, :, None, None, None]
+        first_row = num_tokens * torch.arange(num_rows, device=order.device).unsqueeze(1)
+        logits = output.mask_logits[i, (first_row + order).flatten()]
+        masks = resized_binary_masks(logits, sizes).unflatten(0, (num_rows, num_tokens))
+        masks &= (ranked >= self.min_iou_score)[:, :, None, None, None]
         sample.pred_prompted = InstanceData(
             object_ids=sample.prompts.object_ids,
-            masks=masks[rows, order] & good,
+            masks=masks,
             iou_scores=ranked,
         )
