@@ -4,7 +4,13 @@ from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook, Runtim
 from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
-from seg.engine.hooks import LearningCurveHook, ProgressHook, SafeCheckpointHook, SamplerEpochHook
+from seg.engine.hooks import (
+    LearningCurveHook,
+    ProgressHook,
+    SafeCheckpointHook,
+    SamplerEpochHook,
+    ValPictureHook,
+)
 from seg.engine.runner import SegRunner
 
 default_scope = None
@@ -19,6 +25,7 @@ default_hooks = dict(
     checkpoint=dict(type=SafeCheckpointHook, interval=1000, max_keep_ckpts=2),
     learning_curve=dict(type=LearningCurveHook),
     progress=dict(type=ProgressHook),
+    val_pictures=dict(type=ValPictureHook, max_samples=4),
 )
 custom_hooks = []
 

@@ -12,7 +12,7 @@ from torch.optim import AdamW
 from seg.datasets import CocoPanopticDataset
 from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipResize, PackClip, TestResize
-from seg.engine.hooks import CosineByProgressHook, ProgressHook, ValPictureHook
+from seg.engine.hooks import CosineByProgressHook
 from seg.evaluation.metrics import PanopticMetric
 
 with read_base():
@@ -72,8 +72,4 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=20.0),
 )
 default_hooks.update(checkpoint=dict(interval=500, save_best='panoptic/PQ'))
-custom_hooks = [
-    dict(type=CosineByProgressHook, warmup=0.05),
-    dict(type=ProgressHook),
-    dict(type=ValPictureHook),
-]
+custom_hooks = [dict(type=CosineByProgressHook, warmup=0.05)]

@@ -4,7 +4,7 @@ from mmengine.config import read_base
 from mmengine.optim import OptimWrapper
 from torch.optim import AdamW
 
-from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook, ValPictureHook
+from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 
 with read_base():
     from .._base_.datasets.shapes import *
@@ -25,5 +25,4 @@ default_hooks.update(checkpoint=dict(interval=500, save_best=['panoptic/PQ', 'in
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=14, measure='wall'),
     dict(type=CosineByProgressHook, warmup=0.03),
-    dict(type=ValPictureHook, max_samples=4),
 ]

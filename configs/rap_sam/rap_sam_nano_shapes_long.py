@@ -6,7 +6,7 @@ Made for two processes of one thread each, which two CPU cores serve best:
 
 from mmengine.config import read_base
 
-from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook, ValPictureHook
+from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 
 with read_base():
     from .rap_sam_nano_shapes import *
@@ -16,5 +16,4 @@ default_hooks.update(checkpoint=dict(interval=500))
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=80, measure='wall'),
     dict(type=CosineByProgressHook, warmup=0.02),
-    dict(type=ValPictureHook, max_samples=4),
 ]

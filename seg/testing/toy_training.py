@@ -50,7 +50,7 @@ val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=AdamW, lr=0.01))
 param_scheduler = [dict(type=CosineAnnealingLR, by_epoch=False, T_max=20)]
-default_hooks.update(checkpoint=dict(interval=5, save_best='toy/score'))
+default_hooks.update(checkpoint=dict(interval=5, save_best='toy/score'), val_pictures=None)
 """
 
 

@@ -18,3 +18,13 @@ def test_every_node_of_a_shipped_config_fits_what_it_builds(name):
     cfg = Config.fromfile(CONFIGS / name, format_python_code=False)
     check_config(cfg)
     assert 'model' in cfg
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_no_hook_is_listed_twice(name):
+    cfg = Config.fromfile(CONFIGS / name, format_python_code=False)
+    custom = [hook['type'].__name__ for hook in cfg.custom_hooks]
+    kinds = [hook['type'].__name__ for hook in cfg.default_hooks.values()] + custom
+    assert len(kinds) == len(set(kinds))
+    assert {'ProgressHook', 'ValPictureHook'} <= set(kinds)
+    assert 'TimeBudgetHook' not in custom[1:]  # documents change custom_hooks.0.minutes
