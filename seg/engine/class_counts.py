@@ -1,4 +1,4 @@
-"""Class counts that a config leaves to its data."""
+"""Class counts: those that a config leaves to its data, and whether model and data agree."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ def fill_class_counts(cfg: Config, metainfo: Mapping[str, Any] | None = None) ->
     metainfo = metainfo or _common_metainfo(cfg)
     num_things = int(metainfo['num_things'])
     head['num_things'], head['num_stuff'] = num_things, len(metainfo['classes']) - num_things
+
+
+def check_class_counts(model: object, metainfo: Mapping[str, Any], where: str) -> None:
+    """Make sure that a model was built for as many things and as much stuff as its data have.
+
+    Models whose head does not count its classes, and data that do not count theirs, pass.
+
+    Args:
+        model: The model; its ``head`` has ``num_things`` and ``num_stuff``.
+        metainfo: ``classes`` (things first) and ``num_things`` of the data.
+        where: What to call the data in errors, such as ``'train_dataloader'``.
+
+    Raises:
+        UserError: If the counts differ.
+    """
+    head = getattr(model, 'head', None)
+    expected = (getattr(head, 'num_things', None), getattr(head, 'num_stuff', None))
+    if None in expected or metainfo.get('classes') is None or metainfo.get('num_things') is None:
+        return
+    num_things = int(metainfo['num_things'])
+    got = (num_things, len(metainfo['classes']) - num_things)
+    if got != expected:
+        raise UserError(
+            f'{where}: expected the {expected[0]} things and {expected[1]} stuff classes of '
+            f'model.head, got {got[0]} things and {got[1]} stuff; set '
+            f'model.head.num_things={got[0]} and model.head.num_stuff={got[1]} (or '
+            f'{FROM_DATA!r} for both), or use other data'
+        )
 
 
 def _common_metainfo(cfg: Config) -> Mapping[str, Any]:

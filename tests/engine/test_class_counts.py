@@ -1,12 +1,15 @@
 """Numbers of classes that a config leaves to its data."""
 
 import json
+import types
 
 import pytest
 from mmengine.config import Config
 
 from seg.datasets import CocoInstanceDataset
-from seg.engine.class_counts import fill_class_counts
+from seg.engine.class_counts import check_class_counts, fill_class_counts
+from seg.engine.config_options import load_config
+from seg.engine.launch import build_runner
 from seg.registry import MODELS
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 
@@ -93,3 +96,47 @@ def test_no_data_at_all_is_named():
 def test_a_model_whose_counts_were_not_filled_in_says_so():
     with pytest.raises(TypeError, match="num_things: expected a number, got 'from_data'"):
         MODELS.build(make_config().model)
+
+
+def counting(num_things, num_stuff):
+    return types.SimpleNamespace(
+        head=types.SimpleNamespace(num_things=num_things, num_stuff=num_stuff)
+    )
+
+
+def test_a_model_with_the_classes_of_its_data_is_fine():
+    check_class_counts(counting(1, 1), dict(classes=('a', 'b'), num_things=1), 'data')
+
+
+@pytest.mark.parametrize('counts', [(20, 40), (3, 3), (2, 0), (0, 2)])
+def test_a_model_with_other_counts_than_its_data_is_refused(counts):
+    message = rf'data: expected the {counts[0]} things and {counts[1]} stuff .* got 1 things and 1'
+    with pytest.raises(ValueError, match=message):
+        check_class_counts(counting(*counts), dict(classes=('a', 'b'), num_things=1), 'data')
+
+
+@pytest.mark.parametrize(
+    ('model', 'metainfo'),
+    [
+        (types.SimpleNamespace(), dict(classes=('a',), num_things=1)),
+        (counting(7, 7), dict(classes=('a',))),
+        (counting(7, 7), {}),
+    ],
+)
+def test_what_does_not_count_its_classes_passes(model, metainfo):
+    check_class_counts(model, metainfo, 'data')
+
+
+@pytest.mark.parametrize(('run', 'loader'), [('train', 'train'), ('test', 'test')])
+def test_nothing_runs_with_other_counts_than_the_data(repository, tmp_path, run, loader):
+    path = repository / 'configs/rap_sam/rap_sam_nano_shapes.py'
+    cfg = load_config(path, ['model.head.num_things=20', 'visualizer=none'])
+    cfg['experiment_name'] = tmp_path.name
+    runner = build_runner(cfg, path, tmp_path / 'run')
+
+    message = (
+        rf'{loader}_dataloader: expected the 20 things and 3 stuff classes of model\.head, got 8 '
+        r'things and 3 stuff; set model\.head\.num_things=8'
+    )
+    with pytest.raises(ValueError, match=message):
+        getattr(runner, run)()

@@ -30,6 +30,7 @@ class ProgressHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    only_one = True
 
     def __init__(self, enabled: bool | None = None, window: int = 20) -> None:
         self.enabled = enabled
@@ -80,6 +81,10 @@ class ProgressHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Take the bar away and give the logger its voice back."""
+        self.on_exit(runner)
+
+    def on_exit(self, runner: Runner) -> None:
+        """Do so when training was interrupted, too: the bar hides the cursor."""
         if self._progress is None:
             return
         self._progress.stop()

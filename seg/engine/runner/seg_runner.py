@@ -6,6 +6,7 @@ import copy
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader, Priority, Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from seg import __version__
+from seg.engine.class_counts import check_class_counts
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
 from seg.engine.runner.distributed import prepare_process_group, share_buffers, wrap_on_cpu
@@ -53,6 +56,8 @@ class SegRunner(Runner):
     - reads checkpoints without unpickling objects and writes them atomically;
     - resumes exactly: random states, position of the sampler, optimizer, schedulers and curves are
       in the checkpoint, and validation leaves the random sequences of training alone;
+    - synchronises batch norm on several GPUs, unless told otherwise;
+    - refuses data with other numbers of classes than the model's before the first step;
     - logs to standard error, so that standard output is free for results.
 
     The constructor and the config keys are those of ``mmengine.runner.Runner``.
@@ -104,20 +109,42 @@ class SegRunner(Runner):
     # Building
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Move the model to its device and wrap it for several processes."""
+        """Move the model to its device and wrap it for several processes.
+
+        On several GPUs batch norm becomes synchronised batch norm, unless the config says
+        otherwise with ``sync_bn=None``.
+        """
         if not self.distributed:
             return revert_sync_batchnorm(model.to(get_device()))
         if torch.cuda.is_available() or is_model_wrapper(model):
+            self.cfg.setdefault('sync_bn', 'torch')
             return super().wrap_model(model_wrapper_cfg, model)
         find_unused = bool(self.cfg.get('find_unused_parameters', False))
         return wrap_on_cpu(model, model_wrapper_cfg, find_unused)
 
     def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
-        """Build the training loop; one that counts iterations is a resumable one."""
+        """Build the training loop; one that counts iterations is a resumable one.
+
+        Raises:
+            UserError: If its data have other numbers of classes than the model.
+        """
         if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch') is False:
             loop = {**copy.deepcopy(loop), 'type': ResumableTrainLoop}
             loop.pop('by_epoch')
-        return super().build_train_loop(loop)
+        return self._with_fitting_classes(super().build_train_loop(loop), 'train_dataloader')
+
+    def build_val_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the validation loop; its data have the classes of the model."""
+        return self._with_fitting_classes(super().build_val_loop(loop), 'val_dataloader')
+
+    def build_test_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the test loop; its data have the classes of the model."""
+        return self._with_fitting_classes(super().build_test_loop(loop), 'test_dataloader')
+
+    def _with_fitting_classes(self, loop: BaseLoop, name: str) -> BaseLoop:
+        metainfo = getattr(loop.dataloader.dataset, 'metainfo', None)
+        check_class_counts(self._bare_model, metainfo or {}, name)
+        return loop
 
     @staticmethod
     def build_dataloader(
@@ -155,15 +182,38 @@ class SegRunner(Runner):
             {name: hook for name, hook in given.items() if hook is not None or name in host}
         )
 
+    def register_hook(
+        self, hook: Hook | dict[str, Any], priority: str | int | Priority | None = None
+    ) -> None:
+        """Register a hook.
+
+        Raises:
+            UserError: If there is one of its kind already and its class is ``only_one``.
+        """
+        super().register_hook(hook, priority)
+        for kind, count in Counter(type(hook) for hook in self._hooks).items():
+            if count > 1 and getattr(kind, 'only_one', False):
+                raise UserError(
+                    f'hooks: expected one {kind.__name__}, got {count}; default_hooks has one, '
+                    'so remove it from custom_hooks'
+                )
+
     # Running
 
     def train(self) -> nn.Module:
-        """Train; returns the model."""
+        """Train; returns the model.
+
+        However training ends, hooks that have a method ``on_exit`` are told, to put right what
+        they changed outside of the run, such as the terminal.
+        """
         modules = self.cfg.pop('activation_checkpointing', None)
         if modules:
             turn_on_activation_checkpointing(self._bare_model, modules)
             self.logger.info(f'activations of {modules} are recomputed in the backward pass')
-        return super().train()
+        try:
+            return super().train()
+        finally:
+            self.call_hook('on_exit')
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a stage of all hooks, keeping the random sequence of training apart.

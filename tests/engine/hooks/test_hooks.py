@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from seg.engine.config_options import load_config
 from seg.engine.hooks import (
     CosineByProgressHook,
+    ProgressHook,
     SafeCheckpointHook,
     TimeBudgetHook,
     ValPictureHook,
@@ -145,6 +146,27 @@ def test_progress_bar_takes_the_place_of_log_lines(train, tmp_path, capsys):
     assert 'Iter(train)' in next((tmp_path / 'run').glob('*/*.log')).read_text()
     runner.logger.info('audible again')
     assert 'audible again' in capsys.readouterr().err
+
+
+def test_progress_bar_is_gone_after_an_error(train, capsys):
+    class Broken(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            bars.extend(hook._progress for hook in runner.hooks if type(hook) is ProgressHook)
+            runners.append(runner)
+            raise RuntimeError('broken')
+
+    bars, runners = [], []
+    with pytest.raises(RuntimeError, match='broken'):
+        train(Broken(), options=['default_hooks.progress.enabled=true'])
+    assert len(bars) == 1
+    assert not bars[0].live.is_started
+    runners[0].logger.info('audible again')
+    assert 'audible again' in capsys.readouterr().err
+
+
+def test_a_second_progress_bar_is_refused(train):
+    with pytest.raises(UserError, match=r'expected one ProgressHook, got 2; .* custom_hooks'):
+        train(options=['custom_hooks=[{"type": "ProgressHook"}]'])
 
 
 def test_without_a_terminal_there_are_log_lines_only(train, capsys):

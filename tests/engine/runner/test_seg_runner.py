@@ -11,7 +11,7 @@ from torch import nn
 
 from seg.engine.config_options import load_config
 from seg.engine.launch import build_runner, set_auto_scale_lr, set_mixed_precision
-from seg.engine.runner import MixedPrecisionOptimWrapper
+from seg.engine.runner import MixedPrecisionOptimWrapper, SegRunner
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.engine.runner.training_state import to_plain
 from seg.testing.toy_training import ToyModel, write_toy_config
@@ -168,6 +168,33 @@ def test_error_in_a_hook_keeps_its_traceback(make_runner):
     with pytest.raises(TypeError) as caught:
         runner.train()
     assert any(entry.name == 'before_train' for entry in caught.traceback)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Make MMEngine wrap a model as on the first of two GPUs, without any."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(SegRunner, 'distributed', True)
+    monkeypatch.setattr('mmengine.runner.runner.get_device', lambda: 'cpu')
+    monkeypatch.setattr(
+        'mmengine.runner.runner.MMDistributedDataParallel', lambda module, **settings: module
+    )
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+def norm_of(runner):
+    return type(runner.wrap_model(None, ToyModel()).hidden[1])
+
+
+def test_batch_norm_is_synchronised_on_several_gpus(make_runner, request):
+    def leave_to_runner(cfg):
+        del cfg['sync_bn']
+
+    default, refused = make_runner(change=leave_to_runner), make_runner('sync_bn=none')
+    assert norm_of(default) is nn.BatchNorm1d  # one process
+    request.getfixturevalue('two_gpus')
+    assert norm_of(default) is nn.SyncBatchNorm
+    assert norm_of(refused) is nn.BatchNorm1d
 
 
 def test_recomputed_activations_give_the_same_gradients():
