@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from seg.apis.model_zoo import model_entry
-from seg.engine.class_counts import fill_class_counts
+from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
 from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.registry import DATASETS, MODELS
@@ -39,7 +39,8 @@ def load_model(
 
     Raises:
         UserError: If the name, the device or the config is unknown or wrong, a config comes
-            without a checkpoint, or the checkpoint is unsafe or belongs to another model.
+            without a checkpoint, or the checkpoint is unsafe or belongs to another model or to
+            other numbers of classes.
         FileNotFoundError: If a file is missing.
     """
     target = choose_device(device)
@@ -62,6 +63,7 @@ def load_model(
     stored_meta = _stored_meta(content, weights_path)
     fill_class_counts(cfg, stored_meta)
     model: Any = MODELS.build(cfg.model)
+    check_class_counts(model, stored_meta or {}, f'{weights_path} (its classes)')
     load_weights(model, unwrap_state(content, str(weights_path)), name=str(weights_path))
     model.cfg, model.entry = cfg, entry
     model.dataset_meta = _with_classes(stored_meta, cfg, weights_path)

@@ -3,6 +3,8 @@ import torch
 
 from seg.apis import list_models, load_model, model_entry
 from seg.apis.loading import choose_device
+from seg.registry import MODELS
+from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 from seg.testing.toy_training import ToyModel
 from seg.utils.checkpoints import write_checkpoint, write_safetensors
 
@@ -93,6 +95,16 @@ def test_a_checkpoint_of_another_width_is_named(tmp_path, checkpoint):
     path.write_text(CONFIG.format(width=8))
     with pytest.raises(ValueError, match='another shape'):
         load_model(path, checkpoint, 'cpu')
+
+
+def test_a_checkpoint_of_other_class_counts_is_named(tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text(f'model = {tiny_rapsam_cfg()!r}')
+    weights = tmp_path / 'weights.safetensors'
+    state = MODELS.build(tiny_rapsam_cfg()).state_dict()
+    write_safetensors(weights, state, dict(dataset_meta=dict(classes=list('abcde'), num_things=4)))
+    with pytest.raises(ValueError, match=r'weights\.safetensors .*3 things and 2 stuff .*got 4 th'):
+        load_model(path, weights, 'cpu')
 
 
 def test_a_checkpoint_with_objects_is_refused(config, tmp_path):
