@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.decoder_stage import StagePrediction, build_shape_encoder
+from seg.models.decoders.layers import check_num_heads
 from seg.models.decoders.pooling import draw_masks
 from seg.registry import MODELS
 
@@ -58,13 +59,17 @@ class PromptAdapter(BaseModule):
 
     Args:
         feat_channels: Width C.
-        num_heads: Attention heads.
+        num_heads: Attention heads, a divisor of C.
+
+    Raises:
+        ValueError: If ``num_heads`` does not divide C.
     """
 
     def __init__(
         self, feat_channels: int, *, num_heads: int = 8, init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        check_num_heads('PromptAdapter', num_heads, feat_channels)
         self.pixel_attn = nn.MultiheadAttention(feat_channels, num_heads, batch_first=True)
         self.norm = nn.LayerNorm(feat_channels)
         self.iou_proj = nn.Linear(feat_channels, 1)

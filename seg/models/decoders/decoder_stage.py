@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.context_attention import ContextAttention
-from seg.models.decoders.layers import mlp
+from seg.models.decoders.layers import check_num_heads, mlp
 from seg.models.decoders.pooling import draw_masks
 from seg.registry import MODELS
 
@@ -39,13 +39,16 @@ class DecoderStage(BaseModule):
         embed_channels: Width D of the class embedding.
         updater: The query update, for example :class:`KernelUpdater`.
         pooling: What is pooled under a mask, for example :class:`HardMaskSumPooling`.
-        num_heads: Heads of the self-attention.
+        num_heads: Attention heads, a divisor of C.
         ffn_channels: Hidden width of the feed-forward network.
         context_attention: Whether queries read the coarse context features before they are
             updated, through :class:`ContextAttention`.
         shape_encoder: What adds the outline of a query's mask to the query, for example
             :class:`MaskShapeEncoder`; none in the published model.
         faithful_init: Truncated normal (std 0.02) for all linear layers, as in the public model.
+
+    Raises:
+        ValueError: If ``num_heads`` does not divide C.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class DecoderStage(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        check_num_heads('DecoderStage', num_heads, feat_channels)
         width = feat_channels
         self.pooling = MODELS.build(pooling)
         self.context_attn = ContextAttention(width, num_heads) if context_attention else None
@@ -81,6 +85,11 @@ class DecoderStage(BaseModule):
         self.iou_mlp = mlp(width, width, 1, num_layers=3)
         if faithful_init:
             self.apply(_trunc_normal_linear)
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether the stage reads the neck's context features."""
+        return self.context_attn is not None
 
     def forward(
         self,
@@ -102,7 +111,7 @@ class DecoderStage(BaseModule):
         """
         pooled = self.pooling(mask_logits, mask_features)
         if self.context_attn is not None:
-            assert context_feats is not None, 'the neck was built without context features'
+            assert context_feats is not None, 'RapSAM checks that the neck gives context'
             queries = self.context_attn(queries, context_feats)
         queries = self.kernel_update(pooled, queries)
         if self.shape_encoder is not None:

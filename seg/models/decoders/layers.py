@@ -14,3 +14,21 @@ def mlp(
     for i in range(num_layers):
         layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def check_num_heads(owner: str, num_heads: int, feat_channels: int) -> None:
+    """Make sure that attention heads can share the width among them.
+
+    Raises:
+        ValueError: If ``num_heads`` is no divisor of ``feat_channels``.
+    """
+    if num_heads < 1 or feat_channels % num_heads:
+        raise ValueError(
+            f'{owner}.num_heads: expected a divisor of feat_channels={feat_channels}, got '
+            f'{num_heads}; {_nearest_divisor(feat_channels, num_heads)} is the nearest'
+        )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    divisors = [d for d in range(1, number + 1) if number % d == 0]
+    return min(divisors, key=lambda d: abs(d - wanted))

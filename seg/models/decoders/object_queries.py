@@ -62,6 +62,8 @@ class ProposedQueries(BaseModule):
         embed_channels: Width D of class embeddings.
     """
 
+    needs_context = True
+
     def __init__(
         self,
         num_queries: int,
@@ -87,7 +89,7 @@ class ProposedQueries(BaseModule):
             context_feats: (B, T, C, h', w'), required.
             classifier: Class embeddings to logits, for ranking the places.
         """
-        assert context_feats is not None, 'the neck was built without context features'
+        assert context_feats is not None, 'RapSAM checks that the neck gives context'
         num_frames, channels = context_feats.shape[1:3]
         places = context_feats.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, T*h'*w', C)
         code = sine_grid(context_feats.shape[-2:], channels, context_feats.device)

@@ -34,6 +34,9 @@ class RapSAM(BaseDetector):
         neck: Sums them into one map, for example :class:`YOSONeck`.
         head: :class:`RapSAMVideoHead`.
         data_preprocessor: :class:`ClipPreprocessor`.
+
+    Raises:
+        ValueError: If the head reads context features that the neck was not built to give.
     """
 
     backbone: nn.Module
@@ -54,6 +57,14 @@ class RapSAM(BaseDetector):
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self.neck = MODELS.build(neck).to(memory_format=torch.channels_last)
         self.head = MODELS.build(head)
+        readers = [self.head.object_queries, *self.head.stages]
+        needs_context = any(getattr(part, 'needs_context', False) for part in readers)
+        if needs_context and not getattr(self.neck, 'gives_context', True):
+            raise ValueError(
+                'model.neck.context: expected True, as the head reads context features '
+                '(model.head.stage.context_attention=True, or object_queries that make '
+                'proposals), got False; turn both on or both off'
+            )
 
     @property
     def prompt_kinds(self) -> frozenset[str]:

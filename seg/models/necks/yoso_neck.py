@@ -200,6 +200,11 @@ class YOSONeck(BaseModule):
             # Queries of unit variance then start with mask logits of about unit size.
             self.out_conv.weight.data.mul_(feat_channels**-0.5)
 
+    @property
+    def gives_context(self) -> bool:
+        """Whether the result has context features."""
+        return self.context_conv is not None
+
     def _xavier_everywhere(self) -> None:
         for parameter in self.parameters():
             if parameter.ndim > 1:

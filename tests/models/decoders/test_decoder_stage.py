@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seg.models.decoders import DecoderStage
+from seg.models.decoders import DecoderStage, PromptAdapter
 
 PARTS = dict(updater=dict(type='KernelUpdater'), pooling=dict(type='HardMaskSumPooling'))
 
@@ -91,3 +91,11 @@ def test_every_parameter_gets_a_gradient(context_attention):
 
     silent = [n for n, p in stage.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
+
+
+@pytest.mark.parametrize('num_heads', [0, 7])
+def test_heads_that_cannot_share_the_width_are_refused(num_heads):
+    with pytest.raises(ValueError, match=r'DecoderStage\.num_heads: expected a divisor .*=16'):
+        DecoderStage(16, 12, num_heads=num_heads, **PARTS)
+    with pytest.raises(ValueError, match=rf'PromptAdapter\.num_heads: .* got {num_heads}; [18] is'):
+        PromptAdapter(16, num_heads=num_heads)

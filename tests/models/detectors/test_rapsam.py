@@ -139,3 +139,16 @@ def test_the_engine_and_the_api_put_nothing_on_a_gpu_by_name(repository):
         for path in (repository / 'seg' / folder).rglob('*.py'):
             text = path.read_text(encoding='utf-8')
             assert not re.search(r"\.cuda\(|\.to\(['\"]cuda|device=['\"]cuda", text), path
+
+
+@pytest.mark.parametrize('part', ['stage', 'object_queries'])
+def test_a_head_that_reads_context_needs_a_neck_that_gives_it(part):
+    cfg = tiny_rapsam_cfg(faithful=True)  # without context
+    if part == 'stage':
+        cfg['head']['stage']['context_attention'] = True
+    else:
+        cfg['head']['object_queries'] = dict(type='ProposedQueries')
+    with pytest.raises(ValueError, match=r'model\.neck\.context: expected True'):
+        MODELS.build(cfg)
+    cfg['neck']['context'] = True
+    assert MODELS.build(cfg).neck.gives_context

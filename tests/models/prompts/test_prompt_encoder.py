@@ -168,3 +168,14 @@ def test_prompts_on_later_frames_are_refused():
 
     with pytest.raises(UserError, match='takes prompts on the first frame, got frame 2'):
         encode(PromptEncoder(16), [prompts])
+
+
+@pytest.mark.parametrize('setting', [dict(window_radius=0.0), dict(window_radius=-1.0)])
+def test_a_window_without_extent_is_refused(setting):
+    with pytest.raises(ValueError, match=r'PromptEncoder\.window_radius: expected more than 0'):
+        PromptEncoder(16, **setting)
+
+
+def test_a_negative_click_radius_is_refused():
+    with pytest.raises(ValueError, match=r'PromptEncoder\.click_radius: expected 0'):
+        PromptEncoder(16, click_radius=-1.0)
