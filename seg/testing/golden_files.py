@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.config import Config
 from torch import Tensor
 
 from seg.models.detectors import RapSAM
 from seg.registry import MODELS
+from seg.testing.golden_folder import check_spec, read_arrays, read_spec
 from seg.testing.parity import RapSAMGolden
-from seg.utils.checks import UserError, unknown_name_message
+from seg.utils.checks import UserError
 from seg.utils.paths import config_dir
 
 _CONFIGS = {
@@ -24,7 +22,7 @@ _CONFIGS = {
 
 
 def load_golden(folder: Path, case: str) -> tuple[RapSAMGolden, dict[str, Tensor]]:
-    """Read a case and build its model; nothing in the folder is executed or unpickled.
+    """Read a case and build its model; inputs may be missing, see :meth:`RapSAMGolden.outputs`.
 
     Args:
         folder: Holds ``names.json`` and ``CASE.npz``.
@@ -32,22 +30,18 @@ def load_golden(folder: Path, case: str) -> tuple[RapSAMGolden, dict[str, Tensor
 
     Raises:
         FileNotFoundError: If one of the two files is missing.
-        UserError: If the case or its model is unknown.
+        UserError: If the case or its model is unknown, or a file is broken or incomplete.
     """
     names_file, arrays_file = folder / 'names.json', folder / f'{case}.npz'
-    if not names_file.is_file():
-        raise FileNotFoundError(f'--fixtures: expected a folder with names.json, got {folder}')
-    specs = json.loads(names_file.read_text(encoding='utf-8'))
-    if case not in specs:
-        raise UserError(unknown_name_message('case', case, specs))
-    if not arrays_file.is_file():
-        raise FileNotFoundError(f'--case: expected the arrays in {arrays_file}, got no such file')
-    with np.load(arrays_file, allow_pickle=False) as stored:
-        arrays = {name: torch.from_numpy(stored[name]) for name in stored.files}
-    spec = specs[case]
-    if spec['model'] not in _CONFIGS:
-        raise UserError(unknown_name_message('model', spec['model'], _CONFIGS))
-    return RapSAMGolden(spec, arrays, _build(spec)), arrays
+    spec = read_spec(names_file, case)
+    arrays = read_arrays(arrays_file)
+    where = f'{names_file}: {case}'
+    check_spec(spec, where, _CONFIGS)
+    try:
+        golden = RapSAMGolden(spec, arrays, _build(spec))
+    except UserError as error:
+        raise UserError(f'{where}: {error}') from error
+    return golden, arrays
 
 
 def _build(spec: dict[str, Any]) -> RapSAM:

@@ -15,6 +15,7 @@ from seg.models.detectors import RapSAM
 from seg.models.prompts import PromptQueries
 from seg.structures import StageOutput, Task
 from seg.testing.goldens import golden_features, golden_prototypes, golden_weights
+from seg.utils.checks import UserError
 from seg.utils.public_names import RAPSAM_NOT_PUBLISHED, RAPSAM_PUBLIC_NAMES
 
 
@@ -56,25 +57,18 @@ class RapSAMGolden:
         arrays: The case's arrays, inputs and outputs.
         model: A model of the case's size, for example of
             ``configs/rap_sam/rap_sam_r18_12e_adaptor.py``.
+
+    Raises:
+        UserError: If the case's weights are not those of the model.
     """
 
     def __init__(
         self, spec: Mapping[str, Any], arrays: Mapping[str, Tensor], model: RapSAM
     ) -> None:
-        self.input_names = ('prompt_boxes', 'prompt_labels', 'net_image')
         self.seed = spec['seed']
         self.arrays = arrays
         self.model = model.eval()
-        public = golden_weights(spec['shapes'], self.seed)
-        report = model.load_state_dict(RAPSAM_PUBLIC_NAMES.apply(public), strict=False)
-        allowed = {key for key in report.missing_keys if _is_ours_alone(key)}
-        missing = sorted(set(report.missing_keys) - allowed)
-        if missing or report.unexpected_keys:
-            raise ValueError(
-                f'weights: expected every tensor to have a place, got {len(missing)} missing '
-                f'{missing[:3]} and {len(report.unexpected_keys)} unexpected '
-                f'{report.unexpected_keys[:3]}; the key map and the model disagree'
-            )
+        _load(model, RAPSAM_PUBLIC_NAMES.apply(golden_weights(spec['shapes'], self.seed)))
         num_classes = spec['num_things'] + spec['num_stuff']
         model.head.classifier.set_prototypes(
             golden_prototypes(num_classes, spec['embed_dim'], self.seed)
@@ -84,12 +78,16 @@ class RapSAMGolden:
 
     @torch.no_grad()
     def outputs(self) -> Iterator[tuple[str, Tensor | None]]:
-        """Every output by its golden's name."""
+        """Every output by its golden's name, ``None`` where the case lacks the input for it."""
         yield from self._neck()
         yield from self._image()
         yield from self._video()
         yield from self._prompts()
         yield from self._network()
+
+    def _num_outputs(self, task: Task) -> int:
+        """Stages and the adapter."""
+        return self.model.head.router.routes[task].num_stages + 1
 
     def _neck(self) -> Iterator[tuple[str, Tensor | None]]:
         feats = tuple(
@@ -129,7 +127,13 @@ class RapSAMGolden:
 
     def _prompts(self) -> Iterator[tuple[str, Tensor | None]]:
         features = self._head_features(2, 10).unsqueeze(1)
-        boxes = self.arrays['prompt_boxes'] / torch.tensor([128.0, 96.0, 128.0, 96.0])
+        if not {'prompt_boxes', 'prompt_labels'} <= set(self.arrays):
+            for i in range(self._num_outputs(Task.INTERACTIVE_IMAGE)):
+                yield f'prompt_mask_{i}', None
+                yield f'prompt_iou_{i}', None
+            yield 'prompt_queries', None
+            return
+        boxes = self.arrays['prompt_boxes'].float() / torch.tensor([128.0, 96.0, 128.0, 96.0])
         kinds = self.arrays['prompt_labels'].long()
         valid = torch.ones_like(kinds, dtype=torch.bool)
         prompts = self.model.head.prompt_encoder.encode_boxes(boxes, kinds, valid, features)
@@ -140,12 +144,34 @@ class RapSAMGolden:
         yield 'prompt_queries', outputs[-1].queries
 
     def _network(self) -> Iterator[tuple[str, Tensor | None]]:
+        last = self._num_outputs(Task.PANOPTIC) - 1
+        if 'net_image' not in self.arrays:
+            yield f'net_cls_{last}', None
+            yield f'net_mask_{last}', None
+            return
         clip = self.arrays['net_image'].float()
         data = self.model.data_preprocessor(dict(inputs=list(clip.unsqueeze(1))))
         outputs = self.model(data['inputs'], mode='tensor')
-        last = len(outputs) - 1
         yield f'net_cls_{last}', outputs[-1].class_logits
         yield f'net_mask_{last}', outputs[-1].mask_logits[:, :, 0]
+
+
+def _load(model: RapSAM, weights: Mapping[str, Tensor]) -> None:
+    state = model.state_dict()
+    missing = [key for key in state if key not in weights and not _is_ours_alone(key)]
+    unknown = [key for key in weights if key not in state]
+    if missing or unknown:
+        raise UserError(
+            f'shapes: expected every weight of the model and no other, got {len(missing)} missing '
+            f'{missing[:3]} and {len(unknown)} unknown {unknown[:3]} (in the names of this package)'
+        )
+    for key, value in weights.items():
+        if value.shape != state[key].shape:
+            raise UserError(
+                f'shapes: {key}: expected {list(state[key].shape)} in a model of these sizes, got '
+                f'{list(value.shape)}'
+            )
+    model.load_state_dict({**state, **weights})
 
 
 def _is_ours_alone(key: str) -> bool:

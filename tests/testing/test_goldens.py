@@ -32,6 +32,14 @@ def test_weights_follow_the_rule_of_the_fixtures(shared_dir):
     )
 
 
+@pytest.mark.data
+@pytest.mark.parametrize('name', ['names.json', 'public.npz'])
+def test_the_goldens_kept_here_are_the_shared_ones(repository, shared_dir, name):
+    kept = repository / 'tests' / 'data' / 'rapsam' / name
+
+    assert kept.read_bytes() == (shared_dir / 'fixtures' / 'rapsam' / name).read_bytes()
+
+
 def test_class_logits_are_judged_by_their_magnitude_and_the_rest_by_value():
     golden = torch.tensor([1000.0, 1.0])
     off = golden + torch.tensor([0.0, 5e-3])

@@ -10,6 +10,7 @@ import pytest
 from seg.testing.golden_files import load_golden
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'check_parity.py'
+GOLDENS = Path(__file__).parents[1] / 'data' / 'rapsam'
 INPUTS = ('prompt_boxes', 'prompt_labels', 'net_image')
 
 
@@ -28,11 +29,10 @@ def run(monkeypatch, capsys):
 
 
 @pytest.fixture
-def public(shared_dir):
+def public():
     """Case "public": the entry of names.json and the arrays."""
-    folder = shared_dir / 'fixtures' / 'rapsam'
-    with np.load(folder / 'public.npz') as stored:
-        return json.loads((folder / 'names.json').read_text())['public'], dict(stored)
+    with np.load(GOLDENS / 'public.npz') as stored:
+        return json.loads((GOLDENS / 'names.json').read_text())['public'], dict(stored)
 
 
 def write_case(folder, case, spec, arrays):
@@ -40,16 +40,14 @@ def write_case(folder, case, spec, arrays):
     np.savez(folder / f'{case}.npz', **arrays)
 
 
-@pytest.mark.data
-def test_public_goldens_are_reproduced(shared_dir, run):
-    code, out, err = run(shared_dir / 'fixtures' / 'rapsam', 'public')
+def test_public_goldens_are_reproduced(run):
+    code, out, err = run(GOLDENS, 'public')
 
     assert code == 0, out + err
     assert json.loads(out.splitlines()[-1]) == {'case': 'public', 'compared': 28, 'failed': 0}
     assert out.count(' ok') == 28
 
 
-@pytest.mark.data
 def test_a_disturbed_and_a_missing_golden_are_found(public, tmp_path, run):
     spec, arrays = public
     arrays['image_mask_2'][0, 3, 5, 5] += 0.01
@@ -65,7 +63,22 @@ def test_a_disturbed_and_a_missing_golden_are_found(public, tmp_path, run):
     assert wrong == {'image_mask_2': 'OFF', 'video_queries': 'MISSING', 'image_extra': 'MISSING'}
 
 
-@pytest.mark.data
+def test_without_inputs_their_outputs_are_missing_and_the_rest_is_compared(public, tmp_path, run):
+    spec, arrays = public
+    del arrays['net_image'], arrays['prompt_labels']
+    write_case(tmp_path, 'other', spec, arrays)
+    code, out, err = run(tmp_path, 'other')
+
+    assert code == 1, out + err
+    missing = {line.split()[0] for line in out.splitlines() if line.endswith('MISSING')}
+    expected = {name for name in arrays if name.startswith(('net_', 'prompt_'))} - {*INPUTS}
+    assert missing == expected
+    assert len(expected) == 11
+    assert out.count('no input stored') == 11
+    assert out.count(' ok') == 17
+    assert json.loads(out.splitlines()[-1]) == {'case': 'other', 'compared': 17, 'failed': 11}
+
+
 def test_goldens_of_other_sizes(public, tmp_path, run):
     """Outputs of the model itself, stored and compared: every size comes from names.json."""
     spec, arrays = public
@@ -118,3 +131,123 @@ def test_missing_arrays_are_named(tmp_path, run):
 
     assert code == 2
     assert 'one.npz' in err
+
+
+@pytest.fixture
+def refused(tmp_path, run):
+    """Run the tool on a folder that cannot be used: its single line on standard error."""
+
+    def run_refused(case='one'):
+        code, out, err = run(tmp_path, case)
+        assert code == 2
+        assert not out
+        assert err.startswith('error: ')
+        assert err.count('\n') == 1
+        return err
+
+    return run_refused
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'{"one": ', 'names.json: expected JSON, got a broken file'),
+        (b'\xff\xfe', 'names.json: expected JSON, got a broken file'),
+        (b'[1]', 'names.json: expected {case: entry}, got a list'),
+        (b'{"one": "rapsam"}', 'names.json: one: expected an object, got a string'),
+    ],
+)
+def test_broken_names_are_named(tmp_path, refused, content, message):
+    (tmp_path / 'names.json').write_bytes(content)
+
+    assert message in refused()
+
+
+@pytest.mark.parametrize(
+    'key', ['model', 'seed', 'num_things', 'num_queries', 'embed_dim', 'shapes']
+)
+def test_a_missing_key_is_named(public, tmp_path, refused, key):
+    spec, _ = public
+    del spec[key]
+    write_case(tmp_path, 'one', spec, {})
+
+    assert 'names.json: one: expected the keys model, seed' in (message := refused())
+    assert f"got no '{key}'" in message
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('model', ['r18'], 'unknown model'),
+        ('seed', -1, 'seed: expected a whole number of at least 0, got -1'),
+        ('num_stuff', '3', "num_stuff: expected a whole number of at least 0, got '3'"),
+        ('num_queries', 2.5, 'num_queries: expected a whole number of at least 1, got 2.5'),
+        ('shapes', [], 'shapes: expected an object, got a list'),
+        ('shapes', {'a.weight': [3, -1]}, 'shapes: a.weight: expected a list of sizes'),
+    ],
+)
+def test_a_wrong_value_is_named(public, tmp_path, refused, key, value, message):
+    write_case(tmp_path, 'one', {**public[0], key: value}, {})
+
+    assert f'names.json: one: {message}' in refused()
+
+
+def test_shapes_that_are_not_the_models_are_named(public, tmp_path, refused):
+    spec, _ = public
+    write_case(tmp_path, 'one', {**spec, 'num_queries': 7}, {})
+    assert (
+        'names.json: one: shapes: head.object_queries.weight: expected [7, 256] in a model of '
+        'these sizes, got [20, 256]' in refused()
+    )
+    shapes = dict(spec['shapes'])
+    shapes['extra.weight'] = shapes.pop('backbone.conv1.weight')
+    write_case(tmp_path, 'one', {**spec, 'shapes': shapes}, {})
+    message = refused()
+    assert "1 missing ['backbone.conv1.weight']" in message
+    assert "1 unknown ['extra.weight']" in message
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'text', 'single', 'empty'])
+def test_a_file_that_is_no_npz_is_named(public, tmp_path, refused, damage):
+    spec, arrays = public
+    write_case(tmp_path, 'one', spec, {name: arrays[name] for name in INPUTS})
+    path = tmp_path / 'one.npz'
+    if damage == 'single':
+        with path.open('wb') as file:
+            np.save(file, arrays['net_image'])
+    else:
+        whole = path.read_bytes()
+        path.write_bytes({'truncated': whole[:1000], 'text': b'net_image', 'empty': b''}[damage])
+
+    assert 'one.npz: expected an .npz file, got' in refused()
+
+
+def test_a_damaged_array_is_named(public, tmp_path, refused):
+    spec, arrays = public
+    write_case(tmp_path, 'one', spec, {'net_image': arrays['net_image']})
+    path = tmp_path / 'one.npz'
+    content = bytearray(path.read_bytes())
+    content[5000:5100] = bytes(100)
+    path.write_bytes(content)
+
+    assert 'one.npz: net_image: expected an array of numbers' in refused()
+
+
+@pytest.mark.parametrize(
+    ('name', 'array', 'message'),
+    [
+        ('net_image', np.zeros((3, 96, 128)), 'expected shape (B, 3, H, W), got (3, 96, 128)'),
+        ('net_image', np.zeros((1, 3, 0, 8)), 'expected shape (B, 3, H, W), got (1, 3, 0, 8)'),
+        ('prompt_boxes', np.zeros((2, 5, 2)), 'expected shape (2, N, 4), got (2, 5, 2)'),
+        ('prompt_labels', np.zeros((2, 4), int), 'expected one per box of prompt_boxes, 5, got 4'),
+        ('prompt_labels', np.full((2, 5), 2), 'expected 0 and 1, got [2]'),
+        ('neck_out', np.array(['a']), 'expected an array of numbers, got <U1'),
+        ('neck_out', np.array([None]), 'expected an array of numbers, got Object arrays'),
+    ],
+)
+def test_a_wrong_array_is_named(public, tmp_path, refused, name, array, message):
+    spec, arrays = public
+    inputs = {key: arrays[key] for key in INPUTS}
+    write_case(tmp_path, 'one', spec, {**inputs, name: array})
+
+    assert f'one.npz: {name}: {message}' in refused()
