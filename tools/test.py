@@ -7,15 +7,14 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
+from seg.utils.writable import check_writable_file, check_writable_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +44,10 @@ def main() -> None:
         raise FileNotFoundError(
             f'checkpoint {args.checkpoint}: expected a file, found nothing there'
         )
+    if args.out is not None:
+        check_writable_file(args.out, '--out')
+    if args.show_dir is not None:
+        check_writable_folder(args.show_dir, '--show-dir')
     from mmengine.dist import is_main_process
 
     from seg.engine.config_options import load_config
@@ -56,22 +59,14 @@ def main() -> None:
     runner = build_runner(cfg, args.config, args.work_dir, args.launcher)
     if args.show_dir is not None:
         runner.register_hook(ValPictureHook(out_dir=args.show_dir, max_samples=None))
-    metrics = plain_metrics(runner.test())
+    metrics = runner.test()
     if not is_main_process():
         return
-    line = json.dumps(metrics)
+    print(json_text(metrics), flush=True)
     if args.out is not None:
         from seg.utils.atomic_write import write_bytes_atomically
 
-        write_bytes_atomically(args.out, f'{json.dumps(metrics, indent=2)}\n'.encode())
-    print(line)
-
-
-def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics as JSON takes them: numbers of NumPy and torch become Python's."""
-    return {
-        key: value.item() if hasattr(value, 'item') else value for key, value in metrics.items()
-    }
+        write_bytes_atomically(args.out, f'{json_text(metrics, indent=2)}\n'.encode())
 
 
 if __name__ == '__main__':

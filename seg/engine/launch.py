@@ -11,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from seg.engine.class_counts import fill_class_counts
 from seg.engine.runner import MixedPrecisionOptimWrapper, SegRunner
 from seg.utils.checks import UserError
+from seg.utils.writable import check_writable_folder
 
 
 def build_runner(
@@ -28,14 +29,15 @@ def build_runner(
         launcher: How the processes were started: ``'none'``, ``'pytorch'``, ``'slurm'``, ``'mpi'``.
 
     Raises:
-        UserError: If the config has no ``model``, or its data sets disagree about the classes that
-            it leaves to them.
+        UserError: If the config has no ``model``, its data sets disagree about the classes that it
+            leaves to them, or the work folder cannot be written to.
     """
     if 'model' not in cfg:
         raise UserError(f'config {config_path}: expected a key model, got none; is it a base file?')
-    fill_class_counts(cfg)
     default = cfg.get('work_dir') or Path('work_dirs') / Path(config_path).stem
     cfg['work_dir'] = str(work_dir or default)
+    check_writable_folder(cfg['work_dir'], '--work-dir')
+    fill_class_counts(cfg)
     cfg['launcher'] = launcher
     if launcher == 'pytorch':
         os.environ.setdefault('LOCAL_RANK', '0')

@@ -67,6 +67,7 @@ def test_training_goes_on_from_the_latest_state(run_tool, tmp_path, capsys):
     [
         ('train', ['absent.py'], 'config absent.py: expected a file'),
         ('train', ['CONFIG', '--resume', 'no.pth'], '--resume no.pth: expected a checkpoint file'),
+        ('train', ['CONFIG', '--work-dir', 'CONFIG'], 'toy_training.py: expected a folder, but '),
         ('train', ['CONFIG', '--auto-scale-lr'], 'expected the config to have auto_scale_lr'),
         ('train', ['CONFIG', '--cfg-options', 'modle.width=2'], "Did you mean 'model'"),
         ('train', ['default_runtime.py'], 'expected a key model'),

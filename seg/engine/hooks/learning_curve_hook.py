@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from seg.engine.hooks.training_clock import TrainingClock
 from seg.registry import HOOKS
 from seg.utils.atomic_write import write_bytes_atomically
+from seg.utils.json_text import json_text
 
 
 @HOOKS.register_module()
@@ -20,8 +21,9 @@ class LearningCurveHook(Hook):
     """Appends one JSON line per validation to ``learning_curve.jsonl`` in the work folder.
 
     Keys of a line: ``iteration``, ``cpu_minutes`` (this process and its workers), ``wall_minutes``
-    and ``metrics``. Minutes go on where an interrupted run stopped. A run that starts or resumes
-    removes the lines of validations after the iteration that it starts from.
+    and ``metrics`` (``null`` where there is no score). Minutes go on where an interrupted run
+    stopped. A run that starts or resumes removes the lines of validations after the iteration that
+    it starts from.
 
     Args:
         file_name: Name of the file.
@@ -60,7 +62,7 @@ class LearningCurveHook(Hook):
                 'metrics': {k: float(v) for k, v in (metrics or {}).items() if _is_number(v)},
             }
             with open(Path(runner.work_dir) / self.file_name, 'a', encoding='utf-8') as file:
-                file.write(json.dumps(line) + '\n')
+                file.write(json_text(line) + '\n')
 
     @master_only
     def _keep_until(self, runner: Runner, iteration: int) -> None:
