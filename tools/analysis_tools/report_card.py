@@ -7,8 +7,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
+from seg.utils.writable import check_writable_folder
 
 if TYPE_CHECKING:
     from seg.apis.report import TaskReport, TaskResult
@@ -73,7 +73,7 @@ def main() -> int:
         title = f'Report card: {Path(name).stem}, {arguments.num} samples of seed {arguments.seed}'
         print(f'wrote {write_page(arguments, title, model, samples, results, statistics)}')
     if arguments.json:
-        print(json.dumps(as_json(results, statistics)))
+        print(json_text(as_json(results, statistics)))
     return 0
 
 
@@ -93,16 +93,52 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             f'config: expected the config that {arguments.checkpoint} was trained with, got none; '
             'add --config'
         )
+    if arguments.out is not None:
+        check_writable_folder(arguments.out, '--out')
+    check_work_dir(arguments.work_dir, arguments.out)
+
+
+def check_work_dir(work_dir: Path | None, out: Path | None) -> None:
+    """Make sure that the learning curve that was asked for is there and has a page to be on.
+
+    Raises:
+        UserError: If it is not.
+    """
+    if work_dir is None:
+        return
+    if out is None:
+        raise UserError(
+            f'--work-dir {work_dir}: expected --out too, as the learning curve is drawn on the '
+            'page; add --out DIR'
+        )
+    from seg.apis.report.rendering import CURVE_FILE
+
+    if not (work_dir / CURVE_FILE).is_file():
+        raise UserError(
+            f'--work-dir {work_dir}: expected the folder of a run with {CURVE_FILE}, found none '
+            'there; name the folder that tools/train.py wrote to'
+        )
 
 
 def choose_reports(names: list[str] | None, model: Any) -> list[TaskReport]:
-    """The reports of these tasks, or of all that the model knows."""
+    """The reports of these tasks, or of all that the model knows.
+
+    Raises:
+        UserError: If there is no such task, or the model was not trained for it.
+    """
     from seg.apis.report import REPORT_TASKS
     from seg.apis.report.base import find_report_task
 
-    if names is not None:
-        return [find_report_task(name) for name in dict.fromkeys(names)]
     known = REPORT_TASKS if model.entry is None else model.entry.tasks
+    if names is not None:
+        reports = [find_report_task(name) for name in dict.fromkeys(names)]
+        for report in reports:
+            if report.task not in known:
+                shown = ', '.join(task.value for task in known)
+                raise UserError(
+                    f'task: expected one that the model knows ({shown}), got {report.task.value}'
+                )
+        return reports
     return [REPORT_TASKS[task] for task in known if task in REPORT_TASKS]
 
 
@@ -161,10 +197,10 @@ def write_page(
 def as_json(
     results: Mapping[Task, TaskResult], statistics: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What ``--json`` prints; a score that does not exist is ``null``."""
+    """What ``--json`` prints; a score that does not exist is NaN here and ``null`` there."""
 
-    def rounded(scores: Mapping[str, float]) -> dict[str, float | None]:
-        return {k: None if math.isnan(v) else round(v, 3) for k, v in scores.items()}
+    def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+        return {k: round(v, 3) for k, v in scores.items()}
 
     return {
         **{task.value: rounded(result.model) for task, result in results.items()},

@@ -133,7 +133,9 @@ def curve_picture(lines: Sequence[Mapping[str, Any]]) -> bytes:
     for task, report in REPORT_TASKS.items():
         key, name = report.keys[0]
         points = [
-            (line['cpu_minutes'], line['metrics'][key]) for line in lines if key in line['metrics']
+            (line['cpu_minutes'], line['metrics'][key])
+            for line in lines
+            if line['metrics'].get(key) is not None
         ]
         if points:
             minutes, scores = zip(*points, strict=True)

@@ -1,13 +1,16 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import seg.apis
 from seg.apis import model_entry
+from seg.apis.model_zoo import DEFAULT_MODEL
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
+from seg.structures import Task
 from seg.testing.fake_segmentor import FakeSegmentor
 from seg.utils.cli import run_main
 
@@ -22,7 +25,9 @@ def report_card(monkeypatch, tmp_path, capsys):
     spec.loader.exec_module(module)
 
     def load(name, checkpoint, device):
-        entry = model_entry(name) if checkpoint is None else None
+        entry = model_entry(DEFAULT_MODEL) if checkpoint is None else None
+        if name == 'one_task.py':
+            entry = replace(entry, tasks=(Task.PANOPTIC,))
         classes = ('cat', *SHAPES_THINGS[1:]) if name == 'other.py' else SHAPES_THINGS
         return FakeSegmentor(entry=entry, classes=classes + SHAPES_STUFF)
 
@@ -69,6 +74,11 @@ def test_one_task_alone_and_a_page(report_card, tmp_path):
         (['--num', '0'], '--num >= 1'),
         (['--checkpoint', 'w.pth'], 'add --config'),
         (['--config', 'other.py', '--checkpoint', 'w.pth'], 'the 11 classes of Shapes'),
+        (['--work-dir', 'absent'], '--work-dir absent: expected the folder of a run with learning'),
+        (
+            ['--config', 'one_task.py', '--tasks', 'interactive_image'],
+            'task: expected one that the model knows (panoptic), got interactive_image',
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(report_card, tmp_path, arguments, message):
@@ -77,3 +87,21 @@ def test_mistakes_are_one_line_and_leave_nothing(report_card, tmp_path, argument
     assert message in err
     assert err.count('\n') == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_learning_curve_needs_a_page(report_card, tmp_path):
+    (tmp_path / 'learning_curve.jsonl').write_text('')
+    code, _, err = report_card('--work-dir', '.')
+    assert code == 2
+    assert err == (
+        'error: --work-dir .: expected --out too, as the learning curve is drawn on the page; '
+        'add --out DIR\n'
+    )
+
+
+def test_scores_that_do_not_exist_are_null_and_not_drawn(report_card, tmp_path):
+    metrics = '{"panoptic/PQ": null, "interactive/mIoU@1": null}'
+    (tmp_path / 'learning_curve.jsonl').write_text(f'{{"cpu_minutes": 1, "metrics": {metrics}}}\n')
+    code, _, err = report_card('--num', 1, '--out', 'page', '--work-dir', '.', '--json')
+    assert code == 0, err
+    assert (tmp_path / 'page' / 'learning_curve.png').is_file()
