@@ -16,15 +16,26 @@ from seg.structures.panoptic_ids import encode_panoptic
 from seg.testing.tiny_rapsam import toy_sample
 
 FULL_SIZE = ('r18', 'r50', 'convl')
+NANO = ['nano_shapes', 'nano_shapes_long', 'nano_coco_sample']
+PARAMETERS = {
+    'r18_12e_adaptor': 20_828_469,
+    'r50_12e_adaptor': 47_253_269,
+    'convl_12e_adaptor': 213_464_309,
+    'r50_custom_coco': 47_651_356,
+    'nano_shapes': 4_590_475,
+    'nano_shapes_long': 4_590_475,
+    'nano_coco_sample': 4_615_871,
+}
 SIZE = (48, 72)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', FULL_SIZE)
-def test_a_full_size_model_takes_a_step(repository, name):
-    cfg = load_config(repository / f'configs/rap_sam/rap_sam_{name}_12e_adaptor.py')
+@pytest.mark.parametrize('name', [f'{size}_12e_adaptor' for size in FULL_SIZE] + NANO)
+def test_a_shipped_model_takes_a_step(repository, name):
+    cfg = load_config(repository / f'configs/rap_sam/rap_sam_{name}.py')
     cfg.model.data_preprocessor.pad_size = None  # a small picture instead of 736 x 1280
-    cfg.model.head.criterion.sampling.num_points = 64
+    if 'num_points' in cfg.model.head.criterion.sampling:
+        cfg.model.head.criterion.sampling.num_points = 64
     model = MODELS.build(cfg.model).train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     clip, sample = toy_sample('panoptic')
@@ -34,7 +45,25 @@ def test_a_full_size_model_takes_a_step(repository, name):
 
     assert torch.isfinite(log['loss'])
     moved = [not torch.equal(a, b) for a, b in zip(before, watched, strict=True)]
-    assert moved == [True, name != 'convl']  # the tower of CLIP is frozen
+    assert moved == [True, not name.startswith('convl')]  # the tower of CLIP is frozen
+
+
+@pytest.mark.parametrize(('name', 'count'), PARAMETERS.items())
+def test_a_shipped_model_has_its_size(repository, name, count):
+    """What documents and papers say about sizes; the models are built without values."""
+    cfg = load_config(repository / f'configs/rap_sam/rap_sam_{name}.py')
+    if cfg.model.head.num_things == 'from_data':
+        cfg.model.head.update(num_things=3, num_stuff=0)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
+    assert count <= 6_000_000 or 'nano' not in name
+
+
+def test_every_shipped_config_has_a_known_size(repository):
+    shipped = {path.stem for path in (repository / 'configs/rap_sam').glob('*.py')}
+    assert shipped == {f'rap_sam_{name}' for name in PARAMETERS}
 
 
 def test_the_optimizer_is_the_published_one(repository):
@@ -175,6 +204,21 @@ def test_coco_panoptic_and_clicks_train_and_are_evaluated(repository, tmp_path):
     tasks = {name.split('/')[1] for name in values if name.startswith('train/') and 'loss_' in name}
     assert tasks == {'panoptic', 'interactive_image'}
     assert (tmp_path / 'work' / 'best.pth').is_file()
+
+
+def test_a_sample_of_coco_is_fitted_and_drawn(repository, tmp_path):
+    write_panoptic(tmp_path / 'sample', 'val2017')
+    path = repository / 'configs/rap_sam/rap_sam_nano_coco_sample.py'
+    cfg = load_config(path)
+    shrink_run(cfg, tmp_path / 'sample')
+    runner = build_runner(cfg, path, tmp_path / 'work')
+    runner.train()
+    values = scalars(runner)
+
+    assert values['train/panoptic/loss_semantic'] > 0
+    assert 0 <= values['val/panoptic/PQ'] <= 1
+    pictures = (tmp_path / 'work/val_pictures').glob('*/*.png')
+    assert sorted(picture.name for picture in pictures) == ['panoptic_1.png', 'panoptic_2.png']
 
 
 def test_custom_coco_data_needs_paths_alone(repository, tmp_path):
