@@ -166,7 +166,7 @@ def test_progress_bar_is_gone_after_an_error(train, capsys):
 
 def test_a_second_progress_bar_is_refused(train):
     with pytest.raises(UserError, match=r'expected one ProgressHook, got 2; .* custom_hooks'):
-        train(options=['custom_hooks=[{"type": "ProgressHook"}]'])
+        train(ProgressHook())
 
 
 def test_without_a_terminal_there_are_log_lines_only(train, capsys):

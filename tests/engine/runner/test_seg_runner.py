@@ -187,10 +187,8 @@ def norm_of(runner):
 
 
 def test_batch_norm_is_synchronised_on_several_gpus(make_runner, request):
-    def leave_to_runner(cfg):
-        del cfg['sync_bn']
-
-    default, refused = make_runner(change=leave_to_runner), make_runner('sync_bn=none')
+    default = make_runner(change=lambda cfg: cfg.pop('sync_bn'))
+    refused = make_runner('sync_bn=none')
     assert norm_of(default) is nn.BatchNorm1d  # one process
     request.getfixturevalue('two_gpus')
     assert norm_of(default) is nn.SyncBatchNorm
