@@ -21,7 +21,7 @@ def check_writable_file(path: str | os.PathLike[str], name: str) -> None:
     path = Path(path)
     if path.is_dir():
         raise UserError(f'{name} {path}: expected a file, got a folder; add the name of a file')
-    check_writable_folder(path.parent, name)
+    _check_folder(path.parent, f'{name} {path}')
 
 
 def check_writable_folder(path: str | os.PathLike[str], name: str) -> None:
@@ -34,15 +34,19 @@ def check_writable_folder(path: str | os.PathLike[str], name: str) -> None:
     Raises:
         UserError: If it or a folder above is a file, or may not be written to.
     """
-    existing = Path(path).absolute()
+    _check_folder(Path(path), f'{name} {path}')
+
+
+def _check_folder(folder: Path, where: str) -> None:
+    existing = folder.absolute()
     while not os.path.lexists(existing):
         existing = existing.parent
     if not existing.is_dir():
         raise UserError(
-            f'{name} {path}: expected a folder, but {existing} is no folder; choose another path'
+            f'{where}: expected a folder, but {existing} is no folder; choose another path'
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(
-            f'{name} {path}: expected a folder that can be written to, but {existing} may not be; '
+            f'{where}: expected a folder that can be written to, but {existing} may not be; '
             'choose another path or change its permissions'
         )
