@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
 from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.registry import DATASETS, MODELS
-from seg.utils.checkpoints import load_weights, read_checkpoint, read_metadata, unwrap_state
+from seg.utils.checkpoints import load_weights, read_checkpoint, read_dataset_meta, unwrap_state
 from seg.utils.checks import UserError
 
 
@@ -60,7 +58,7 @@ def load_model(
     install_safe_loaders()
     cfg = read_config(config_path)
     content = read_checkpoint(weights_path)
-    stored_meta = _stored_meta(content, weights_path)
+    stored_meta = read_dataset_meta(weights_path, content)
     fill_class_counts(cfg, stored_meta)
     model: Any = MODELS.build(cfg.model)
     check_class_counts(model, stored_meta or {}, f'{weights_path} (its classes)')
@@ -107,14 +105,6 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
 def _is_config_path(name: str | os.PathLike[str]) -> bool:
     return isinstance(name, os.PathLike) or name.endswith('.py') or os.sep in name
-
-
-def _stored_meta(content: Mapping[str, Any], weights_path: Path) -> dict[str, Any] | None:
-    """What a checkpoint says about the classes it was trained on, if it does."""
-    if weights_path.suffix != '.safetensors':
-        return content.get('meta', {}).get('dataset_meta')
-    header = read_metadata(weights_path)
-    return json.loads(header['dataset_meta']) if 'dataset_meta' in header else None
 
 
 def _with_classes(

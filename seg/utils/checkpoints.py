@@ -30,6 +30,7 @@ __all__ = [
     'StateDict',
     'load_weights',
     'read_checkpoint',
+    'read_dataset_meta',
     'read_metadata',
     'read_weights',
     'unwrap_state',
@@ -168,6 +169,37 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         raise UserError(_broken_safetensors(path, error)) from error
 
 
+def read_dataset_meta(
+    path: str | os.PathLike[str], content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What a checkpoint says about the classes it was trained on, ``None`` if it does not.
+
+    Checkpoints of other projects keep other things under ``meta``; those say nothing here.
+
+    Args:
+        path: The file.
+        content: What :func:`read_checkpoint` read from it.
+
+    Raises:
+        UserError: If a ``.safetensors`` file holds class names that cannot be read.
+    """
+    path = Path(path)
+    meta: Any = content.get('meta')
+    found: Any = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    if path.suffix == '.safetensors':
+        text = read_metadata(path).get('dataset_meta', 'null')
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f'{path}: expected class names as JSON in dataset_meta of its header, got '
+                f'{text[:60]!r}; write it anew with tools/model_converters/pack_weights.py'
+            ) from error
+    if not isinstance(found, Mapping) or 'classes' not in found:
+        return None
+    return dict(found)
+
+
 def unwrap_state(content: Mapping[str, Any], name: str = 'checkpoint') -> StateDict:
     """Take the weights out of what a checkpoint file holds.
 
@@ -178,16 +210,12 @@ def unwrap_state(content: Mapping[str, Any], name: str = 'checkpoint') -> StateD
     Raises:
         UserError: If there are no weights in it.
     """
-    state: Any = content
-    while not _holds_tensors(state):
-        inner = [state[key] for key in _WRAPPERS if isinstance(state.get(key), Mapping)]
-        if not inner:
-            raise UserError(
-                f'{name}: expected weights (tensors by name, or under one of '
-                f'{", ".join(_WRAPPERS)}), got the keys {_listed(list(map(str, state)), "")}'
-            )
-        state = inner[0]
-    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = _find_tensors(content)
+    if not tensors:
+        raise UserError(
+            f'{name}: expected weights (tensors by name, or under one of '
+            f'{", ".join(_WRAPPERS)}), got the keys {_listed(list(map(str, content)), "")}'
+        )
     if all(key.startswith('module.') for key in tensors):
         tensors = {key.removeprefix('module.'): value for key, value in tensors.items()}
     return tensors
@@ -360,8 +388,13 @@ def _first_line(error: Exception) -> str:
     return text.splitlines()[0].split('. ')[0][:200]
 
 
-def _holds_tensors(state: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, Tensor) for value in state.values())
+def _find_tensors(content: Mapping[str, Any]) -> StateDict:
+    """Tensors under the first wrapper that has some, or else those beside the wrappers."""
+    for key in _WRAPPERS:
+        inner = content.get(key)
+        if isinstance(inner, Mapping) and (tensors := _find_tensors(inner)):
+            return tensors
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
 def _listed(names: list[str], what: str) -> str:

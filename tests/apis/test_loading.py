@@ -50,7 +50,7 @@ def test_half_precision_safetensors_carry_the_class_names(config, tmp_path):
 
 def test_class_names_may_come_from_the_validation_data(config, tmp_path):
     path = tmp_path / 'weights.pth'
-    write_checkpoint(path, ToyModel(width=4).state_dict())
+    write_checkpoint(path, {'state_dict': ToyModel(width=4).state_dict(), 'meta': None})
     with pytest.raises(ValueError, match='class names in the checkpoint'):
         load_model(config, path, 'cpu')
     with open(config, 'a') as file:

@@ -48,3 +48,11 @@ def test_another_suffix_is_refused(repository, checkpoint, tmp_path) -> None:
     assert result.returncode == 2
     assert 'expected a name that ends in .safetensors' in result.stderr
     assert not (tmp_path / 'packed.pth').exists()
+
+
+def test_a_checkpoint_without_class_names_is_refused(repository, tmp_path) -> None:
+    write_checkpoint(tmp_path / 'w.pth', {'state_dict': {'a': torch.ones(2)}, 'meta': None})
+    result = _pack(repository, tmp_path / 'w.pth', tmp_path / 'packed.safetensors')
+
+    assert result.returncode == 2
+    assert result.stderr.startswith('error: ') and 'expected class names' in result.stderr

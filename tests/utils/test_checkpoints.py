@@ -11,6 +11,7 @@ from seg.utils.checkpoints import (
     KeyMap,
     load_weights,
     read_checkpoint,
+    read_dataset_meta,
     read_metadata,
     read_weights,
     write_checkpoint,
@@ -28,8 +29,19 @@ WEIGHTS = {'weight': torch.ones(3, 2), 'bias': torch.arange(3.0)}
         {'state_dict': WEIGHTS, 'meta': {'epoch': 1}},
         {'model': {f'module.{key}': value for key, value in WEIGHTS.items()}},
         {'model_state_dict': collections.OrderedDict(WEIGHTS)},
+        {'epoch': torch.tensor(3), 'state_dict': WEIGHTS},
+        {'state_dict': {}, 'model': {'step': torch.tensor(3), 'module': WEIGHTS}},
+        {'model': {'width': 4}, **WEIGHTS},
     ],
-    ids=['bare', 'state_dict', 'module prefix', 'model_state_dict'],
+    ids=[
+        'bare',
+        'state_dict',
+        'module prefix',
+        'model_state_dict',
+        'beside a tensor',
+        'twice',
+        'beside settings',
+    ],
 )
 def test_weights_are_found_in_whatever_wraps_them(tmp_path, content):
     path = tmp_path / 'w.pth'
@@ -45,6 +57,24 @@ def test_safetensors_keep_weights_and_metadata(tmp_path):
     write_safetensors(path, {'a': shared, 'b': shared}, {'scores': {'PQ': 0.5}, 'name': 'nano'})
     assert torch.equal(read_weights(path)['b'], shared)
     assert read_metadata(path) == {'scores': '{"PQ": 0.5}', 'name': 'nano'}
+
+
+@pytest.mark.parametrize('meta', [None, 'text', [1], {}, {'dataset_meta': None}, {'CLASSES': 1}])
+def test_meta_of_another_kind_says_nothing_about_classes(tmp_path, meta):
+    assert read_dataset_meta(tmp_path / 'w.pth', {'meta': meta}) is None
+
+
+def test_classes_are_read_from_meta_and_from_the_header(tmp_path):
+    meta = {'classes': ['disc'], 'num_things': 1}
+    assert read_dataset_meta('w.pth', {'meta': {'dataset_meta': meta}}) == meta
+    path = tmp_path / 'w.safetensors'
+    write_safetensors(path, WEIGHTS, {'dataset_meta': meta})
+    assert read_dataset_meta(path, WEIGHTS) == meta
+    write_safetensors(path, WEIGHTS)
+    assert read_dataset_meta(path, WEIGHTS) is None
+    write_safetensors(path, WEIGHTS, {'dataset_meta': 'disc'})
+    with pytest.raises(UserError, match=r"w\.safetensors: expected class names as JSON.*'disc'"):
+        read_dataset_meta(path, WEIGHTS)
 
 
 class Harmful:

@@ -25,13 +25,18 @@ def main() -> None:
     args = parse_arguments()
     import torch
 
-    from seg.utils.checkpoints import read_checkpoint, unwrap_state, write_safetensors
+    from seg.utils.checkpoints import (
+        read_checkpoint,
+        read_dataset_meta,
+        unwrap_state,
+        write_safetensors,
+    )
     from seg.utils.checks import UserError
 
     if args.out.suffix != '.safetensors':
         raise UserError(f'out: expected a name that ends in .safetensors, got {args.out}')
     content = read_checkpoint(args.checkpoint)
-    meta = content.get('meta', {}).get('dataset_meta')
+    meta = read_dataset_meta(args.checkpoint, content)
     if meta is None:
         raise UserError(
             f'{args.checkpoint}: expected class names (meta.dataset_meta), got none; take a '
