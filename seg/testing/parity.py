@@ -68,7 +68,9 @@ class RapSAMGolden:
         self.seed = spec['seed']
         self.arrays = arrays
         self.model = model.eval()
-        _load(model, RAPSAM_PUBLIC_NAMES.apply(golden_weights(spec['shapes'], self.seed)))
+        _check_shapes(model, RAPSAM_PUBLIC_NAMES.apply(spec['shapes']))
+        weights = RAPSAM_PUBLIC_NAMES.apply(golden_weights(spec['shapes'], self.seed))
+        model.load_state_dict({**model.state_dict(), **weights})
         num_classes = spec['num_things'] + spec['num_stuff']
         model.head.classifier.set_prototypes(
             golden_prototypes(num_classes, spec['embed_dim'], self.seed)
@@ -156,22 +158,20 @@ class RapSAMGolden:
         yield f'net_mask_{last}', outputs[-1].mask_logits[:, :, 0]
 
 
-def _load(model: RapSAM, weights: Mapping[str, Tensor]) -> None:
-    state = model.state_dict()
-    missing = [key for key in state if key not in weights and not _is_ours_alone(key)]
-    unknown = [key for key in weights if key not in state]
+def _check_shapes(model: RapSAM, shapes: Mapping[str, list[int]]) -> None:
+    expected = {key: list(value.shape) for key, value in model.state_dict().items()}
+    missing = [key for key in expected if key not in shapes and not _is_ours_alone(key)]
+    unknown = [key for key in shapes if key not in expected]
     if missing or unknown:
         raise UserError(
             f'shapes: expected every weight of the model and no other, got {len(missing)} missing '
             f'{missing[:3]} and {len(unknown)} unknown {unknown[:3]} (in the names of this package)'
         )
-    for key, value in weights.items():
-        if value.shape != state[key].shape:
+    for key, shape in shapes.items():
+        if shape != expected[key]:
             raise UserError(
-                f'shapes: {key}: expected {list(state[key].shape)} in a model of these sizes, got '
-                f'{list(value.shape)}'
+                f'shapes: {key}: expected {expected[key]} in a model of these sizes, got {shape}'
             )
-    model.load_state_dict({**state, **weights})
 
 
 def _is_ours_alone(key: str) -> bool:
