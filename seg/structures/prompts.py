@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class PointLabel(IntEnum):
@@ -36,6 +37,8 @@ class Prompts:
         masks: Mask prompts as probabilities in [0, 1], (N, H, W) at the clip's size, or ``None``.
         has_mask: Which rows of ``masks`` count, (N,), bool.
         texts: A phrase per row or ``None``, length N.
+        previous_logits: Mask logits that the model last answered, (N, T, h, w) at the size of its
+            mask features, zeros for rows without an answer; ``None`` before the first answer.
     """
 
     object_ids: Tensor
@@ -46,6 +49,7 @@ class Prompts:
     masks: Tensor | None
     has_mask: Tensor
     texts: tuple[str | None, ...]
+    previous_logits: Tensor | None = None
 
     @classmethod
     def create(
@@ -119,6 +123,17 @@ class Prompts:
         """Which rows have at least one point that is not padding, (N,), bool."""
         return (self.point_labels != PointLabel.PADDING).any(dim=-1)
 
+    @property
+    def has_text(self) -> Tensor:
+        """Which rows have a text, (N,), bool."""
+        given = [text is not None for text in self.texts]
+        return torch.tensor(given, dtype=torch.bool, device=self.object_ids.device)
+
+    @property
+    def is_valid(self) -> Tensor:
+        """Which rows say anything at all, (N,), bool."""
+        return self.has_point | self.has_box | self.has_mask | self.has_text
+
     def validate(self) -> None:
         """Check shapes and values.
 
@@ -138,6 +153,9 @@ class Prompts:
             'texts': ((num,), (len(self.texts),)),
             'frame_index': ((num,), self.frame_index.shape),
         }
+        if self.previous_logits is not None:
+            size = self.previous_logits.shape[1:]
+            expected['previous_logits'] = ((num, *size), self.previous_logits.shape)
         if self.masks is not None:
             if self.masks.ndim != 3:
                 raise ValueError(
@@ -171,6 +189,58 @@ class Prompts:
                 'order the corners, and note that (x, y, width, height) is not accepted'
             )
 
+    def with_points(self, coords: Tensor, labels: Tensor) -> Prompts:
+        """The same rows with K further points each.
+
+        Args:
+            coords: (N, K, 2), pixels.
+            labels: One :class:`PointLabel` per point, (N, K); padding where a row gets none.
+
+        Raises:
+            ValueError: If the shapes or values are wrong.
+        """
+        prompts = replace(
+            self,
+            point_coords=torch.cat([self.point_coords, coords.to(self.point_coords)], dim=1),
+            point_labels=torch.cat([self.point_labels, labels.to(self.point_labels)], dim=1),
+        )
+        prompts.validate()
+        return prompts
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Prompts]) -> Prompts:
+        """The rows of several prompts of one clip, one after the other.
+
+        Points are padded to the largest number; rows of parts without masks or previous logits
+        hold zeros there.
+
+        Raises:
+            ValueError: If there are no parts.
+        """
+        if not parts:
+            raise ValueError('parts: expected at least one set of prompts, got none')
+        most = max(part.point_coords.shape[1] for part in parts)
+        padding = [(0, most - part.point_coords.shape[1]) for part in parts]
+        joined: dict[str, Any] = {
+            'point_coords': torch.cat(
+                [F.pad(x.point_coords, (0, 0, *pad)) for x, pad in zip(parts, padding, strict=True)]
+            ),
+            'point_labels': torch.cat(
+                [
+                    F.pad(x.point_labels, pad, value=int(PointLabel.PADDING))
+                    for x, pad in zip(parts, padding, strict=True)
+                ]
+            ),
+            'texts': tuple(text for part in parts for text in part.texts),
+        }
+        for name in ('object_ids', 'frame_index', 'boxes', 'has_mask'):
+            joined[name] = torch.cat([getattr(part, name) for part in parts])
+        for name in ('masks', 'previous_logits'):
+            joined[name] = _joined_maps(
+                [getattr(part, name) for part in parts], [len(part) for part in parts]
+            )
+        return cls(**joined)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Prompts:
         """A copy with all tensors on ``device``."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -190,3 +260,15 @@ class Prompts:
             if isinstance(value := getattr(self, f.name), Tensor)
         }
         return replace(self, **changed)
+
+
+def _joined_maps(maps: Sequence[Tensor | None], lengths: Sequence[int]) -> Tensor | None:
+    """Maps (N_i, ...) one after the other, zeros for parts without; ``None`` if all are."""
+    like = next((part for part in maps if part is not None), None)
+    if like is None:
+        return None
+    filled = [
+        like.new_zeros(length, *like.shape[1:]) if part is None else part
+        for part, length in zip(maps, lengths, strict=True)
+    ]
+    return torch.cat(filled)

@@ -1,5 +1,7 @@
 """Prompts: what may be said, and what is refused by name."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -95,3 +97,43 @@ def test_moving_keeps_values() -> None:
 def test_nonsense_is_named(given, message) -> None:
     with pytest.raises(ValueError, match=message):
         Prompts.create(**given)
+
+
+def test_further_points_join_the_rows() -> None:
+    prompts = Prompts.create(boxes=torch.tensor([[0.0, 0.0, 5.0, 6.0], [1.0, 1.0, 2.0, 2.0]]))
+    more = prompts.with_points(torch.ones(2, 1, 2), torch.tensor([[0], [-1]]))
+
+    assert more.point_labels.tolist() == [[0], [-1]]
+    assert more.has_point.tolist() == [True, False]
+    assert prompts.point_coords.shape == (2, 0, 2)
+
+
+def test_concatenation_pads_what_parts_lack() -> None:
+    clicks = Prompts.create(points=torch.ones(1, 2, 2))
+    masked = Prompts.create(masks=torch.ones(2, 4, 5), texts=('a', None), object_ids=[8, 9])
+
+    both = Prompts.concatenate([clicks, masked])
+
+    assert both.object_ids.tolist() == [1, 8, 9]
+    assert both.point_labels.tolist() == [[1, 1], [-1, -1], [-1, -1]]
+    assert both.has_mask.tolist() == [False, True, True]
+    assert both.masks.sum(dim=(1, 2)).tolist() == [0, 20, 20]
+    assert both.texts == (None, 'a', None)
+    both.validate()
+
+
+def test_rows_that_say_nothing_are_not_valid() -> None:
+    prompts = Prompts.create(
+        points=torch.zeros(2, 1, 2), point_labels=torch.tensor([[1], [-1]]), texts=[None, None]
+    )
+
+    assert prompts.is_valid.tolist() == [True, False]
+
+
+def test_previous_logits_need_one_row_per_object() -> None:
+    prompts = replace(
+        Prompts.create(points=torch.zeros(2, 1, 2)), previous_logits=torch.zeros(3, 1, 4, 5)
+    )
+
+    with pytest.raises(ValueError, match='previous_logits'):
+        prompts.validate()
