@@ -9,14 +9,18 @@ from ext.open_clip.architecture import (
     build_tokenizer,
     model_config,
 )
+from ext.open_clip.vocabulary import build_text_tower, text_tokens, vocabulary_tokens
 from ext.open_clip.weights import image_weights, locate_weights, text_weights
 
 __all__ = [
     'build_image_trunk',
     'build_text_encoder',
+    'build_text_tower',
     'build_tokenizer',
     'image_weights',
     'locate_weights',
     'model_config',
+    'text_tokens',
     'text_weights',
+    'vocabulary_tokens',
 ]

@@ -32,7 +32,7 @@ class ImageTrunk(NamedTuple):
     unused: tuple[str, ...]
 
 
-class TextEncoder(nn.Module):
+class TextTower(nn.Module):
     """A text tower that does not compute what lies behind the longest sentence of a batch.
 
     Args:
@@ -92,7 +92,7 @@ def build_image_trunk(model_name: str, num_stages: int = NUM_STAGES) -> ImageTru
     )
 
 
-def build_text_encoder(model_name: str) -> TextEncoder:
+def build_text_encoder(model_name: str) -> TextTower:
     """Build the text tower of a model in evaluation mode, with random weights.
 
     Args:
@@ -104,7 +104,7 @@ def build_text_encoder(model_name: str) -> TextEncoder:
     config = model_config(model_name)
     text = _own_text_config(model_name, config)
     tower = _build_text_tower(config['embed_dim'], text, config.get('quick_gelu', False))
-    return TextEncoder(tower).eval()
+    return TextTower(tower).eval()
 
 
 def build_tokenizer(model_name: str) -> Callable[[list[str]], Tensor]:
