@@ -8,12 +8,22 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 import random
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _own_cache() -> Iterator[None]:
+    """Keep caches of tests, and of the tools they start, out of the user's own."""
+    with tempfile.TemporaryDirectory(prefix='rapsam-tests-') as folder:
+        os.environ['RAPSAM_CACHE_DIR'] = folder
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
+from seg.datasets.bad_samples import BadSamples
 from seg.registry import TRANSFORMS
 from seg.structures import Task
+from seg.utils.checks import UserError
 
 Pipeline = Sequence[Mapping[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]]
 
@@ -44,6 +46,13 @@ class ClipDataset(Dataset, ABC):
         metainfo: ``classes`` (things first), ``num_things``, ``palette`` and what else the
             readers of ``dataset.metainfo`` need.
         seed: Seed of the samples that are asked for by a plain index.
+        test_mode: Whether the samples are for evaluation.
+        max_bad_samples: How many damaged samples may be replaced by the next good one, each with
+            a warning; by default the first one stops the training. Per process group rank; not
+            for evaluation, where every sample counts.
+
+    Raises:
+        UserError: If ``max_bad_samples`` is negative or set together with ``test_mode``.
     """
 
     def __init__(
@@ -52,14 +61,24 @@ class ClipDataset(Dataset, ABC):
         pipeline: Pipeline,
         metainfo: Mapping[str, Any],
         seed: int = 0,
+        *,
+        test_mode: bool = False,
+        max_bad_samples: int = 0,
     ) -> None:
         super().__init__()
+        if test_mode and max_bad_samples:
+            raise UserError(
+                f'max_bad_samples: expected 0 with test_mode, got {max_bad_samples}; a score over '
+                'other samples would be that of another data set, mend or remove the bad ones'
+            )
         self.task = Task.parse(task)
         self.pipeline = [
             TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline
         ]
         self.metainfo = dict(metainfo)
         self.seed = seed
+        self.test_mode = test_mode
+        self.bad_samples = BadSamples(max_bad_samples)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -68,6 +87,15 @@ class ClipDataset(Dataset, ABC):
     @abstractmethod
     def load(self, index: int) -> dict[str, Any]:
         """Read sample ``index``: ``clip``, ``masks``, ``labels``, ... as the transforms expect."""
+
+    def draw(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Like :meth:`load`, for data sets that choose at random what to read of a sample.
+
+        Args:
+            index: The sample.
+            rng: Where the choice comes from; the transforms go on drawing from it.
+        """
+        return self.load(index)
 
     def __getitem__(self, ref: int | SampleRef) -> dict[str, Any]:
         """One sample after the pipeline.
@@ -79,10 +107,24 @@ class ClipDataset(Dataset, ABC):
             ref = SampleRef(int(ref), draw=int(ref), seed=self.seed)
         if not 0 <= ref.sample < len(self):
             raise IndexError(f'sample {ref.sample}: expected an index below {len(self)}')
-        results = self.load(ref.sample)
+        results = self._read(ref)
         results['task'] = self.task
-        results['sample_index'] = ref.sample
-        results['rng'] = np.random.default_rng((ref.seed, 0, ref.source, ref.draw, ref.sample))
         for step in self.pipeline:
             results = step(results)
         return results
+
+    def _read(self, ref: SampleRef) -> dict[str, Any]:
+        """The sample itself, or the next one that is not damaged, with its random generator."""
+        for step in range(len(self)):
+            index = (ref.sample + step) % len(self)
+            if index in self.bad_samples:
+                continue
+            rng = np.random.default_rng((ref.seed, 0, ref.source, ref.draw, index))
+            try:
+                results = self.draw(index, rng)
+            except (UserError, OSError) as error:
+                self.bad_samples.record(index, error)
+                continue
+            results.update(sample_index=index, rng=rng)
+            return results
+        raise UserError(f'{type(self).__name__}: expected a good sample, got {len(self)} bad ones')

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seg.datasets.imaging import read_image
+from seg.datasets.index import digest_file
 from seg.utils.checks import UserError, unknown_name_message
 from seg.visualization.palettes import class_palette
 
@@ -128,18 +129,56 @@ def require(record: Mapping[str, Any], key: str, source: Path, where: str) -> An
     return record[key]
 
 
-def read_coco_json(path: Path) -> dict[str, Any]:
-    """Read an annotation file and check that it has images, annotations and categories.
+def digest_annotations(path: Path) -> str:
+    """Digest of the content of an annotation file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If it is no JSON, or a part is missing.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: expected an annotation file in COCO format, got a path without a file; '
             'check data_root and ann_file'
         )
+    return digest_file(path)
+
+
+def has_any(flags: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Which images have a flagged annotation, (S,), bool.
+
+    Args:
+        flags: One per annotation, bool.
+        offsets: Image ``i`` has the annotations ``offsets[i]:offsets[i + 1]``, (S + 1,).
+    """
+    total = np.concatenate([[0], np.cumsum(flags)])
+    return total[offsets[1:]] > total[offsets[:-1]]
+
+
+def usable_rows(keep: np.ndarray, source: Path) -> np.ndarray:
+    """Rows of an index that become samples.
+
+    Args:
+        keep: Which do, (S,), bool.
+        source: The annotation file, for messages.
+
+    Raises:
+        UserError: If none do.
+    """
+    rows = np.flatnonzero(keep)
+    if not len(rows):
+        raise UserError(
+            f'{source}: expected at least one usable image, got none of {len(keep)}; check the '
+            'annotations, classes, min_size and filter_empty'
+        )
+    return rows
+
+
+def read_coco_json(path: Path) -> dict[str, Any]:
+    """Read an annotation file and check that it has images, annotations and categories.
+
+    Raises:
+        UserError: If it is no JSON, or a part is missing.
+    """
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:

@@ -15,13 +15,21 @@ from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import (
     CocoCategories,
     check_image_size,
+    digest_annotations,
+    has_any,
     read_coco_json,
     read_named_image,
     require,
+    usable_rows,
 )
+from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.samples import image_sample, segments, stack_masks
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
+
+KIND, VERSION = 'coco_instance', 1
+"""Names the index of this format, and the version of its columns."""
 
 
 def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> np.ndarray:
@@ -62,6 +70,78 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
     return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
 
 
+def load_instance_index(ann_file: Path) -> Index:
+    """The index of an annotation file, from the cache; two data sets over one file share it.
+
+    Image ``i`` has the annotations ``offsets[i]:offsets[i + 1]``. Columns per image: ``img_ids``
+    (JSON texts), ``sizes`` (H, W), ``img_files``; per annotation: ``category_ids`` (the file's),
+    ``is_crowd``, ``segmentations`` (JSON texts ``[id, segmentation]``, parsed when needed).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If a field is missing, or an annotation names an unknown image or category.
+    """
+    digest = digest_annotations(ann_file)
+    return cached_index(KIND, VERSION, ann_file, digest, lambda: _build_index(ann_file))
+
+
+def _build_index(ann_file: Path) -> Index:
+    content = read_coco_json(ann_file)
+    known = set(_things(content['categories'], ann_file).ids)
+    of_image: dict[Any, list[Mapping[str, Any]]] = {
+        require(image, 'id', ann_file, 'images'): [] for image in content['images']
+    }
+    for annotation in content['annotations']:
+        of_image[_check_annotation(annotation, of_image, known, ann_file)].append(annotation)
+    for image in content['images']:
+        for key in ('file_name', 'height', 'width'):
+            require(image, key, ann_file, f'image {image["id"]}')
+    per_image = [of_image[image['id']] for image in content['images']]
+    rows = [annotation for annotations in per_image for annotation in annotations]
+    sizes = [(image['height'], image['width']) for image in content['images']]
+    columns: dict[str, Column] = {
+        'img_ids': [json.dumps(image['id']) for image in content['images']],
+        'sizes': np.array(sizes, dtype=np.int32).reshape(-1, 2),
+        'img_files': [image['file_name'] for image in content['images']],
+        'offsets': np.cumsum([0, *map(len, per_image)], dtype=np.int64),
+        'category_ids': np.array([row['category_id'] for row in rows], dtype=np.int64),
+        'is_crowd': np.array([bool(row.get('iscrowd', 0)) for row in rows], dtype=bool),
+        'segmentations': [
+            json.dumps([row.get('id', 'without id'), row['segmentation']]) for row in rows
+        ],
+    }
+    return Index(columns, {'categories': content['categories']})
+
+
+def _things(
+    categories: Sequence[Mapping[str, Any]], source: Path, classes: Sequence[str] | None = None
+) -> CocoCategories:
+    things = [{**category, 'isthing': 1} for category in categories]
+    return CocoCategories.from_json(things, source, classes)
+
+
+def _check_annotation(
+    annotation: Mapping[str, Any], images: Mapping[Any, Any], categories: set[int], source: Path
+) -> Any:
+    """Check what an annotation points at; returns its image id."""
+    where = f'annotation {annotation.get("id", "without id")}'
+    image_id, category, _ = (
+        require(annotation, key, source, where)
+        for key in ('image_id', 'category_id', 'segmentation')
+    )
+    if image_id not in images:
+        raise UserError(
+            f"{source}: expected image_id of {where} to be one of the ids in 'images', "
+            f'got {image_id}; add the image or remove the annotation'
+        )
+    if category not in categories:
+        raise UserError(
+            f'{source}: expected category_id of {where} to be one of the ids in '
+            f"'categories', got {category}; add the category or mend the annotation"
+        )
+    return image_id
+
+
 @DATASETS.register_module()
 class CocoInstanceDataset(ClipDataset):
     """Images with instance masks in COCO format, with the class names of the file.
@@ -80,6 +160,7 @@ class CocoInstanceDataset(ClipDataset):
         test_mode: Whether every image is kept.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
+        max_bad_samples: See :class:`ClipDataset`.
     """
 
     def __init__(
@@ -95,73 +176,30 @@ class CocoInstanceDataset(ClipDataset):
         test_mode: bool = False,
         dataset_name: str = 'coco_instance',
         seed: int = 0,
+        max_bad_samples: int = 0,
     ) -> None:
         self.ann_file, self.img_dir = Path(ann_file), Path(img_dir)
-        content = read_coco_json(self.ann_file)
-        categories = CocoCategories.from_json(
-            [{**category, 'isthing': 1} for category in content['categories']],
-            self.ann_file,
-            classes,
-        )
+        self.index = load_instance_index(self.ann_file)
+        categories = _things(self.index.meta['categories'], self.ann_file, classes)
         metainfo = {**categories.metainfo, 'dataset_name': dataset_name}
-        super().__init__(task, pipeline, metainfo, seed)
+        super().__init__(
+            task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples
+        )
         self.labels = categories.labels
-        self.images: list[Mapping[str, Any]] = []
-        # Annotations of an image as JSON text: a tenth of the memory of the parsed objects.
-        self.annotations: list[bytes] = []
-        self._index(content, filter_empty and not test_mode, 0 if test_mode else min_size)
+        self.rows = self._chosen_rows(filter_empty and not test_mode, 0 if test_mode else min_size)
 
-    def _index(self, content: Mapping[str, Any], filter_empty: bool, min_size: int) -> None:
-        """Choose the images and keep what is needed of them."""
-        source = self.ann_file
-        known = {category['id'] for category in content['categories']}
-        of_image: dict[Any, list[Mapping[str, Any]]] = {
-            require(image, 'id', source, 'images'): [] for image in content['images']
-        }
-        for annotation in content['annotations']:
-            image_id = self._check_annotation(annotation, of_image, known)
-            if annotation['category_id'] in self.labels:
-                of_image[image_id].append(annotation)
-        for image in content['images']:
-            for key in ('file_name', 'height', 'width'):
-                require(image, key, source, f'image {image["id"]}')
-            annotations = of_image[image['id']]
-            empty = all(annotation.get('iscrowd', 0) for annotation in annotations)
-            if (filter_empty and empty) or min(image['height'], image['width']) < min_size:
-                continue
-            kept = ('id', 'file_name', 'height', 'width')
-            self.images.append({key: image[key] for key in kept})
-            self.annotations.append(json.dumps(annotations).encode())
-        if not self.images:
-            raise UserError(
-                f'{source}: expected at least one usable image, got none of '
-                f'{len(content["images"])}; check the annotations, classes, min_size and '
-                'filter_empty'
-            )
-
-    def _check_annotation(
-        self, annotation: Mapping[str, Any], images: Mapping[Any, Any], categories: set[int]
-    ) -> Any:
-        """Check what an annotation points at; returns its image id."""
-        where = f'annotation {annotation.get("id", "without id")}'
-        image_id = require(annotation, 'image_id', self.ann_file, where)
-        category = require(annotation, 'category_id', self.ann_file, where)
-        require(annotation, 'segmentation', self.ann_file, where)
-        if image_id not in images:
-            raise UserError(
-                f"{self.ann_file}: expected image_id of {where} to be one of the ids in 'images', "
-                f'got {image_id}; add the image or remove the annotation'
-            )
-        if category not in categories:
-            raise UserError(
-                f'{self.ann_file}: expected category_id of {where} to be one of the ids in '
-                f"'categories', got {category}; add the category or mend the annotation"
-            )
-        return image_id
+    def _chosen_rows(self, filter_empty: bool, min_size: int) -> np.ndarray:
+        """Images of the index that are samples of this data set, (S,)."""
+        index = self.index
+        keep = index['sizes'].min(axis=1, initial=1 << 30) >= min_size
+        if filter_empty:
+            counts = ~index['is_crowd'] & np.isin(index['category_ids'], list(self.labels))
+            keep &= has_any(counts, index['offsets'])
+        return usable_rows(keep, self.ann_file)
 
     def __len__(self) -> int:
         """Number of samples."""
-        return len(self.images)
+        return len(self.rows)
 
     def load(self, index: int) -> dict[str, Any]:
         """Read one image with its instances.
@@ -170,36 +208,28 @@ class CocoInstanceDataset(ClipDataset):
             FileNotFoundError: If the image is missing.
             UserError: If it is broken, its size disagrees with the file, or a mask is malformed.
         """
-        info = self.images[index]
-        size = (int(info['height']), int(info['width']))
-        img_path = self.img_dir / info['file_name']
-        image = read_named_image(img_path, self.ann_file, info['id'])
+        row = int(self.rows[index])
+        img_id = json.loads(self.index.texts('img_ids')[row])
+        size = tuple(self.index['sizes'][row].tolist())
+        img_path = self.img_dir / self.index.texts('img_files')[row]
+        image = read_named_image(img_path, self.ann_file, img_id)
         check_image_size(img_path, image.shape[:2], size, self.ann_file)
-        return {
-            'clip': torch.from_numpy(image).permute(2, 0, 1)[None].contiguous(),
-            **self._load_instances(index, size),
-            'img_id': info['id'],
-            'img_path': str(img_path),
-            'ori_shape': size,
-            'img_shape': size,
-            'scale_factor': (1.0, 1.0),
-            'dataset_name': self.metainfo['dataset_name'],
-        }
+        known = self._load_instances(row, size)
+        return image_sample(image, known, img_id, img_path, self.metainfo['dataset_name'])
 
-    def _load_instances(self, index: int, size: tuple[int, int]) -> dict[str, torch.Tensor]:
+    def _load_instances(self, row: int, size: tuple[int, ...]) -> dict[str, torch.Tensor]:
         """Masks, labels, ids (1..N) and crowd flags of one image."""
+        codes = self.index.texts('segmentations')
         masks, labels, crowd = [], [], []
-        for annotation in json.loads(self.annotations[index]):
-            where = f'{self.ann_file}: annotation {annotation.get("id", "without id")}'
-            mask = decode_segmentation(annotation['segmentation'], size, where)
+        for place in range(*self.index['offsets'][row : row + 2].tolist()):
+            label = self.labels.get(int(self.index['category_ids'][place]))
+            if label is None:
+                continue
+            name, code = json.loads(codes.raw(place))
+            mask = decode_segmentation(code, size, f'{self.ann_file}: annotation {name}')
             if mask.any():
                 masks.append(mask)
-                labels.append(self.labels[annotation['category_id']])
-                crowd.append(bool(annotation.get('iscrowd', 0)))
-        stacked = np.stack(masks) if masks else np.zeros((0, *size), dtype=bool)
-        return {
-            'masks': torch.from_numpy(stacked)[:, None],
-            'labels': torch.tensor(labels, dtype=torch.long),
-            'object_ids': torch.arange(1, len(masks) + 1),
-            'is_crowd': torch.tensor(crowd, dtype=torch.bool),
-        }
+                labels.append(label)
+                crowd.append(bool(self.index['is_crowd'][place]))
+        ids = np.arange(1, len(masks) + 1)
+        return segments(stack_masks(masks, size), labels, ids, crowd)
