@@ -107,14 +107,19 @@ class ClipDataset(Dataset, ABC):
             ref = SampleRef(int(ref), draw=int(ref), seed=self.seed)
         if not 0 <= ref.sample < len(self):
             raise IndexError(f'sample {ref.sample}: expected an index below {len(self)}')
-        results = self._read(ref)
+        results = self.read(ref)
         results['task'] = self.task
+        results['dataset'] = self  # for steps that mix samples
         for step in self.pipeline:
             results = step(results)
         return results
 
-    def _read(self, ref: SampleRef) -> dict[str, Any]:
-        """The sample itself, or the next one that is not damaged, with its random generator."""
+    def read(self, ref: SampleRef) -> dict[str, Any]:
+        """A sample before the pipeline, or the next one that is not damaged, with its ``rng``.
+
+        Raises:
+            UserError: If it is damaged and no more such samples are tolerated.
+        """
         for step in range(len(self)):
             index = (ref.sample + step) % len(self)
             if index in self.bad_samples:

@@ -7,9 +7,7 @@ from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipColorJitter,
     ClipFlip,
-    ClipRandomCrop,
-    ClipRandomResize,
-    DropSmallSegments,
+    LargeScaleJitter,
     PackClip,
     TestResize,
 )
@@ -31,9 +29,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type=ClipFlip, prob=0.5),
             dict(type=ClipColorJitter),
-            dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.5, 2.0)),
-            dict(type=ClipRandomCrop, crop_size=(736, 1280)),
-            dict(type=DropSmallSegments, min_area=16),
+            dict(type=LargeScaleJitter, scale=(736, 1280), ratio_range=(0.5, 2.0), min_area=16),
             dict(type=PackClip),
         ],
     ),

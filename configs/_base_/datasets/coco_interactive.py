@@ -6,10 +6,8 @@ from seg.datasets import CocoPanopticDataset
 from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
-    ClipRandomCrop,
-    ClipRandomResize,
-    DropSmallSegments,
     InteriorClickPrompts,
+    LargeScaleJitter,
     PackClip,
     RandomClickPrompts,
     TestResize,
@@ -26,9 +24,7 @@ coco_interactive_train = dict(
     task='interactive_image',
     pipeline=[
         dict(type=ClipFlip, prob=0.5),
-        dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.1, 2.0)),
-        dict(type=ClipRandomCrop, crop_size=(736, 1280)),
-        dict(type=DropSmallSegments, min_area=32),
+        dict(type=LargeScaleJitter, scale=(736, 1280), ratio_range=(0.1, 2.0), min_area=32),
         dict(type=RandomClickPrompts, num_prompts=30, repeat=True),
         dict(type=PackClip),
     ],

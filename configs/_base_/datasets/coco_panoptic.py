@@ -9,10 +9,8 @@ from seg.datasets import CocoPanopticDataset
 from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
-    ClipRandomResize,
-    FrameRandomCrop,
     PackClip,
-    PseudoClip,
+    PseudoClipJitter,
     TestResize,
 )
 from seg.evaluation.metrics import PanopticMetric
@@ -27,9 +25,7 @@ coco_panoptic_train = dict(
     task='panoptic',
     pipeline=[
         dict(type=ClipFlip, prob=0.5),
-        dict(type=ClipRandomResize, scale=(736, 1280), ratio_range=(0.8, 2.0)),
-        dict(type=PseudoClip, num_frames=2),
-        dict(type=FrameRandomCrop, crop_size=(736, 1280)),
+        dict(type=PseudoClipJitter, num_frames=2, scale=(736, 1280), ratio_range=(0.8, 2.0)),
         dict(type=PackClip),
     ],
 )

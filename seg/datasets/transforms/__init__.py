@@ -1,8 +1,14 @@
 """Steps of a pipeline over one dict per clip; see ``results.py`` for its keys."""
 
-from seg.datasets.transforms.color import ClipColorJitter
+from seg.datasets.transforms.color import (
+    ClipColorJitter,
+    ClipMotionBlur,
+    ClipPhotometricDistortion,
+)
+from seg.datasets.transforms.copy_paste import CopyPaste
 from seg.datasets.transforms.crop import ClipRandomCrop, DropSmallSegments, FrameRandomCrop
 from seg.datasets.transforms.flip import ClipFlip
+from seg.datasets.transforms.jitter import LargeScaleJitter, PseudoClipJitter
 from seg.datasets.transforms.packing import PackClip
 from seg.datasets.transforms.prompts import InteriorClickPrompts, RandomClickPrompts
 from seg.datasets.transforms.pseudo_clip import PseudoClip
@@ -12,14 +18,19 @@ from seg.datasets.transforms.results import rng_of
 __all__ = [
     'ClipColorJitter',
     'ClipFlip',
+    'ClipMotionBlur',
+    'ClipPhotometricDistortion',
     'ClipRandomCrop',
     'ClipRandomResize',
     'ClipResize',
+    'CopyPaste',
     'DropSmallSegments',
     'FrameRandomCrop',
     'InteriorClickPrompts',
+    'LargeScaleJitter',
     'PackClip',
     'PseudoClip',
+    'PseudoClipJitter',
     'RandomClickPrompts',
     'TestResize',
     'rng_of',

@@ -26,6 +26,23 @@ from seg.structures import Prompts
 Size = tuple[int, int]
 
 
+def check_crop_size(name: str, crop_size: Size) -> Size:
+    """The (H, W) of a setting ``crop_size``, as integers.
+
+    Raises:
+        ValueError: If it is no size.
+    """
+    if len(crop_size) != 2 or min(crop_size) < 1:
+        raise ValueError(f'{name}.crop_size: expected (H, W) in pixels, got {crop_size}')
+    return int(crop_size[0]), int(crop_size[1])
+
+
+def window_in(canvas: Size, crop_size: Size) -> tuple[Size, Size]:
+    """Size of a window on a canvas, no larger than it, and how many places it has, both (H, W)."""
+    size = (min(canvas[0], crop_size[0]), min(canvas[1], crop_size[1]))
+    return size, (canvas[0] - size[0] + 1, canvas[1] - size[1] + 1)
+
+
 def large_enough(results: Results, min_area: int) -> Tensor:
     """Which segments cover ``min_area`` pixels in some frame (crowds: any pixel), (N,), bool."""
     area = largest_areas(results['masks'])
@@ -35,7 +52,7 @@ def large_enough(results: Results, min_area: int) -> Tensor:
     return keep
 
 
-def _crop_frames(frames: Tensor, corners: Tensor, size: Size) -> Tensor:
+def crop_frames(frames: Tensor, corners: Tensor, size: Size) -> Tensor:
     """Cut a window of one size out of each frame.
 
     Args:
@@ -50,7 +67,7 @@ def _crop_frames(frames: Tensor, corners: Tensor, size: Size) -> Tensor:
     return torch.stack(windows, dim=-3)
 
 
-def _crop_prompts(prompts: Prompts, corners: Tensor, size: Size) -> Prompts:
+def crop_prompts(prompts: Prompts, corners: Tensor, size: Size) -> Prompts:
     """Prompts moved into their frame's window; what falls outside is dropped from its row."""
     rows = [
         move_prompts(prompts, scale=(1.0, 1.0), shift=(-float(left), -float(top)))
@@ -74,6 +91,21 @@ def _crop_prompts(prompts: Prompts, corners: Tensor, size: Size) -> Prompts:
     return clip_prompts(moved, size)
 
 
+def crop_clip(results: Results, corners: Tensor, size: Size) -> None:
+    """Cut windows out of the clip and its prompts, in place, and note ``img_shape``.
+
+    Args:
+        results: The sample; its masks are left alone.
+        corners: Top and left of each frame's window, (T, 2).
+        size: (H, W) of the windows.
+    """
+    results['clip'] = crop_frames(results['clip'].transpose(0, 1), corners, size).transpose(0, 1)
+    results['img_shape'] = size
+    if 'prompts' in results:
+        results['prompts'] = crop_prompts(results['prompts'], corners, size)
+        keep_prompts(results, prompt_row_is_used(results['prompts']))
+
+
 @TRANSFORMS.register_module()
 class ClipRandomCrop(BaseTransform):
     """Cut the same random window out of every frame.
@@ -87,28 +119,18 @@ class ClipRandomCrop(BaseTransform):
     """
 
     def __init__(self, crop_size: Size, min_area: int = 1) -> None:
-        if len(crop_size) != 2 or min(crop_size) < 1:
-            raise ValueError(
-                f'{type(self).__name__}.crop_size: expected (H, W) in pixels, got {crop_size}'
-            )
-        self.crop_size = crop_size
+        self.crop_size = check_crop_size(type(self).__name__, crop_size)
         self.min_area = min_area
 
     def transform(self, results: Results) -> Results:
         """Crop one sample."""
         require_in_step(results, type(self).__name__)
         clip = results['clip']
-        num_frames, _, height, width = clip.shape
-        size = (min(height, self.crop_size[0]), min(width, self.crop_size[1]))
-        room = (height - size[0] + 1, width - size[1] + 1)
-        corners = torch.from_numpy(self._corners(rng_of(results), num_frames, room))
-        results['clip'] = _crop_frames(clip.transpose(0, 1), corners, size).transpose(0, 1)
-        results['img_shape'] = size
-        if 'prompts' in results:
-            results['prompts'] = _crop_prompts(results['prompts'], corners, size)
-            keep_prompts(results, prompt_row_is_used(results['prompts']))
+        size, room = window_in(tuple(clip.shape[-2:]), self.crop_size)
+        corners = torch.from_numpy(self._corners(rng_of(results), len(clip), room))
+        crop_clip(results, corners, size)
         if 'masks' in results:
-            results['masks'] = _crop_frames(results['masks'], corners, size)
+            results['masks'] = crop_frames(results['masks'], corners, size)
             keep_segments(results, large_enough(results, self.min_area))
         return results
 

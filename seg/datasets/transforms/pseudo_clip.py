@@ -8,6 +8,28 @@ from seg.datasets.transforms.results import Results
 from seg.registry import TRANSFORMS
 
 
+def repeat_frame(results: Results, num_frames: int, transform: str) -> None:
+    """Repeat an image and its masks as the frames of a clip, in place and without a copy.
+
+    Args:
+        results: The sample.
+        num_frames: Number of frames T.
+        transform: Who asks, for messages.
+
+    Raises:
+        ValueError: If the sample is a clip of several frames already.
+    """
+    clip = results['clip']
+    if len(clip) != 1:
+        raise ValueError(
+            f'{transform}: expected an image (a clip of one frame), got {len(clip)} frames; '
+            'leave it out of the pipeline of a video data set'
+        )
+    results['clip'] = clip.expand(num_frames, -1, -1, -1)
+    if 'masks' in results:
+        results['masks'] = results['masks'].expand(-1, num_frames, -1, -1)
+
+
 @TRANSFORMS.register_module()
 class PseudoClip(BaseTransform):
     """Repeat an image as the frames of a clip; segments keep their identity.
@@ -26,13 +48,5 @@ class PseudoClip(BaseTransform):
 
     def transform(self, results: Results) -> Results:
         """Repeat one sample."""
-        clip = results['clip']
-        if len(clip) != 1:
-            raise ValueError(
-                f'PseudoClip: expected an image (a clip of one frame), got {len(clip)} frames; '
-                'leave it out of the pipeline of a video data set'
-            )
-        results['clip'] = clip.expand(self.num_frames, -1, -1, -1)
-        if 'masks' in results:
-            results['masks'] = results['masks'].expand(-1, self.num_frames, -1, -1)
+        repeat_frame(results, self.num_frames, 'PseudoClip')
         return results

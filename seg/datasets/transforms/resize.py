@@ -33,6 +33,11 @@ def fit_size(size: Size, scale: Size, keep_ratio: bool) -> Size:
     return max(int(size[0] * factor + 0.5), 1), max(int(size[1] * factor + 0.5), 1)
 
 
+def nearest_source(old: int, new: int) -> np.ndarray:
+    """Which of ``old`` pixels each of ``new`` pixels shows: the nearest at its centre, (new,)."""
+    return (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
+
+
 def resize_masks(masks: Tensor, size: Size) -> Tensor:
     """Nearest neighbour at pixel centres.
 
@@ -44,18 +49,41 @@ def resize_masks(masks: Tensor, size: Size) -> Tensor:
     for axis, new in zip((-1, -2), (size[1], size[0]), strict=True):
         old = values.shape[axis]
         if old != new:  # NumPy's take is several times faster than index_select on bool
-            source = (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new)
-            values = values.take(source, axis=axis)
+            values = values.take(nearest_source(old, new), axis=axis)
     return torch.from_numpy(values)
 
 
-def _check_scale(name: str, scale: Size) -> Size:
+def check_scale(name: str, scale: Size) -> Size:
+    """The (H, W) of a setting ``scale``, as integers.
+
+    Raises:
+        ValueError: If it is no size.
+    """
     if len(scale) != 2 or min(scale) < 1:
         raise ValueError(f'{name}.scale: expected (H, W) in pixels, got {scale}')
     return int(scale[0]), int(scale[1])
 
 
-def _resize_clip(results: Results, size: Size) -> None:
+def check_ratio_range(name: str, ratio_range: tuple[float, float]) -> tuple[float, float]:
+    """The smallest and largest factor of a setting ``ratio_range``.
+
+    Raises:
+        ValueError: If they are not in order or not positive.
+    """
+    if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
+        raise ValueError(
+            f'{name}.ratio_range: expected 0 < smallest <= largest, got {tuple(ratio_range)}'
+        )
+    return float(ratio_range[0]), float(ratio_range[1])
+
+
+def random_scale(scale: Size, ratio_range: tuple[float, float], rng: np.random.Generator) -> Size:
+    """A scale times a factor that is uniform in a range, (H, W)."""
+    factor = rng.uniform(*ratio_range)
+    return max(round(scale[0] * factor), 1), max(round(scale[1] * factor), 1)
+
+
+def resize_clip(results: Results, size: Size) -> None:
     """Resize the clip and the prompts in place, and note ``img_shape`` and ``scale_factor``."""
     height, width = results['clip'].shape[-2:]
     results.setdefault('ori_shape', (height, width))
@@ -85,14 +113,14 @@ class ClipResize(BaseTransform):
     """
 
     def __init__(self, scale: Size, keep_ratio: bool = True) -> None:
-        self.scale = _check_scale(type(self).__name__, scale)
+        self.scale = check_scale(type(self).__name__, scale)
         self.keep_ratio = keep_ratio
 
     def transform(self, results: Results) -> Results:
         """Resize one sample."""
         require_in_step(results, type(self).__name__)
         size = fit_size(tuple(results['clip'].shape[-2:]), self.scale, self.keep_ratio)
-        _resize_clip(results, size)
+        resize_clip(results, size)
         if 'masks' in results:
             results['masks'] = resize_masks(results['masks'], size)
         return results
@@ -113,13 +141,13 @@ class TestResize(BaseTransform):
     __test__ = False  # not a test case for pytest
 
     def __init__(self, scale: Size, keep_ratio: bool = True) -> None:
-        self.scale = _check_scale(type(self).__name__, scale)
+        self.scale = check_scale(type(self).__name__, scale)
         self.keep_ratio = keep_ratio
 
     def transform(self, results: Results) -> Results:
         """Resize one sample."""
         size = fit_size(tuple(results['clip'].shape[-2:]), self.scale, self.keep_ratio)
-        _resize_clip(results, size)
+        resize_clip(results, size)
         return results
 
 
@@ -136,17 +164,11 @@ class ClipRandomResize(BaseTransform):
     def __init__(
         self, scale: Size, ratio_range: tuple[float, float], keep_ratio: bool = True
     ) -> None:
-        self.scale = _check_scale(type(self).__name__, scale)
-        if not 0 < ratio_range[0] <= ratio_range[1]:
-            raise ValueError(
-                'ClipRandomResize.ratio_range: expected 0 < smallest <= largest, got '
-                f'{tuple(ratio_range)}'
-            )
-        self.ratio_range = ratio_range
+        self.scale = check_scale(type(self).__name__, scale)
+        self.ratio_range = check_ratio_range('ClipRandomResize', ratio_range)
         self.keep_ratio = keep_ratio
 
     def transform(self, results: Results) -> Results:
         """Resize one sample."""
-        factor = rng_of(results).uniform(*self.ratio_range)
-        scale = (max(round(self.scale[0] * factor), 1), max(round(self.scale[1] * factor), 1))
+        scale = random_scale(self.scale, self.ratio_range, rng_of(results))
         return ClipResize(scale, self.keep_ratio).transform(results)

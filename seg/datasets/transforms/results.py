@@ -2,7 +2,8 @@
 
 The dict that goes through a pipeline holds ``clip`` uint8 (T, 3, H, W) RGB, ``masks`` bool
 (N, T, H, W), ``labels`` (N,), ``object_ids`` (N,), ``is_crowd`` (N,), optionally ``prompts`` with
-``prompt_targets`` (M,) int64 (row of ``masks`` that each prompt belongs to), and metainfo.
+``prompt_targets`` (M,) int64 (row of ``masks`` that each prompt belongs to), optionally
+``expressions`` (a list with a text or ``None`` per segment), and metainfo.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ def keep_segments(results: Results, keep: Tensor) -> None:
     for key in SEGMENT_KEYS:
         if key in results:
             results[key] = results[key][keep]
+    if 'expressions' in results:
+        pairs = zip(results['expressions'], keep.tolist(), strict=True)
+        results['expressions'] = [text for text, kept in pairs if kept]
     if 'prompt_targets' in results:
         new_index = torch.cumsum(keep.long(), 0) - 1
         targets = results['prompt_targets']
