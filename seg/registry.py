@@ -37,6 +37,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 )
 PARAM_SCHEDULERS = _child('parameter scheduler', _host.PARAM_SCHEDULERS, 'seg.engine')
 MODEL_WRAPPERS = _child('model wrapper', _host.MODEL_WRAPPERS, 'seg.engine')
-TASK_UTILS = _child('task util', _host.TASK_UTILS, 'seg.models')
+TASK_UTILS = _child('task util', _host.TASK_UTILS, 'seg.models', 'seg.evaluation.protocols')
 VISUALIZERS = _child('visualizer', _host.VISUALIZERS, 'seg.visualization')
 VISBACKENDS = _child('vis_backend', _host.VISBACKENDS, 'seg.visualization')

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seg.apis.model_zoo import ModelEntry
-from seg.structures import ClipSample, PanopticData, Segment, Task
+from seg.models.data_preprocessors import ClipPreprocessor
+from seg.structures import ClipSample, PanopticData, PointLabel, Prompts, Segment, Task
 
 CLICK_RADIUS = 0.1
 """Half the side of the square that answers a click, as a share of the image's sides."""
 
 
+ALL_PROMPT_KINDS = frozenset({'click', 'multi_click', 'negative_click', 'box', 'mask', 'text'})
+
+
+class FakeFeatures(NamedTuple):
+    """What the model keeps of a batch: the images, (B, T, 3, H, W), and nothing else."""
+
+    clips: Tensor
+    context: Tensor | None
+
+
 class FakeSegmentor(nn.Module):
-    """Sees the left half as a thing, the right half as stuff, and a square around every click.
+    """Sees the left half as a thing, the right half as stuff, and what prompts say.
+
+    A positive click adds a square to the mask and a negative one takes a square away, in their
+    order; a box or a mask is its own answer; a text with "left" means the left half, any other the
+    right half. The second of several masks is all of the picture and the third nothing.
 
     Offers what :func:`seg.apis.load_model` returns offers, without weights.
 
@@ -27,9 +44,8 @@ class FakeSegmentor(nn.Module):
         test_pipeline: The pipeline of the config's test data.
         entry: What the zoo says about the model; ``None`` for a model of one's own.
         classes: Names; ``'thing 0'`` ... ``'stuff 0'`` ... by default.
+        prompt_kinds: What it says it understands.
     """
-
-    prompt_kinds = frozenset({'click'})
 
     def __init__(
         self,
@@ -39,8 +55,13 @@ class FakeSegmentor(nn.Module):
         test_pipeline: list[dict[str, Any]] | None = None,
         entry: ModelEntry | None = None,
         classes: tuple[str, ...] | None = None,
+        prompt_kinds: Collection[str] = ('click',),
     ) -> None:
         super().__init__()
+        self.data_preprocessor = ClipPreprocessor()
+        self.prompt_kinds = frozenset(prompt_kinds)
+        self.num_encoded = 0
+        self.asked_rows: list[list[int]] = []
         self.num_things = num_things
         self.entry = entry
         pipeline = test_pipeline or [dict(type='PackClip')]
@@ -57,8 +78,23 @@ class FakeSegmentor(nn.Module):
             if sample.declared_task is Task.PANOPTIC:
                 self._split(sample, len(clip))
             else:
-                self._answer_clicks(sample, len(clip))
+                self._answer(sample, len(clip), multimask_output=False)
         return list(data['data_samples'])
+
+    def extract_feat(self, batch_inputs: Tensor) -> FakeFeatures:
+        """Count the call in ``num_encoded``."""
+        self.num_encoded += 1
+        return FakeFeatures(batch_inputs, None)
+
+    def predict_prompts(
+        self, features: FakeFeatures, samples: list[ClipSample], multimask_output: bool = False
+    ) -> list[ClipSample]:
+        """Answer prompts; how many rows each sample had is noted in ``asked_rows``."""
+        assert len(features.clips) == len(samples), 'one sample per clip'
+        self.asked_rows.append([len(sample.prompts) for sample in samples])
+        for sample in samples:
+            self._answer(sample, features.clips.shape[1], multimask_output)
+        return list(samples)
 
     def _split(self, sample: ClipSample, num_frames: int) -> None:
         height, width = sample.ori_shape
@@ -73,22 +109,56 @@ class FakeSegmentor(nn.Module):
             bboxes=torch.tensor([[0.0, 0.0, width // 2, height]]),
         )
 
-    def _answer_clicks(self, sample: ClipSample, num_frames: int) -> None:
-        height, width = sample.ori_shape
-        size = torch.tensor([sample.img_shape[1], sample.img_shape[0]])
-        points = sample.prompts.point_coords[:, 0] / size  # (N, 2) as shares of the image
-        squares = [_square(point, height, width) for point in points]
-        masks = torch.stack(squares) if squares else torch.zeros(0, height, width).bool()
+    def _answer(self, sample: ClipSample, num_frames: int, multimask_output: bool) -> None:
+        prompts, (height, width) = sample.prompts, sample.ori_shape
+        scale = torch.tensor([width / sample.img_shape[1], height / sample.img_shape[0]])
+        masks = torch.zeros(len(prompts), 3, height, width, dtype=torch.bool)
+        for row in range(len(prompts)):
+            masks[row, 0] = _answer_row(prompts, row, scale, masks[row, 0], sample.img_shape)
+        masks[:, 1] = True
+        masks = masks if multimask_output else masks[:, :1]
+        canvas = sample.get('batch_input_shape') or sample.img_shape
+        small = F.interpolate(masks.float(), (canvas[0] // 4, canvas[1] // 4), mode='area')
+        best = torch.linspace(0.9, 0.5, len(prompts))[:, None]
         sample.pred_prompted = InstanceData(
-            object_ids=sample.prompts.object_ids,
-            masks=masks[:, None, None].expand(-1, -1, num_frames, -1, -1),
-            iou_scores=torch.linspace(0.9, 0.5, len(masks))[:, None],
+            object_ids=prompts.object_ids,
+            masks=masks[:, :, None].expand(-1, -1, num_frames, -1, -1),
+            iou_scores=best - 0.1 * torch.arange(masks.shape[1]),
+            low_res_logits=(20 * small - 10)[:, :, None].expand(-1, -1, num_frames, -1, -1),
         )
 
 
-def _square(point: Tensor, height: int, width: int) -> Tensor:
-    rows = (torch.arange(height) + 0.5) / height
-    columns = (torch.arange(width) + 0.5) / width
-    near_y = (rows - point[1]).abs() <= CLICK_RADIUS
-    near_x = (columns - point[0]).abs() <= CLICK_RADIUS
-    return near_y[:, None] & near_x
+def _answer_row(
+    prompts: Prompts, row: int, scale: Tensor, mask: Tensor, img_shape: tuple[int, int]
+) -> Tensor:
+    """A mask at the original size, from a row in pixels of the network's input."""
+    height, width = mask.shape
+    if prompts.has_mask[row]:
+        assert prompts.masks is not None, 'has_mask tells of masks'
+        shown = prompts.masks[row, : img_shape[0], : img_shape[1]]
+        mask = F.interpolate(shown[None, None], (height, width), mode='area')[0, 0] > 0.5
+    if prompts.has_box[row]:
+        left, top, right, bottom = (prompts.boxes[row] * scale.repeat(2)).tolist()
+        mask = mask | _rectangle((left, top), (right, bottom), height, width)
+    if (text := prompts.texts[row]) is not None:
+        edges = (0, width / 2) if 'left' in text else (width / 2, width)
+        mask = mask | _rectangle((edges[0], 0), (edges[1], height), height, width)
+    reach = torch.tensor([width, height]) * CLICK_RADIUS
+    for point, label in zip(prompts.point_coords[row], prompts.point_labels[row], strict=True):
+        near, far = (point * scale - reach).tolist(), (point * scale + reach).tolist()
+        square = _rectangle((near[0], near[1]), (far[0], far[1]), height, width)
+        if label == PointLabel.FOREGROUND:
+            mask = mask | square
+        elif label == PointLabel.BACKGROUND:
+            mask = mask & ~square
+    return mask
+
+
+def _rectangle(
+    near: tuple[float, float], far: tuple[float, float], height: int, width: int
+) -> Tensor:
+    """Pixels whose centres lie between two corners (x, y), (H, W), bool."""
+    columns, rows = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    inside_x = (columns >= near[0]) & (columns <= far[0])
+    inside_y = (rows >= near[1]) & (rows <= far[1])
+    return inside_y[:, None] & inside_x

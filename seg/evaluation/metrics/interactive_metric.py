@@ -31,12 +31,16 @@ class PromptedRow:
         intersection: Pixels shared with the ground truth.
         union: Pixels of either, at least 1.
         click_ious: IoU after each click of a session, in [0, 1]; empty unless ``kind`` is a click.
+        num_negative: Negative clicks of the session.
+        num_removed: Those of them whose pixel was out of the mask afterwards.
     """
 
     kind: str
     intersection: int
     union: int
     click_ious: tuple[float, ...] = ()
+    num_negative: int = 0
+    num_removed: int = 0
 
     @property
     def iou(self) -> float:
@@ -49,19 +53,22 @@ class InteractiveMetric(BaseMetric):
     """IoU of prompted objects over all segments, things and stuff, at original resolution.
 
     Reads ``gt_segments`` and ``pred_prompted``: ``object_ids`` (N,), ``masks`` (N, M, T, H, W),
-    best first, of which the first counts, and two optional fields:
+    best first, of which the first counts, and optional fields:
 
     - ``prompt_kind``: N strings of ``PROMPT_KINDS``; every row is one click when left out.
     - ``click_ious``: IoU after click 1..C of a simulated session, (N, C), in [0, 1]; NaN after the
       end of a session, whose last value stands from there on. Read in rows of kind ``'click'``;
       when left out, their only click is the one that gave ``masks``.
+    - ``num_negative`` and ``num_removed``: negative clicks of each session, and how many of them
+      took their pixel out of the mask, (N,), int64; both or none.
 
     Every segment except crowds and empty ones needs a row of each kind among click, box and mask
     that the sample has; text rows may cover some segments only. A clip is one volume.
 
     Reports in percent ``mIoU@1``, ``mIoU@3``, ``mIoU@5`` (as far as sessions go), ``box_mIoU``,
     ``mask_mIoU``, ``text_gIoU`` (mean IoU), ``text_cIoU`` (summed intersections over summed
-    unions), and as a count of clicks ``NoC@85``, ``NoC@90`` when sessions have ``max_clicks``.
+    unions), ``neg_removed`` (share of negative clicks that removed their pixel, when there were
+    any), and as a count of clicks ``NoC@85``, ``NoC@90`` when sessions have ``max_clicks``.
 
     Args:
         max_clicks: Length of a full session; what one counts that never reaches the threshold.
@@ -111,6 +118,9 @@ class InteractiveMetric(BaseMetric):
                 'images; check the annotations'
             )
         metrics = self._click_metrics([row.click_ious for row in by_kind['click']])
+        if num_negative := sum(row.num_negative for row in by_kind['click']):
+            num_removed = sum(row.num_removed for row in by_kind['click'])
+            metrics['neg_removed'] = percent(num_removed / num_negative)
         for kind in ('box', 'mask'):
             if rows := by_kind[kind]:
                 metrics[f'{kind}_mIoU'] = percent(np.mean([row.iou for row in rows]))
@@ -158,12 +168,20 @@ def _measure(sample: Mapping[str, Any]) -> list[PromptedRow]:
         )
     masks = to_array(all_masks[:, 0])
     sessions = _sessions(prediction.get('click_ious'), kinds, where)
+    negative, removed = _negative_clicks(prediction, len(object_ids), where)
     rows = []
-    for object_id, kind, mask, session in zip(object_ids, kinds, masks, sessions, strict=True):
+    for i, (object_id, kind) in enumerate(zip(object_ids, kinds, strict=True)):
         if (target := truth[object_id]) is None:
             continue
-        row = _compare(kind, mask, target, where)
-        rows.append(replace(row, click_ious=session or (row.iou,)) if kind == 'click' else row)
+        row = _compare(kind, masks[i], target, where)
+        if kind == 'click':
+            row = replace(
+                row,
+                click_ious=sessions[i] or (row.iou,),
+                num_negative=negative[i],
+                num_removed=removed[i],
+            )
+        rows.append(row)
     return rows
 
 
@@ -237,6 +255,22 @@ def _sessions(given: Any, kinds: list[str], where: str) -> list[tuple[float, ...
         ended = np.isnan(ious[:, column])
         ious[ended, column] = ious[ended, column - 1]
     return [tuple(row) if c else () for row, c in zip(ious.tolist(), is_click, strict=True)]
+
+
+def _negative_clicks(
+    prediction: Mapping[str, Any], num: int, where: str
+) -> tuple[list[int], list[int]]:
+    """Negative clicks of each row, and those that removed their pixel."""
+    negative, removed = prediction.get('num_negative'), prediction.get('num_removed')
+    if negative is None and removed is None:
+        return [0] * num, [0] * num
+    made, hit = (to_array([] if x is None else x) for x in (negative, removed))
+    if made.shape != (num,) or hit.shape != (num,) or (hit < 0).any() or (hit > made).any():
+        raise UserError(
+            f'{where}: pred_prompted: expected {num} counts 0 <= num_removed <= num_negative, got '
+            f'num_removed {hit.tolist()} and num_negative {made.tolist()}'
+        )
+    return made.tolist(), hit.tolist()
 
 
 def _compare(kind: str, mask: np.ndarray, target: np.ndarray, where: str) -> PromptedRow:

@@ -1,0 +1,101 @@
+"""Validation and test loops that examine prompted models click by click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner, TestLoop, ValLoop
+from mmengine.runner.amp import autocast
+from torch.utils.data import DataLoader
+
+from seg.registry import LOOPS, TASK_UTILS
+from seg.structures import ClipSample, Task
+
+
+def _build_protocol(protocol: Any) -> Any:
+    return TASK_UTILS.build(protocol) if isinstance(protocol, dict) else protocol
+
+
+def _is_examined(data_batch: dict[str, Any]) -> bool:
+    """Whether a batch asks for clicks on images; others take the model's own step."""
+    sample: ClipSample = data_batch['data_samples'][0]
+    return sample.declared_task is Task.INTERACTIVE_IMAGE
+
+
+@LOOPS.register_module()
+class PromptingValLoop(ValLoop):
+    """Validation in which batches of the task ``interactive_image`` follow a protocol.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader, or its config.
+        evaluator: Evaluator, or its config.
+        protocol: What has ``run(model, data)``, such as
+            :class:`~seg.evaluation.protocols.ClickProtocol`, or its config.
+        fp16: Whether to compute in half precision.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[Any],
+        protocol: Any,
+        fp16: bool = False,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        self.protocol = _build_protocol(protocol)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+        """Examine one batch."""
+        if not _is_examined(data_batch):
+            super().run_iter(idx, data_batch)
+            return
+        self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            outputs = self.protocol.run(self.runner.model, data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook(
+            'after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
+        )
+
+
+@LOOPS.register_module()
+class PromptingTestLoop(TestLoop):
+    """The same for tests.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader, or its config.
+        evaluator: Evaluator, or its config.
+        protocol: See :class:`PromptingValLoop`.
+        fp16: Whether to compute in half precision.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[Any],
+        protocol: Any,
+        fp16: bool = False,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        self.protocol = _build_protocol(protocol)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+        """Examine one batch."""
+        if not _is_examined(data_batch):
+            super().run_iter(idx, data_batch)
+            return
+        self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            outputs = self.protocol.run(self.runner.model, data_batch)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook(
+            'after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
+        )
