@@ -73,8 +73,8 @@ def test_prompts_stay_on_what_is_visible(pattern_sample):
                 assert prompts.boxes[row].tolist() == tight
                 cut_boxes += tight != [20, 12, 36, 22]
         lost_points += not prompts.has_point.any()
-    assert lost_points > 1
-    assert cut_boxes > 1
+    assert lost_points
+    assert cut_boxes
 
 
 def test_only_things_that_are_no_crowd_are_pasted(pattern_sample):
