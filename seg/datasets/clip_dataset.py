@@ -44,7 +44,9 @@ class ClipDataset(Dataset, ABC):
         task: What the samples ask of the model.
         pipeline: Transforms or their configs, applied in order.
         metainfo: ``classes`` (things first), ``num_things``, ``palette`` and what else the
-            readers of ``dataset.metainfo`` need.
+            readers of ``dataset.metainfo`` need. ``annotated_classes``, class indices, is given
+            where only some of the classes are annotated, or none; nothing is then learned from
+            the absence of the others.
         seed: Seed of the samples that are asked for by a plain index.
         test_mode: Whether the samples are for evaluation.
         max_bad_samples: How many damaged samples may be replaced by the next good one, each with
@@ -110,6 +112,8 @@ class ClipDataset(Dataset, ABC):
         results = self.read(ref)
         results['task'] = self.task
         results['dataset'] = self  # for steps that mix samples
+        if 'annotated_classes' in self.metainfo:
+            results['annotated_classes'] = tuple(self.metainfo['annotated_classes'])
         for step in self.pipeline:
             results = step(results)
         return results

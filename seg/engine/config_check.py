@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from seg.engine.config_schema import node_schema
+from seg.engine.config_values import check_values
 from seg.utils.checks import UserError
 
 _MAX_SHOWN = 12
@@ -60,6 +61,7 @@ def _check_train_cfg(train_cfg: Any) -> None:
 def _check(value: Any, path: tuple[str, ...]) -> None:
     if isinstance(value, dict):
         _check_node(value, path)
+        check_values(value, path)
         # Unlike the method of a ConfigDict this builds no lazy objects.
         for key, item in dict.items(value):
             _check(item, (*path, str(key)))

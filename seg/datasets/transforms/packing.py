@@ -24,6 +24,7 @@ META_KEYS = (
     'flip',
     'dataset_name',
     'sample_index',
+    'annotated_classes',
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from seg.models.decoders import StagePrediction, draw_masks
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
-from seg.models.losses import Targets
+from seg.models.losses import StepAverages, Targets
 from seg.models.prompts import PromptQueries
-from seg.models.routing import DEFAULT_TASK_LOSS_WEIGHTS, Route, TaskLossTable
+from seg.models.routing import Route, TaskLossTable
 from seg.registry import MODELS
 from seg.structures import ClipSample, StageOutput, Task
 
@@ -47,7 +48,8 @@ class RapSAMVideoHead(BaseModule):
             their row and score stay, so that rows and prompts correspond.
         semantic_auxiliary: Dense auxiliary loss on the features in panoptic training, for
             example :class:`SemanticAuxiliary`; none when left out.
-        task_loss_weights: Task -> {loss: weight}, see :class:`TaskLossTable`.
+        task_loss_weights: Task -> {loss: weight}, see :class:`TaskLossTable`; its default when
+            left out.
     """
 
     def __init__(
@@ -94,8 +96,7 @@ class RapSAMVideoHead(BaseModule):
         self.classifier = MODELS.build(
             {'num_classes': num_things + num_stuff, **embed, **classifier}
         )
-        router = router or dict(type='TaskRouter')
-        self.router = MODELS.build({**width, 'num_decoder_stages': num_stages, **router})
+        self.router = self._build_router(router, num_stages, width)
         self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
         counts = dict(num_things=num_things, num_stuff=num_stuff)
         self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
@@ -103,12 +104,32 @@ class RapSAMVideoHead(BaseModule):
         if semantic_auxiliary is not None:
             counts = dict(num_classes=num_things + num_stuff)
             self.semantic_auxiliary = MODELS.build({**width, **counts, **semantic_auxiliary})
-        self.loss_table = TaskLossTable(task_loss_weights or DEFAULT_TASK_LOSS_WEIGHTS)
-        if self.semantic_auxiliary is None and self.loss_table.trains('semantic'):
+        self.loss_table = (
+            TaskLossTable.default(self.computed_losses)
+            if task_loss_weights is None
+            else TaskLossTable(task_loss_weights, self.computed_losses)
+        )
+        # Predictions are those of proposals, of the stages and of an adapter.
+        classes = [f'classes.{i}' for i in range(num_stages + 2)]
+        self.step_averages = StepAverages(['masks', 'segments', *classes])
+
+    @property
+    def computed_losses(self) -> frozenset[str]:
+        """Names of the losses that the head has the parts for."""
+        semantic = set() if self.semantic_auxiliary is None else {'semantic'}
+        return frozenset({'cls', 'mask', 'dice', 'iou', 'panoptic'} | semantic)
+
+    @staticmethod
+    def _build_router(settings: dict | None, num_stages: int, width: Mapping[str, int]) -> Any:
+        settings = settings or dict(type='TaskRouter')
+        known = dict(num_decoder_stages=num_stages, enable_streaming_memory=False)
+        router = MODELS.build({**width, **known, **settings})
+        if router.enable_streaming_memory:
             raise ValueError(
-                "task_loss_weights: expected no weight for 'semantic' without a "
-                'semantic_auxiliary in the head, got one; add the module or drop the weight'
+                'router.enable_streaming_memory: expected False for a head without a memory, got '
+                'True; leave it out'
             )
+        return router
 
     @staticmethod
     def _build_queries(
@@ -188,7 +209,7 @@ class RapSAMVideoHead(BaseModule):
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
     ) -> tuple[Route, list[StageOutput]]:
         """Run a batch of one task: its route, and the predictions of all stages."""
-        route = self.router.route(samples)
+        route = self.router.route(samples, num_frames=mask_features.shape[1])
         prompts = None
         if route.task.is_prompted:
             prompts = self.encode_prompts(samples, mask_features)
@@ -201,9 +222,17 @@ class RapSAMVideoHead(BaseModule):
         route, outputs = self.decode(mask_features, context_feats, samples)
         targets = [self.targets(sample, route.task) for sample in samples]
         wanted = self.loss_table.wanted(route.task)
-        raw = self.criterion(outputs, targets, wanted)
-        if 'semantic' in wanted and self.semantic_auxiliary is not None:
-            raw['semantic'] = self.semantic_auxiliary.loss(mask_features, targets)
+        auxiliary = self.semantic_auxiliary if 'semantic' in wanted else None
+        if all(target.has_no_classes for target in targets):
+            auxiliary = None
+        counts = self.criterion.counts(outputs, targets)
+        if auxiliary is not None:
+            pixels = auxiliary.prepare(mask_features, targets)
+            counts['segments'] = pixels.num_segments
+        averages = self.step_averages(route.task, counts, mask_features.device)
+        raw = self.criterion(outputs, targets, wanted, averages)
+        if auxiliary is not None:
+            raw['semantic'] = auxiliary.loss(mask_features, pixels, averages['segments'])
         return self.loss_table.apply(route.task, raw)
 
     def targets(self, sample: ClipSample, task: Task) -> Targets:
@@ -213,16 +242,28 @@ class RapSAMVideoHead(BaseModule):
         its target.
         """
         segments = sample.gt_segments
+        annotated = self._annotated_classes(sample)
         if not task.is_prompted:
             wanted = ~segments.is_crowd
-            return Targets(segments.masks[wanted], segments.labels[wanted])
+            return Targets(segments.masks[wanted], segments.labels[wanted], annotated=annotated)
         num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
         rows = sample.prompt_targets.repeat_interleave(num_tokens)
         return Targets(
             masks=segments.masks[rows],
             labels=segments.labels[rows],
             queries=torch.arange(len(rows), device=rows.device),
+            annotated=annotated,
         )
+
+    def _annotated_classes(self, sample: ClipSample) -> Tensor | None:
+        """Which classes the sample's data set annotates, (K,), bool; ``None`` for all."""
+        labels = sample.get('annotated_classes')
+        if labels is None:
+            return None
+        device = sample.gt_segments.labels.device
+        annotated = torch.zeros(self.num_things + self.num_stuff, dtype=torch.bool, device=device)
+        annotated[torch.as_tensor(labels, dtype=torch.long, device=device)] = True
+        return annotated
 
     def predict(
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -9,6 +12,23 @@ from torch.nn import functional as F
 
 from seg.models.losses import Targets
 from seg.registry import MODELS
+
+
+class SemanticTargets(NamedTuple):
+    """What pixels should say.
+
+    Attributes:
+        labels: Class of each pixel, (B*T, h, w), int64.
+        weights: Share of a pixel in its segment, (B*T, h, w); 0 where no class is known.
+    """
+
+    labels: Tensor
+    weights: Tensor
+
+    @property
+    def num_segments(self) -> Tensor:
+        """How many segments there are, scalar."""
+        return self.weights.sum()
 
 
 @MODELS.register_module()
@@ -29,7 +49,23 @@ class SemanticAuxiliary(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.conv = nn.Conv2d(feat_channels, num_classes, 1)
 
-    def loss(self, mask_features: Tensor, targets: list[Targets]) -> Tensor:
+    def prepare(self, mask_features: Tensor, targets: Sequence[Targets]) -> SemanticTargets:
+        """What pixels should say.
+
+        Args:
+            mask_features: (B, T, C, h, w).
+            targets: One per clip, masks at any larger size.
+        """
+        size = mask_features.shape[-2:]
+        labels, shares = zip(*(_label_map(target, size) for target in targets), strict=True)
+        return SemanticTargets(torch.cat(labels), torch.cat(shares))
+
+    def loss(
+        self,
+        mask_features: Tensor,
+        prepared: SemanticTargets,
+        num_segments: Tensor | float | None = None,
+    ) -> Tensor:
         """Cross-entropy, first averaged over the pixels of each segment, then over segments.
 
         Small objects so count as much as the background that surrounds them. Segments of unknown
@@ -37,14 +73,14 @@ class SemanticAuxiliary(BaseModule):
 
         Args:
             mask_features: (B, T, C, h, w).
-            targets: One per clip, masks at any larger size.
+            prepared: From :meth:`prepare`.
+            num_segments: Number of segments averaged over processes; that of this batch when left
+                out.
         """
         logits = self.conv(mask_features.flatten(0, 1)).float()
-        size = logits.shape[-2:]
-        labels, shares = zip(*(_label_map(target, size) for target in targets), strict=True)
-        weights = torch.cat(shares)
-        loss = F.cross_entropy(logits, torch.cat(labels), reduction='none')
-        return (loss * weights).sum() / weights.sum().clamp(min=1.0)
+        loss = F.cross_entropy(logits, prepared.labels, reduction='none')
+        divisor = prepared.num_segments if num_segments is None else num_segments
+        return (loss * prepared.weights).sum() / torch.as_tensor(divisor).clamp(min=1.0)
 
 
 def _label_map(target: Targets, size: torch.Size) -> tuple[Tensor, Tensor]:

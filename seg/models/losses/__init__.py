@@ -8,7 +8,10 @@ from seg.models.losses.mask_losses import (
     uncertain_points,
 )
 from seg.models.losses.mask_sampling import GridSampling, PointSampling, SampledMasks
-from seg.models.losses.segment_criterion import Assignment, SegmentCriterion, Targets
+from seg.models.losses.panoptic_overlap import panoptic_overlap_loss
+from seg.models.losses.segment_criterion import SegmentCriterion
+from seg.models.losses.step_averages import StepAverages
+from seg.models.losses.targets import Assignment, Targets
 
 __all__ = [
     'Assignment',
@@ -16,10 +19,12 @@ __all__ = [
     'PointSampling',
     'SampledMasks',
     'SegmentCriterion',
+    'StepAverages',
     'Targets',
     'bce_loss',
     'dice_loss',
     'mask_iou',
+    'panoptic_overlap_loss',
     'sample_points',
     'uncertain_points',
 ]

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from mmengine.dist import get_world_size, is_distributed
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torch import distributed as torch_dist
 from torch.nn import functional as F
 
+from seg.models.losses.class_loss import class_loss, class_weight
 from seg.models.losses.mask_losses import bce_loss, dice_loss, mask_iou
+from seg.models.losses.mask_sampling import GridSampling
+from seg.models.losses.panoptic_overlap import panoptic_overlap_loss
+from seg.models.losses.targets import Assignment, Targets
 from seg.registry import MODELS
 from seg.structures import StageOutput
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Ground truth of one clip.
-
-    Attributes:
-        masks: (N, T, H, W), bool, at the size of the padded input.
-        labels: (N,), int64; -1 where the class is unknown.
-        queries: Query of each row where prompts name it, (N,); ``None`` where it is matched.
-        compared: The masks as the criterion's sampling prepares them, once for all stages.
-    """
-
-    masks: Tensor
-    labels: Tensor
-    queries: Tensor | None = None
-    compared: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Which queries of a clip answer which rows of its targets; (M,) each, int64."""
-
-    queries: Tensor
-    rows: Tensor
-
-
-def average_over_ranks(count: int, device: torch.device) -> Tensor:
-    """Mean of a count over all processes, at least one; scalar tensor."""
-    total = torch.tensor(float(count), device=device)
-    if is_distributed():
-        torch_dist.all_reduce(total)
-        total = total / get_world_size()
-    return total.clamp(min=1.0)
 
 
 @MODELS.register_module()
@@ -58,6 +27,8 @@ class SegmentCriterion(nn.Module):
     Found objects are matched to the ground truth at minimal cost (Carion et al., DETR, ECCV 2020),
     every stage anew. The quality target is the detached IoU of the thresholded mask; the
     public model instead regresses a soft Dice value and lets its gradient into the masks.
+    A query that is not matched should say "no object"; where a data set does not annotate some
+    classes it may as well name one of those.
 
     Args:
         sampling: Where masks are compared, :class:`PointSampling` when left out.
@@ -84,52 +55,84 @@ class SegmentCriterion(nn.Module):
         self.dice_cost = dice_cost
 
     def forward(
-        self, stages: Sequence[StageOutput], targets: Sequence[Targets], wanted: frozenset[str]
+        self,
+        stages: Sequence[StageOutput],
+        targets: Sequence[Targets],
+        wanted: frozenset[str],
+        averages: Mapping[str, Tensor | float] | None = None,
     ) -> dict[str, Tensor]:
         """Raw losses of all stages.
 
         Args:
             stages: Predictions, the last one of the adapter.
             targets: One per clip.
-            wanted: Which of ``'cls'``, ``'mask'``, ``'dice'`` and ``'iou'`` are computed.
+            wanted: Which of ``'cls'``, ``'mask'``, ``'dice'``, ``'iou'`` and, of the last
+                prediction, ``'panoptic'`` are computed.
+            averages: :meth:`counts`, averaged over processes; those of this batch when left out.
 
         Returns:
-            ``'d0.mask'``, ..., and ``'mask'`` for the last prediction -> scalar, float32.
+            ``'d0.mask'``, ..., and ``'mask'`` for the last prediction -> scalar, float32. There is
+            no ``'cls'`` where the data set annotates no class.
         """
         device = stages[0].queries.device
-        num_masks = average_over_ranks(sum(len(t.labels) for t in targets), device)
+        averages = self.counts(stages, targets) if averages is None else averages
+        if all(target.has_no_classes for target in targets):
+            wanted -= {'cls'}
         size = stages[0].mask_logits.shape[-2:]
         targets = [replace(t, compared=self.sampling.prepare(t.masks, size)) for t in targets]
         losses = {}
         with torch.autocast(device.type, enabled=False):
             for i, stage in enumerate(stages):
-                prefix = '' if i == len(stages) - 1 else f'd{i}.'
-                raw = self._stage_losses(_as_float(stage), targets, wanted, num_masks)
+                is_last = i == len(stages) - 1
+                prefix = '' if is_last else f'd{i}.'
+                parts = wanted if is_last else wanted - {'panoptic'}
+                divisors = _Divisors.of_stage(averages, i, device)
+                raw = self._stage_losses(_as_float(stage), targets, parts, divisors)
                 losses.update({prefix + name: value for name, value in raw.items()})
         return losses
+
+    def counts(
+        self, stages: Sequence[StageOutput], targets: Sequence[Targets]
+    ) -> dict[str, Tensor | float]:
+        """What the losses of a batch are divided by.
+
+        Returns:
+            ``'masks'``: number of target masks; ``'classes.0'``, ...: summed weights of the
+            queries in each stage's cross-entropy.
+        """
+        counts: dict[str, Tensor | float] = {'masks': float(sum(len(t.labels) for t in targets))}
+        for i, stage in enumerate(stages):
+            if stage.class_logits is not None:
+                num_queries = stage.class_logits.shape[1]
+                weights = [class_weight(t, num_queries, self.no_object_weight) for t in targets]
+                counts[f'classes.{i}'] = torch.stack(weights).sum()
+        return counts
 
     def _stage_losses(
         self,
         stage: StageOutput,
         targets: Sequence[Targets],
         wanted: frozenset[str],
-        num_masks: Tensor,
+        divisors: _Divisors,
     ) -> dict[str, Tensor]:
         pairs = [self.assign(stage, i, target) for i, target in enumerate(targets)]
         losses = {}
         if 'cls' in wanted and stage.class_logits is not None:
-            losses['cls'] = self._class_loss(stage, targets, pairs)
+            summed = class_loss(stage.class_logits, targets, pairs, self.no_object_weight)
+            losses['cls'] = summed / divisors.classes
         mask_logits = torch.cat(
             [stage.mask_logits[i, pair.queries] for i, pair in enumerate(pairs)]
         )
         if wanted & {'mask', 'dice'}:
             compared = _gather([target.compared for target in targets], pairs)
-            losses |= self._mask_losses(mask_logits, compared, wanted, num_masks)
+            losses |= self._mask_losses(mask_logits, compared, wanted, divisors.masks)
         if 'iou' in wanted and stage.iou_logits is not None:
             iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
             masks = _gather([target.masks for target in targets], pairs)
             errors = (iou_logits - mask_iou(mask_logits.detach(), masks)).square()
-            losses['iou'] = errors.sum() / num_masks
+            losses['iou'] = errors.sum() / divisors.masks
+        if 'panoptic' in wanted:
+            losses['panoptic'] = self._panoptic_loss(stage, targets, pairs) / divisors.masks
         return losses
 
     @torch.no_grad()
@@ -161,24 +164,24 @@ class SegmentCriterion(nn.Module):
             cost = cost - self.class_cost * chosen * known
         return torch.nan_to_num(cost, nan=1e6, posinf=1e6, neginf=-1e6)
 
-    def _class_loss(
+    def _panoptic_loss(
         self, stage: StageOutput, targets: Sequence[Targets], pairs: Sequence[Assignment]
     ) -> Tensor:
-        """Cross-entropy over queries; rows of unknown class and padded prompts do not count."""
-        assert stage.class_logits is not None, 'a stage without class logits cannot be classified'
-        num_classes = stage.class_logits.shape[-1] - 1
-        labels = torch.full(
-            stage.class_logits.shape[:2], num_classes, device=stage.class_logits.device
-        )
-        if targets[0].queries is not None:
-            labels.fill_(-1)
+        """Summed over segments that have a query."""
+        assert stage.class_logits is not None, 'a panoptic map needs class logits'
+        size = stage.mask_logits.shape[-2:]
+        losses = []
         for i, (target, pair) in enumerate(zip(targets, pairs, strict=True)):
-            labels[i, pair.queries] = target.labels[pair.rows]
-        weights = torch.where(labels == num_classes, self.no_object_weight, 1.0) * (labels >= 0)
-        loss = F.cross_entropy(
-            stage.class_logits.flatten(0, 1), labels.flatten(), ignore_index=-1, reduction='none'
-        )
-        return (loss * weights.flatten()).sum() / weights.sum().clamp(min=1e-6)
+            missed = torch.ones(len(target.masks), dtype=torch.bool, device=pair.rows.device)
+            missed[pair.rows] = False
+            masks = torch.cat([target.masks[pair.rows], target.masks[missed]])
+            coverage = GridSampling().prepare(masks, size)
+            losses.append(
+                panoptic_overlap_loss(
+                    stage.mask_logits[i], stage.class_logits[i], pair.queries, coverage
+                )
+            )
+        return torch.cat(losses).sum()
 
     def _mask_losses(
         self, mask_logits: Tensor, masks: Tensor, wanted: frozenset[str], num_masks: Tensor
@@ -190,6 +193,21 @@ class SegmentCriterion(nn.Module):
         if 'dice' in wanted:
             losses['dice'] = dice_loss(logits, points).sum() / num_masks
         return losses
+
+
+class _Divisors(NamedTuple):
+    """What the losses of one stage are divided by, scalars."""
+
+    masks: Tensor
+    classes: Tensor
+
+    @classmethod
+    def of_stage(
+        cls, averages: Mapping[str, Tensor | float], index: int, device: torch.device
+    ) -> _Divisors:
+        masks = torch.as_tensor(averages['masks'], device=device)
+        classes = torch.as_tensor(averages.get(f'classes.{index}', 1.0), device=device)
+        return cls(masks.clamp(min=1.0), classes.clamp(min=1e-6))
 
 
 def _gather(masks: Sequence[Tensor | None], pairs: Sequence[Assignment]) -> Tensor:

@@ -57,6 +57,64 @@ def test_route_decides_how_many_stages_run():
     assert outputs[-1].class_logits is None
 
 
+@pytest.mark.parametrize('number', [1, 2])
+@pytest.mark.parametrize(
+    ('task', 'setting'),
+    [('panoptic', 'panoptic_stages'), ('interactive_image', 'interactive_stages')],
+)
+def test_stage_settings_count_in_training_and_inference(task, setting, number):
+    head = make_head(router=dict(type='TaskRouter', **{setting: number}))
+    runs = []
+    for i, stage in enumerate(head.stages):
+        stage.register_forward_hook(lambda *_, i=i: runs.append(i))
+    losses = head.loss(*make_batch(task))
+    assert runs == list(range(number))
+    assert f'{task}/d{number - 1}.loss_mask' in losses
+    assert f'{task}/d{number}.loss_mask' not in losses
+    runs.clear()
+    head.eval().predict(*make_batch(task))
+    assert runs == list(range(number))
+
+
+def test_a_route_with_memory_is_refused_without_one():
+    with pytest.raises(ValueError, match='enable_streaming_memory: expected False'):
+        make_head(router=dict(type='TaskRouter', enable_streaming_memory=True))
+
+
+def test_undeclared_clicks_are_detected():
+    head = make_head().eval()
+    features, context, samples = make_batch('interactive_image')
+    for sample in samples:
+        sample.set_metainfo(dict(task=None))
+
+    assert head.decode(features, context, samples)[0].task is Task.INTERACTIVE_IMAGE
+
+
+def annotate(samples, labels):
+    for sample in samples:
+        sample.set_metainfo(dict(annotated_classes=labels))
+
+
+@pytest.mark.parametrize('task', ['panoptic', 'interactive_image'])
+def test_data_without_classes_train_no_classes(task):
+    head = make_head(faithful=False, semantic_auxiliary=dict(type='SemanticAuxiliary'))
+    features, context, samples = make_batch(task)
+    annotate(samples, ())
+    losses = head.loss(features, context, samples)
+
+    assert {name.rpartition('_')[2] for name in losses} >= {'mask', 'dice'}
+    assert not any(name.endswith(('loss_cls', 'loss_semantic')) for name in losses)
+
+
+def test_annotated_classes_reach_the_targets():
+    head = make_head()
+    _, _, samples = make_batch('panoptic')
+    annotate(samples, (0, 4))
+
+    annotated = head.targets(samples[0], Task.PANOPTIC).annotated
+    assert annotated.tolist() == [True, False, False, False, True]
+
+
 def test_losses_are_raw_losses_times_the_table_once():
     head = make_head()
     features, context, samples = make_batch('panoptic')
@@ -65,11 +123,12 @@ def test_losses_are_raw_losses_times_the_table_once():
     torch.manual_seed(5)
     _, outputs = head.decode(features, context, samples)
     targets = [head.targets(sample, Task.PANOPTIC) for sample in samples]
-    raw = head.criterion(outputs, targets, frozenset({'cls', 'mask', 'dice'}))
+    raw = head.criterion(outputs, targets, frozenset({'cls', 'mask', 'dice', 'panoptic'}))
 
     assert set(weighted) == {
         f'panoptic/{p}loss_{n}' for p in ('d0.', 'd1.', '') for n in ('cls', 'mask', 'dice')
-    }
+    } | {'panoptic/loss_panoptic'}
+    torch.testing.assert_close(weighted['panoptic/loss_panoptic'], raw['panoptic'])
     for stage in ('d0.', 'd1.', ''):
         for name, weight in (('cls', 2.0), ('mask', 5.0), ('dice', 5.0)):
             got = weighted[f'panoptic/{stage}loss_{name}']

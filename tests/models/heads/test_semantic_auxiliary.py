@@ -15,9 +15,13 @@ def make_target(labels, frames=1):
     return Targets(masks, torch.tensor(labels, dtype=torch.long))
 
 
+def loss_of(module, feats, targets):
+    return module.loss(feats, module.prepare(feats, targets))
+
+
 def test_pixels_of_unknown_class_do_not_count():
     module, feats = SemanticAuxiliary(5, 3), torch.randn(1, 1, 5, 4, 4)
-    loss = module.loss(feats, [make_target([2, -1, 0])])
+    loss = loss_of(module, feats, [make_target([2, -1, 0])])
     logits = module.conv(feats[0])[0]
     pixels = torch.cat([logits[:, :, 0].T, logits[:, :, 2].T])
     expected = F.cross_entropy(pixels, torch.tensor([2] * 4 + [0] * 4))
@@ -29,7 +33,7 @@ def test_segments_count_alike_whatever_their_size():
     module, feats = SemanticAuxiliary(5, 3), torch.randn(1, 1, 5, 4, 4)
     masks = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
     masks[0, :, :12], masks[1, :, 12:] = True, True
-    loss = module.loss(feats, [Targets(masks, torch.tensor([2, 0]))])
+    loss = loss_of(module, feats, [Targets(masks, torch.tensor([2, 0]))])
     logits = module.conv(feats[0])[0].flatten(1).T
     large = F.cross_entropy(logits[:12], torch.full((12,), 2))
     small = F.cross_entropy(logits[12:], torch.zeros(4, dtype=torch.long))
@@ -40,7 +44,7 @@ def test_segments_count_alike_whatever_their_size():
 @pytest.mark.parametrize('labels', [[], [-1]])
 def test_nothing_known_is_zero_with_a_graph(labels):
     module, feats = SemanticAuxiliary(5, 3), torch.randn(2, 2, 5, 4, 4, requires_grad=True)
-    loss = module.loss(feats, [make_target(labels, 2)] * 2)
+    loss = loss_of(module, feats, [make_target(labels, 2)] * 2)
     loss.backward()
 
     assert loss.item() == 0
@@ -49,6 +53,6 @@ def test_nothing_known_is_zero_with_a_graph(labels):
 
 def test_every_parameter_gets_a_gradient():
     module = SemanticAuxiliary(5, 3)
-    module.loss(torch.randn(1, 2, 5, 4, 4), [make_target([0, 1, 2], 2)]).backward()
+    loss_of(module, torch.randn(1, 2, 5, 4, 4), [make_target([0, 1, 2], 2)]).backward()
 
     assert all(p.grad.any() for p in module.parameters())

@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional as F
 
 from seg.models.losses import SegmentCriterion, Targets
-from seg.models.losses.segment_criterion import average_over_ranks
 from seg.structures import StageOutput
 
 ALL = frozenset({'cls', 'mask', 'dice', 'iou'})
@@ -281,6 +280,96 @@ def test_order_of_segments_does_not_matter():
     assert pairs == again
 
 
-def test_number_of_masks_is_at_least_one():
-    assert average_over_ranks(0, torch.device('cpu')).item() == 1
-    assert average_over_ranks(7, torch.device('cpu')).item() == 7
+# Classes that are not annotated
+
+
+def annotated(target, labels, num_classes=4):
+    marked = torch.zeros(num_classes, dtype=torch.bool)
+    marked[list(labels)] = True
+    return replace(target, annotated=marked)
+
+
+def class_gradient(target):
+    """Gradient of the class loss for a target that query 0 of 3 answers."""
+    stage = stage_that_knows(make_targets([1]), [0])
+    logits = stage.class_logits.clone().requires_grad_()
+    loss = make_criterion()([stage._replace(class_logits=logits)], [target], frozenset({'cls'}))
+    loss['cls'].backward()
+    return logits.grad[0]
+
+
+def test_all_classes_annotated_is_ordinary_cross_entropy():
+    plain = class_gradient(make_targets([1]))
+
+    torch.testing.assert_close(class_gradient(annotated(make_targets([1]), range(4))), plain)
+
+
+def test_free_queries_may_name_classes_that_are_not_annotated():
+    gradient = class_gradient(annotated(make_targets([1]), [0, 1]))
+
+    assert (gradient[1:, :2] > 0).all()  # annotated ones are pushed down
+    assert (gradient[1:, 2:] < 0).all()  # the others are as good as no object
+    matched = class_gradient(make_targets([1]))[0]
+    torch.testing.assert_close(gradient[0], matched)  # a segment's own class counts as ever
+
+
+def test_loss_of_a_free_query_is_the_probability_of_naming_an_annotated_class():
+    stage = make_stage(batch=1, queries=2)
+    target = annotated(make_targets([]), [0, 3])
+    loss = make_criterion(no_object_weight=0.3)([stage], [target], frozenset({'cls'}))['cls']
+    probs = stage.class_logits[0].softmax(-1)
+    expected = -(1 - probs[:, 0] - probs[:, 3]).log().mean()
+
+    torch.testing.assert_close(loss, expected)
+
+
+def test_clips_of_a_batch_may_differ_in_what_is_annotated():
+    stage, target = make_stage(queries=3), make_targets([])
+    both = [annotated(target, [0]), target]
+    loss = make_criterion()([stage], both, frozenset({'cls'}))['cls']
+    rows = stage.class_logits
+    first = -(1 - rows[0].softmax(-1)[:, 0]).log().sum()
+    second = F.cross_entropy(rows[1], torch.full((3,), 4), reduction='sum')
+
+    torch.testing.assert_close(loss, (first + second) / 6)
+
+
+def test_data_without_classes_have_no_class_loss():
+    targets = [annotated(make_targets([-1]), [])] * 2
+    losses = make_criterion()([make_stage()], targets, ALL)
+
+    assert set(losses) == {'mask', 'dice', 'iou'}
+
+
+# Divisors
+
+
+def test_counts_are_what_the_losses_are_divided_by():
+    criterion, stages = make_criterion(), [make_stage(), make_stage(queries=1)]
+    targets = [make_targets([2, -1]), make_targets([0])]
+    counts = criterion.counts(stages, targets)
+
+    assert counts['masks'] == 3
+    assert counts['classes.0'].item() == pytest.approx(2 + 0.1 * 7)
+    assert counts['classes.1'].item() == pytest.approx(0.5 + 1)  # half of the rows are labelled
+
+
+def test_given_averages_take_the_place_of_the_counts():
+    stage, targets = make_stage(), [prompted([0, 1]), prompted([2])]
+    criterion = make_criterion(sampling=dict(type='GridSampling'))
+    plain = criterion([stage], targets, ALL)
+    halved = criterion([stage], targets, ALL, {'masks': 6.0, 'classes.0': 6.0})
+
+    for name in ALL:
+        torch.testing.assert_close(halved[name], plain[name] / 2)
+
+
+def test_the_panoptic_loss_belongs_to_the_last_prediction():
+    stages = [make_stage(), make_stage()]
+    losses = make_criterion()(stages, [make_targets([0]), make_targets([1])], ALL | {'panoptic'})
+    losses['panoptic'].backward()
+
+    assert 'd0.panoptic' not in losses
+    assert stages[0].mask_logits.grad is None
+    assert stages[1].mask_logits.grad.any()
+    assert stages[1].class_logits.grad.any()
