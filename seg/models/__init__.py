@@ -9,6 +9,7 @@ from seg.models import (
     heads,
     losses,
     necks,
+    peft,
     prompts,
     routing,
 )
@@ -22,6 +23,7 @@ __all__ = [
     'heads',
     'losses',
     'necks',
+    'peft',
     'prompts',
     'routing',
 ]

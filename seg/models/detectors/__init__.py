@@ -1,5 +1,7 @@
 """Detectors."""
 
+from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.rapsam import ClipFeatures, RapSAM
+from seg.models.detectors.sam import SamSegmentor
 
-__all__ = ['ClipFeatures', 'RapSAM']
+__all__ = ['ClipFeatures', 'PromptableSegmentor', 'RapSAM', 'SamSegmentor']

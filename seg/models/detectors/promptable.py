@@ -1,0 +1,182 @@
+"""What every promptable model is: an image and prompts in, masks and scores out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.losses.prompt_criterion import PromptCriterion
+from seg.registry import MODELS
+from seg.structures import ClipSample, Prompts
+from seg.structures.prompted_masks import (
+    RANKINGS,
+    Candidates,
+    PromptedMasks,
+    Ranking,
+    candidates_for,
+    rank_candidates,
+)
+from seg.utils.checks import UserError, unknown_name_message
+
+
+class PromptableSegmentor(BaseDetector, ABC):
+    """Segments what prompts name in images.
+
+    A subclass says how images and prompts are encoded and decoded; training, evaluation, losses,
+    predictors and distillation work with any of them.
+
+    Args:
+        criterion: Config of a :class:`~seg.models.losses.PromptCriterion`; its default if left out.
+        ranking: Masks that are predicted per prompt: ``'auto'`` the best one, out of several for a
+            single click and the one for clear prompts otherwise; ``'single'`` the one for clear
+            prompts; ``'multi'`` all the others, best first.
+        data_preprocessor: Config of a :class:`~seg.models.data_preprocessors.ClipPreprocessor`.
+        init_cfg: Where pretrained weights come from.
+    """
+
+    prompt_kinds: frozenset[str]
+    """Kinds of :data:`seg.apis.prompt_checks.PROMPT_KINDS` that the model understands."""
+
+    image_size: int
+    """Side of the square canvas that images are padded to, pixels."""
+
+    criterion: PromptCriterion
+
+    def __init__(
+        self,
+        criterion: dict[str, Any] | None = None,
+        ranking: Ranking = 'auto',
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        preprocessor = MODELS.build(dict(data_preprocessor or dict(type='ClipPreprocessor')))
+        super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
+        if ranking not in RANKINGS:
+            raise UserError(unknown_name_message('model.ranking', ranking, RANKINGS))
+        self.ranking = ranking
+        self.criterion = MODELS.build(dict(type='PromptCriterion') | dict(criterion or {}))
+
+    @abstractmethod
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Embed normalised images (B, 3, H, W) as (B, C, h, w)."""
+
+    @abstractmethod
+    def decode_prompts(
+        self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
+    ) -> list[PromptedMasks]:
+        """Masks of the prompts of each image.
+
+        Args:
+            embeddings: What :meth:`encode_images` gave, (B, C, h, w).
+            prompts: B sets of prompts, any number of rows each, in pixels of the canvas.
+            candidates: Which masks are computed.
+        """
+
+    def extract_feat(self, batch_inputs: Tensor) -> Tensor:
+        """Embed images given as clips of one frame, (B, 1, 3, H, W), as (B, C, h, w).
+
+        Raises:
+            UserError: If clips have several frames, or another size than the canvas.
+        """
+        num_frames, size = batch_inputs.shape[1], tuple(batch_inputs.shape[-2:])
+        if num_frames != 1:
+            raise UserError(
+                f'{type(self).__name__}: expected images (clips of one frame), got clips of '
+                f'{num_frames} frames; segment the frames one by one'
+            )
+        if size != (self.image_size, self.image_size):
+            raise UserError(
+                f'{type(self).__name__}: expected a canvas of {self.image_size} x '
+                f'{self.image_size} pixels, got {size[0]} x {size[1]}; resize images to scale='
+                f'({self.image_size}, {self.image_size}) in the pipeline and set '
+                f'data_preprocessor.pad_divisor={self.image_size}'
+            )
+        return self.encode_images(batch_inputs[:, 0])
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            batch_inputs: (B, 1, 3, H, W), normalised.
+            batch_data_samples: B samples with ground truth, prompts and ``prompt_targets``.
+        """
+        embeddings = self.embed_samples(batch_inputs, batch_data_samples)
+        prompts = [sample.prompts for sample in batch_data_samples]
+        if not sum(map(len, prompts)):
+            return {'loss_seg': self._zero(), 'loss_iou': self._zero()}
+        candidates = candidates_for(prompts, self.criterion.ranking)
+        outputs = self.decode_prompts(embeddings, prompts, candidates)
+        return self.criterion(outputs, batch_data_samples, candidates)
+
+    def embed_samples(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> Tensor:
+        """Embed the images of a batch; a subclass may take them from a cache instead."""
+        return self.extract_feat(batch_inputs)
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: list[ClipSample], rescale: bool = True
+    ) -> list[ClipSample]:
+        """Write ``pred_prompted`` into the samples, at the original size.
+
+        Samples with ground truth also get the losses of their prompts, in ``pred_prompted.losses``.
+
+        Raises:
+            UserError: If ``rescale`` is off.
+        """
+        if not rescale:
+            raise UserError(
+                'rescale: expected True, got False; predictions always have the original size'
+            )
+        embeddings = self.embed_samples(batch_inputs, batch_data_samples)
+        prompts = [sample.prompts for sample in batch_data_samples]
+        outputs = self.decode_prompts(embeddings, prompts, 'all')
+        for sample, output in zip(batch_data_samples, outputs, strict=True):
+            sample.pred_prompted = self._predict_sample(output, sample)
+        return batch_data_samples
+
+    def _predict_sample(self, output: PromptedMasks, sample: ClipSample) -> InstanceData:
+        ranked = rank_candidates(output, sample.prompts, self.ranking)
+        sizes = PictureSizes(
+            canvas=(self.image_size, self.image_size),
+            img_shape=sample.img_shape,
+            ori_shape=sample.ori_shape,
+        )
+        num, each = ranked.mask_logits.shape[:2]
+        masks = resized_binary_masks(ranked.mask_logits.flatten(0, 1)[:, None], sizes)
+        prediction = InstanceData(
+            object_ids=sample.prompts.object_ids,
+            masks=masks.unflatten(0, (num, each)),
+            iou_scores=ranked.iou_scores.float().clamp(0, 1),
+            prompt_kind=_kinds(sample.prompts),
+        )
+        if 'gt_segments' in sample and 'prompt_targets' in sample:
+            losses = self.criterion.of_original(output, sample, self.image_size)
+            for name, values in losses.items():
+                prediction.set_field(values, name)
+        return prediction
+
+    def _forward(
+        self, batch_inputs: Tensor, batch_data_samples: list[ClipSample] | None = None
+    ) -> Any:
+        """Raw masks of the prompts; without samples, embeddings of the images."""
+        embeddings = self.extract_feat(batch_inputs)
+        if batch_data_samples is None:
+            return embeddings
+        return self.decode_prompts(embeddings, [sample.prompts for sample in batch_data_samples])
+
+    def _zero(self) -> Tensor:
+        """Zero that depends on every trained parameter, so that processes stay in step."""
+        trained = [value.sum() for value in self.parameters() if value.requires_grad]
+        return 0.0 * torch.stack(trained).sum()
+
+
+def _kinds(prompts: Prompts) -> list[str]:
+    """The main kind of each row, as ``InteractiveMetric`` reads it."""
+    pairs = zip(prompts.has_box.tolist(), prompts.has_mask.tolist(), strict=True)
+    return ['box' if box else 'mask' if mask else 'click' for box, mask in pairs]

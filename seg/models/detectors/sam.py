@@ -1,0 +1,156 @@
+"""Segment Anything as a trainable model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ext.sam import build_image_encoder, build_mask_decoder, build_prompt_encoder, sam_variant
+from seg.models.detectors.promptable import PromptableSegmentor
+from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
+from seg.models.peft.strategies import TuningStrategy
+from seg.registry import MODELS, TASK_UTILS
+from seg.structures import Prompts
+from seg.structures.prompted_masks import Candidates, PromptedMasks, Ranking
+from seg.utils.checks import UserError
+
+_TOKENS: dict[str, slice] = {
+    'single': slice(0, 1),
+    'multi': slice(1, None),
+    'all': slice(0, None),
+}
+
+
+@MODELS.register_module()
+class SamSegmentor(PromptableSegmentor):
+    """SAM with its own names for weights, so that published files load as they are.
+
+    Source: Kirillov et al., "Segment Anything", ICCV 2023. Images of a batch may have any numbers
+    of prompts; each image is encoded once, without gradients where the encoder is frozen. The
+    prompt encoder and the losses run in single precision under mixed precision.
+
+    Args:
+        variant: ``'vit_b'``, ``'vit_l'``, ``'vit_h'``, ``'tiny'``, or the fields of a
+            :class:`ext.sam.SamVariant`.
+        image_size: Side of the canvas, pixels; by default the variant's own.
+        strategy: What is trained: config of a :class:`~seg.models.peft.TuningStrategy`; by default
+            decoder and prompt encoder.
+        max_prompts: Prompts decoded at a time in evaluation.
+        criterion: See :class:`PromptableSegmentor`.
+        ranking: See :class:`PromptableSegmentor`.
+        data_preprocessor: By default SAM's normalisation and a canvas of ``image_size``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` to start from published weights.
+
+    Raises:
+        UserError: If ``image_size`` is no multiple of the patch size.
+    """
+
+    prompt_kinds = frozenset({'click', 'multi_click', 'negative_click', 'box', 'mask'})
+
+    def __init__(
+        self,
+        variant: str | Mapping[str, Any] = 'vit_b',
+        *,
+        image_size: int | None = None,
+        strategy: dict[str, Any] | None = None,
+        max_prompts: int = 64,
+        criterion: dict[str, Any] | None = None,
+        ranking: Ranking = 'auto',
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        sizes = sam_variant(variant)
+        self_size = image_size or sizes.native_size
+        preprocessor = dict(type='ClipPreprocessor', pad_divisor=self_size)
+        super().__init__(criterion, ranking, data_preprocessor or preprocessor, init_cfg)
+        if self_size % sizes.patch_size or self_size < sizes.patch_size:
+            raise UserError(
+                f'model.image_size: expected a multiple of the patch size {sizes.patch_size}, got '
+                f'{self_size}'
+            )
+        self.image_size = self_size
+        self.max_prompts = max_prompts
+        self.image_encoder = build_image_encoder(sizes)
+        self.prompt_encoder = build_prompt_encoder(sizes, self_size)
+        self.mask_decoder = build_mask_decoder(sizes)
+        self.strategy: TuningStrategy = TASK_UTILS.build(strategy or dict(type='TrainDecoder'))
+        self.strategy.apply(self)
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Whether nothing in the image encoder is trained."""
+        return not any(value.requires_grad for value in self.image_encoder.parameters())
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Embed normalised images (B, 3, H, W) as (B, C, H / patch, W / patch)."""
+        if self.encoder_is_frozen:
+            with torch.no_grad():
+                return self.image_encoder(images)
+        return self.image_encoder(images)
+
+    def decode_prompts(
+        self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
+    ) -> list[PromptedMasks]:
+        """Masks of the prompts of each image, at a quarter of the embedding's stride.
+
+        Args:
+            embeddings: (B, C, h, w).
+            prompts: B sets of prompts, in pixels of the canvas.
+            candidates: The mask for clear prompts, the three for ambiguous ones, or all four.
+
+        Raises:
+            UserError: If a row has no point, box or mask.
+        """
+        counts = [len(rows) for rows in prompts]
+        images = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            image_pe = self.prompt_encoder.get_dense_pe()
+        rows, masks, scores = [], [], []
+        for group in group_prompts(prompts):
+            if group.points is None and group.boxes is None and group.masks is None:
+                raise UserError(
+                    'prompts: expected a point, a box or a mask for every object, got an object '
+                    f'without any; this model understands {", ".join(sorted(self.prompt_kinds))}'
+                )
+            with torch.autocast(embeddings.device.type, enabled=False):
+                sparse, dense = encode_prompts(self.prompt_encoder, group)
+            for part in torch.arange(len(group.rows)).split(self._pass_size(len(group.rows))):
+                maps = embeddings[images[group.rows[part]]]
+                found = decode_tokens(
+                    self.mask_decoder,
+                    maps,
+                    image_pe,
+                    sparse[part],
+                    dense[part],
+                    _TOKENS[candidates],
+                )
+                rows.append(group.rows[part])
+                masks.append(found[0])
+                scores.append(found[1])
+        return self._in_order(rows, masks, scores, counts, embeddings, candidates)
+
+    def _pass_size(self, num_prompts: int) -> int:
+        return max(1, num_prompts) if self.training else self.max_prompts
+
+    def _in_order(
+        self,
+        rows: list[Tensor],
+        masks: list[Tensor],
+        scores: list[Tensor],
+        counts: list[int],
+        embeddings: Tensor,
+        candidates: Candidates,
+    ) -> list[PromptedMasks]:
+        """Bring the rows of all groups back into the order of the images."""
+        if not rows:
+            num = len(range(self.mask_decoder.num_mask_tokens)[_TOKENS[candidates]])
+            size = [4 * side for side in embeddings.shape[-2:]]
+            masks, scores = [embeddings.new_zeros(0, num, *size)], [embeddings.new_zeros(0, num)]
+            rows = [torch.zeros(0, dtype=torch.long)]
+        back = torch.cat(rows).argsort()
+        all_masks, all_scores = torch.cat(masks)[back], torch.cat(scores)[back]
+        pairs = zip(all_masks.split(counts), all_scores.split(counts), strict=True)
+        return [PromptedMasks(*pair) for pair in pairs]

@@ -1,0 +1,119 @@
+"""SAM's prompt encoder and mask decoder for many prompts of many images at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg.structures import PointLabel, Prompts
+
+_MASK_CLAMP = 1e-3  # mask prompts are probabilities; SAM reads logits
+
+
+class PromptGroup(NamedTuple):
+    """Rows of prompts, of any images, that become the same number of tokens.
+
+    Attributes:
+        rows: Which rows of all prompts these are, (n,), int64.
+        points: (n, P, 2) pixels of the canvas, or ``None``.
+        labels: (n, P), or ``None``.
+        boxes: (n, 4), or ``None``.
+        masks: Probabilities at the canvas's size, (n, H, W), or ``None``.
+    """
+
+    rows: Tensor
+    points: Tensor | None
+    labels: Tensor | None
+    boxes: Tensor | None
+    masks: Tensor | None
+
+
+def group_prompts(prompts: Sequence[Prompts]) -> Iterator[PromptGroup]:
+    """Sort the rows of several images by what they hold; points that pad a row are dropped.
+
+    Args:
+        prompts: One set per image.
+    """
+    kinds: dict[tuple[int, bool, bool], list[tuple[int, int, int]]] = {}
+    first = 0
+    for image, rows in enumerate(prompts):
+        clicks = (rows.point_labels != PointLabel.PADDING).sum(dim=1).tolist()
+        signature = zip(clicks, rows.has_box.tolist(), rows.has_mask.tolist(), strict=True)
+        for row, kind in enumerate(signature):
+            kinds.setdefault(kind, []).append((first + row, image, row))
+        first += len(rows)
+    for (num_points, has_box, has_mask), members in kinds.items():
+        picked = [prompts[image][[row]] for _, image, row in members]
+        points = labels = None
+        if num_points:
+            used = [p.point_labels[0] != PointLabel.PADDING for p in picked]
+            points = torch.stack([p.point_coords[0, u] for p, u in zip(picked, used, strict=True)])
+            labels = torch.stack([p.point_labels[0, u] for p, u in zip(picked, used, strict=True)])
+        yield PromptGroup(
+            rows=torch.tensor([place for place, _, _ in members]),
+            points=points,
+            labels=labels,
+            boxes=torch.cat([p.boxes for p in picked]) if has_box else None,
+            masks=torch.cat([p.masks for p in picked if p.masks is not None]) if has_mask else None,
+        )
+
+
+def encode_prompts(encoder: PromptEncoder, group: PromptGroup) -> tuple[Tensor, Tensor]:
+    """Tokens of prompts and their dense embedding, as SAM computes them, in single precision.
+
+    Coordinates mean what they mean to segment-anything: its prompt encoder adds half a pixel.
+
+    Args:
+        encoder: The package's prompt encoder.
+        group: n rows.
+
+    Returns:
+        Tokens (n, K, C), and (n, C, h, w).
+    """
+    points = None
+    if group.points is not None and group.labels is not None:
+        points = (group.points.float(), group.labels)
+    masks = None
+    if group.masks is not None:
+        probs = F.interpolate(group.masks[:, None].float(), encoder.mask_input_size, mode='area')
+        masks = torch.logit(probs, eps=_MASK_CLAMP)
+    return encoder(points=points, boxes=group.boxes, masks=masks)
+
+
+def decode_tokens(
+    decoder: MaskDecoder,
+    embeddings: Tensor,
+    image_pe: Tensor,
+    sparse: Tensor,
+    dense: Tensor,
+    tokens: slice,
+) -> tuple[Tensor, Tensor]:
+    """SAM's mask decoder with an image embedding per prompt, and only the wanted masks.
+
+    Args:
+        decoder: The package's mask decoder.
+        embeddings: Image embedding of each prompt, (n, C, h, w).
+        image_pe: Position encoding of the embedding, (1, C, h, w).
+        sparse: Prompt tokens, (n, K, C).
+        dense: Dense prompt embedding, (n, C, h, w).
+        tokens: Which of the decoder's masks to compute.
+
+    Returns:
+        Mask logits (n, M, 4h, 4w) and predicted qualities (n, M).
+    """
+    output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    queries = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+    maps = embeddings + dense
+    hidden, keys = decoder.transformer(maps, image_pe.expand_as(maps), queries)
+    upscaled = decoder.output_upscaling(keys.transpose(1, 2).reshape(maps.shape))
+    places = range(decoder.num_mask_tokens)[tokens]
+    kernels = torch.stack(
+        [decoder.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in places], dim=1
+    )
+    mask_logits = torch.einsum('nmc,nchw->nmhw', kernels, upscaled)
+    return mask_logits, decoder.iou_prediction_head(hidden[:, 0])[:, tokens]

@@ -1,0 +1,76 @@
+"""Masks of prompted objects before they are chosen from: candidates and their ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from seg.structures.prompts import Prompts
+
+Candidates = Literal['single', 'multi', 'all']
+"""Masks computed for a prompt: the one for clear prompts, the several for ambiguous ones, or all of
+them, that one first."""
+
+Ranking = Literal['auto', 'single', 'multi']
+"""Masks used of a prompt: the best of several for a single click and the one for clear prompts
+otherwise, always the one for clear prompts, or always the several, best first."""
+
+RANKINGS = ('auto', 'single', 'multi')
+
+
+class PromptedMasks(NamedTuple):
+    """Masks of the N prompts of one image.
+
+    Attributes:
+        mask_logits: M candidates per prompt, (N, M, h, w), on the padded canvas at the model's own
+            stride.
+        iou_scores: Predicted quality of each, before clamping to [0, 1], (N, M).
+    """
+
+    mask_logits: Tensor
+    iou_scores: Tensor
+
+
+def is_ambiguous(prompts: Prompts) -> Tensor:
+    """Which rows are a single click and nothing else, (N,), bool."""
+    clicks = (prompts.point_labels >= 0).sum(dim=1)
+    return (clicks == 1) & ~prompts.has_box & ~prompts.has_mask
+
+
+def candidates_for(prompts: Sequence[Prompts], ranking: Ranking) -> Candidates:
+    """The fewest candidates from which every row of a batch can be served.
+
+    Args:
+        prompts: One set per image, at least one row in all.
+        ranking: What is wanted of them.
+    """
+    if ranking != 'auto':
+        return ranking
+    ambiguous = torch.cat([is_ambiguous(rows) for rows in prompts])
+    if bool(ambiguous.all()):
+        return 'multi'
+    return 'all' if bool(ambiguous.any()) else 'single'
+
+
+def rank_candidates(output: PromptedMasks, prompts: Prompts, ranking: Ranking) -> PromptedMasks:
+    """Choose from all candidates.
+
+    Args:
+        output: All candidates, that for clear prompts first.
+        prompts: The rows they belong to.
+        ranking: The rule.
+    """
+    if ranking == 'single':
+        return PromptedMasks(output.mask_logits[:, :1], output.iou_scores[:, :1])
+    scores = output.iou_scores
+    if ranking == 'multi':
+        order = 1 + scores[:, 1:].argsort(dim=1, descending=True, stable=True)
+    else:
+        ambiguous = is_ambiguous(prompts).to(scores.device)
+        best = 1 + scores[:, 1:].argmax(dim=1)
+        order = torch.where(ambiguous, best, torch.zeros_like(best))[:, None]
+    rows = torch.arange(len(scores), device=scores.device)[:, None]
+    return PromptedMasks(output.mask_logits[rows, order], scores[rows, order])
