@@ -24,6 +24,8 @@ class PromptGroup(NamedTuple):
         labels: (n, P), or ``None``.
         boxes: (n, 4), or ``None``.
         masks: Probabilities at the canvas's size, (n, H, W), or ``None``.
+        answers: Mask logits of the model's last answer, (n, h, w), or ``None``; they go before
+            ``masks``.
     """
 
     rows: Tensor
@@ -31,6 +33,7 @@ class PromptGroup(NamedTuple):
     labels: Tensor | None
     boxes: Tensor | None
     masks: Tensor | None
+    answers: Tensor | None = None
 
 
 def group_prompts(prompts: Sequence[Prompts]) -> Iterator[PromptGroup]:
@@ -39,15 +42,21 @@ def group_prompts(prompts: Sequence[Prompts]) -> Iterator[PromptGroup]:
     Args:
         prompts: One set per image.
     """
-    kinds: dict[tuple[int, bool, bool], list[tuple[int, int, int]]] = {}
+    kinds: dict[tuple[int, bool, bool, bool], list[tuple[int, int, int]]] = {}
     first = 0
     for image, rows in enumerate(prompts):
         clicks = (rows.point_labels != PointLabel.PADDING).sum(dim=1).tolist()
-        signature = zip(clicks, rows.has_box.tolist(), rows.has_mask.tolist(), strict=True)
+        signature = zip(
+            clicks,
+            rows.has_box.tolist(),
+            rows.has_mask.tolist(),
+            _has_answer(rows).tolist(),
+            strict=True,
+        )
         for row, kind in enumerate(signature):
             kinds.setdefault(kind, []).append((first + row, image, row))
         first += len(rows)
-    for (num_points, has_box, has_mask), members in kinds.items():
+    for (num_points, has_box, has_mask, has_answer), members in kinds.items():
         picked = [prompts[image][[row]] for _, image, row in members]
         points = labels = None
         if num_points:
@@ -60,7 +69,19 @@ def group_prompts(prompts: Sequence[Prompts]) -> Iterator[PromptGroup]:
             labels=labels,
             boxes=torch.cat([p.boxes for p in picked]) if has_box else None,
             masks=torch.cat([p.masks for p in picked if p.masks is not None]) if has_mask else None,
+            answers=torch.cat(
+                [p.previous_logits[:, 0] for p in picked if p.previous_logits is not None]
+            )
+            if has_answer
+            else None,
         )
+
+
+def _has_answer(prompts: Prompts) -> Tensor:
+    """Which rows carry the model's last answer, (N,), bool."""
+    if prompts.previous_logits is None:
+        return torch.zeros(len(prompts), dtype=torch.bool)
+    return prompts.previous_logits.flatten(1).any(dim=1)
 
 
 def encode_prompts(encoder: PromptEncoder, group: PromptGroup) -> tuple[Tensor, Tensor]:
@@ -79,7 +100,9 @@ def encode_prompts(encoder: PromptEncoder, group: PromptGroup) -> tuple[Tensor, 
     if group.points is not None and group.labels is not None:
         points = (group.points.float(), group.labels)
     masks = None
-    if group.masks is not None:
+    if group.answers is not None:
+        masks = group.answers[:, None].float()
+    elif group.masks is not None:
         probs = F.interpolate(group.masks[:, None].float(), encoder.mask_input_size, mode='area')
         masks = torch.logit(probs, eps=_MASK_CLAMP)
     return encoder(points=points, boxes=group.boxes, masks=masks)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,19 @@ def test_mask_prompts_reach_the_decoder_as_logits():
     (output,) = model.decode_prompts(embedding, [Prompts.create(masks=probs)])
     low = torch.logit(torch.nn.functional.avg_pool2d(probs[None], 4), eps=1e-3)
     expected, _ = host_output(host, embedding, mask=low)
+
+    assert torch.allclose(output.mask_logits, expected, atol=1e-5)
+
+
+def test_the_last_answer_is_the_mask_input_of_the_next_click():
+    model = build()
+    host = reference_sam(sam_variant(TOY_SAM))
+    host.load_state_dict(model.state_dict())
+    embedding = model.encode_images(torch.randn(1, 3, SIZE, SIZE))
+    answer = torch.randn(1, 1, SIZE // 4, SIZE // 4)
+    click = replace(Prompts.create(points=torch.full((1, 1, 2), 40.0)), previous_logits=answer)
+    (output,) = model.decode_prompts(embedding, [click])
+    expected, _ = host_output(host, embedding, click.point_coords, click.point_labels, mask=answer)
 
     assert torch.allclose(output.mask_logits, expected, atol=1e-5)
 
