@@ -2,10 +2,11 @@
 
 from seg.structures.clip import ClipSample, PanopticData, Segment
 from seg.structures.outputs import StageOutput
-from seg.structures.prompts import PointLabel, Prompts
+from seg.structures.prompts import PROMPT_KINDS, PointLabel, Prompts
 from seg.structures.task import Task
 
 __all__ = [
+    'PROMPT_KINDS',
     'ClipSample',
     'PanopticData',
     'PointLabel',

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+PROMPT_KINDS = ('click', 'box', 'mask', 'text')
+"""The main kinds of prompts that are simulated and measured."""
+
 
 class PointLabel(IntEnum):
     """Meaning of one entry of ``Prompts.point_labels``."""
@@ -34,7 +37,8 @@ class Prompts:
         point_coords: Points (x, y), (N, P, 2), pixels.
         point_labels: One :class:`PointLabel` per point, (N, P), int64.
         boxes: Boxes xyxy, (N, 4), pixels; rows of NaN where the object has no box.
-        masks: Mask prompts as probabilities in [0, 1], (N, H, W) at the clip's size, or ``None``.
+        masks: Mask prompts as probabilities in [0, 1] (bool before the preprocessor), (N, H, W) at
+            the clip's size, or ``None``.
         has_mask: Which rows of ``masks`` count, (N,), bool.
         texts: A phrase per row or ``None``, length N.
         previous_logits: Mask logits that the model last answered, (N, T, h, w) at the size of its

@@ -7,6 +7,7 @@ from seg.datasets.transforms.color import (
 )
 from seg.datasets.transforms.copy_paste import CopyPaste
 from seg.datasets.transforms.crop import ClipRandomCrop, DropSmallSegments, FrameRandomCrop
+from seg.datasets.transforms.evaluation_prompts import EvaluationPrompts
 from seg.datasets.transforms.flip import ClipFlip
 from seg.datasets.transforms.jitter import LargeScaleJitter, PseudoClipJitter
 from seg.datasets.transforms.packing import PackClip
@@ -14,6 +15,7 @@ from seg.datasets.transforms.prompts import InteriorClickPrompts, RandomClickPro
 from seg.datasets.transforms.pseudo_clip import PseudoClip
 from seg.datasets.transforms.resize import ClipRandomResize, ClipResize, TestResize
 from seg.datasets.transforms.results import rng_of
+from seg.datasets.transforms.simulated_prompts import SimulatedPrompts
 
 __all__ = [
     'ClipColorJitter',
@@ -25,6 +27,7 @@ __all__ = [
     'ClipResize',
     'CopyPaste',
     'DropSmallSegments',
+    'EvaluationPrompts',
     'FrameRandomCrop',
     'InteriorClickPrompts',
     'LargeScaleJitter',
@@ -32,6 +35,7 @@ __all__ = [
     'PseudoClip',
     'PseudoClipJitter',
     'RandomClickPrompts',
+    'SimulatedPrompts',
     'TestResize',
     'rng_of',
 ]

@@ -22,6 +22,7 @@ META_KEYS = (
     'img_shape',
     'scale_factor',
     'flip',
+    'prompt_kinds',
     'dataset_name',
     'sample_index',
     'annotated_classes',
@@ -34,7 +35,8 @@ class PackClip(BaseTransform):
 
     ``inputs`` is uint8 (T, 3, H, W). The sample gets ``gt_segments`` when there are masks,
     ``prompts`` and ``prompt_targets`` when there are prompts: ``prompt_targets[i]`` (int64, (M,))
-    is the row of ``gt_segments`` that prompt ``i`` belongs to.
+    is the row of ``gt_segments`` that prompt ``i`` belongs to. The metainfo ``prompt_kinds`` says
+    which kind a prompt mainly is, where the transform that made the prompts noted it.
 
     Args:
         meta_keys: Further keys to carry as metainfo; missing ones are an error.

@@ -92,11 +92,11 @@ def resize_clip(results: Results, size: Size) -> None:
     scale = (size[1] / width, size[0] / height)
     if 'prompts' in results:
         prompts = move_prompts(results['prompts'], scale=scale, shift=(0.0, 0.0))
-        if prompts.masks is not None:
+        if prompts.masks is not None and size != (height, width):
             masks = F.interpolate(
-                prompts.masks[None], size, mode='bilinear', align_corners=False, antialias=True
-            )[0]
-            prompts = replace(prompts, masks=masks.clamp(0, 1))
+                prompts.masks.float().unsqueeze(1), size, mode='bilinear', antialias=True
+            )
+            prompts = replace(prompts, masks=masks.squeeze(1).clamp(0, 1))
         results['prompts'] = prompts
     before = results.get('scale_factor', (1.0, 1.0))
     results['scale_factor'] = (before[0] * scale[0], before[1] * scale[1])

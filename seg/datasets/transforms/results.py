@@ -1,14 +1,15 @@
 """What all transforms share: randomness, and changes that keep segments and prompts in step.
 
 The dict that goes through a pipeline holds ``clip`` uint8 (T, 3, H, W) RGB, ``masks`` bool
-(N, T, H, W), ``labels`` (N,), ``object_ids`` (N,), ``is_crowd`` (N,), optionally ``prompts`` with
-``prompt_targets`` (M,) int64 (row of ``masks`` that each prompt belongs to), optionally
-``expressions`` (a list with a text or ``None`` per segment), and metainfo.
+(N, T, H, W), ``labels`` (N,), ``object_ids`` (N,), ``is_crowd`` (N,), optionally ``expressions``
+(a list of N phrases or ``None``), ``prompts`` with ``prompt_targets`` (M,) int64 (row of ``masks``
+that each prompt belongs to) and ``prompt_kinds`` (a list of M of ``PROMPT_KINDS``), and metainfo.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,8 @@ def keep_prompts(results: Results, rows: Tensor) -> None:
     results['prompts'] = results['prompts'][index]
     if 'prompt_targets' in results:
         results['prompt_targets'] = results['prompt_targets'][index]
+    if 'prompt_kinds' in results:
+        results['prompt_kinds'] = list(compress(results['prompt_kinds'], rows.tolist()))
 
 
 def move_prompts(
@@ -118,8 +121,7 @@ def clip_prompts(prompts: Prompts, size: tuple[int, int]) -> Prompts:
 
 def prompt_row_is_used(prompts: Prompts) -> Tensor:
     """Which rows still say something about their object, (M,), bool."""
-    has_text = torch.tensor([text is not None for text in prompts.texts], dtype=torch.bool)
-    return prompts.has_point | prompts.has_box | prompts.has_mask | has_text
+    return prompts.has_point | prompts.has_box | prompts.has_mask | prompts.has_text
 
 
 def require_in_step(results: Results, transform: str) -> None:

@@ -12,10 +12,8 @@ from mmengine.evaluator import BaseMetric
 from seg.evaluation.functional.clicks import num_clicks_to_reach
 from seg.evaluation.metrics.common import image_name, percent, require, to_array
 from seg.registry import METRICS
+from seg.structures import PROMPT_KINDS
 from seg.utils.checks import UserError, unknown_name_message
-
-PROMPT_KINDS = ('click', 'box', 'mask', 'text')
-"""What ``pred_prompted.prompt_kind`` may say about a row."""
 
 _EXHAUSTIVE_KINDS = ('click', 'box', 'mask')
 _REPORTED_CLICKS = (1, 3, 5)

@@ -26,8 +26,8 @@ class ClipPreprocessor(BaseDataPreprocessor):
 
     Clips are normalised first and padded with zeros afterwards, so padding is the mean colour.
     Every sample's metainfo gets ``batch_input_shape`` (H, W) and, where missing, ``img_shape``.
-    Mask prompts are padded too; ground truth is padded in training only, as evaluation keeps it
-    at original resolution.
+    Mask prompts become float and are padded too; ground truth is padded in training only, as
+    evaluation keeps it at original resolution.
 
     Args:
         mean: Mean of the RGB channels, 0..255.
@@ -113,7 +113,7 @@ def _annotate(
     if 'img_shape' not in sample:
         sample.set_metainfo({'img_shape': img_shape})
     if 'prompts' in sample and sample.prompts.masks is not None:
-        masks = _pad(sample.prompts.masks, size, 'prompts.masks')
+        masks = _pad(sample.prompts.masks.float(), size, 'prompts.masks')
         sample.prompts = replace(sample.prompts, masks=masks)
     if training and 'gt_segments' in sample:
         segments = sample.gt_segments

@@ -101,3 +101,13 @@ def test_drop_small_segments_counts_the_best_frame(pattern_sample):
 def test_nonsense_settings_are_refused(build):
     with pytest.raises(ValueError, match='expected'):
         build()
+
+
+def test_expressions_and_kinds_stay_in_step_with_dropped_rows(pattern_sample):
+    results = pattern_sample()
+    results['expressions'] = ['small', None, 'crowd']
+    results['prompt_kinds'] = ['click', 'box']
+    results = DropSmallSegments(min_area=100)(results)
+    assert results['expressions'] == [None, 'crowd']
+    assert results['prompt_kinds'] == ['box']
+    assert len(results['prompts']) == len(results['prompt_targets']) == 1

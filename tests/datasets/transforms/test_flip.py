@@ -1,7 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from seg.datasets.shapes.expressions import Description, NamedThing
 from seg.datasets.transforms import ClipFlip
+from seg.datasets.transforms.flip import mirror_words
 
 
 def test_flip_moves_pixels_masks_and_prompts_together(pattern_sample, mismatch):
@@ -39,3 +44,41 @@ def test_flip_without_generator_says_how_to_get_one(pattern_sample):
 def test_flip_refuses_what_is_no_probability(prob):
     with pytest.raises(ValueError, match=r'ClipFlip.prob'):
         ClipFlip(prob)
+
+
+def test_flip_mirrors_what_is_said(pattern_sample):
+    results = pattern_sample()
+    results['expressions'] = ['the leftmost square', None, 'right of it']
+    results['prompts'] = replace(results['prompts'], texts=('left of the bright ball', None))
+    flipped = ClipFlip(prob=1.0)(results)
+    assert flipped['expressions'] == ['the rightmost square', None, 'left of it']
+    assert flipped['prompts'].texts == ('right of the bright ball', None)
+
+
+@pytest.mark.parametrize(
+    ('text', 'mirrored'),
+    [
+        ('left right', 'right left'),
+        ('Leftmost of the RIGHT', 'Rightmost of the Left'),
+        ('left-hand side', 'right-hand side'),
+        ('upright bright leftover', 'upright bright leftover'),
+        ('', ''),
+    ],
+)
+def test_whole_words_are_mirrored(text, mirrored):
+    assert mirror_words(text) == mirrored
+
+
+def test_mirrored_expressions_of_shapes_are_those_of_the_mirrored_things():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        things = [
+            NamedThing(str(noun), 'red', 14.0, *rng.uniform(10, 110, 2).tolist())
+            for noun in rng.choice(['disc', 'star'], 4)
+        ]
+        turned = [thing._replace(x=120 - thing.x) for thing in things]
+        for place in ('leftmost', 'rightmost', 'topmost'):
+            for index in range(4):
+                said = Description('disc', place=place)
+                mirrored = Description('disc', place=mirror_words(place))
+                assert said.names(index, things) is mirrored.names(index, turned)
