@@ -51,6 +51,16 @@ class CocoCategories:
         }
 
     @classmethod
+    def all_things(
+        cls,
+        categories: Sequence[Mapping[str, Any]],
+        source: Path,
+        classes: Sequence[str] | None = None,
+    ) -> CocoCategories:
+        """Read the field ``categories`` of a format of instances; see :meth:`from_json`."""
+        return cls.from_json([{**row, 'isthing': 1} for row in categories], source, classes)
+
+    @classmethod
     def from_json(
         cls,
         categories: Sequence[Mapping[str, Any]],
@@ -173,8 +183,14 @@ def usable_rows(keep: np.ndarray, source: Path) -> np.ndarray:
     return rows
 
 
-def read_coco_json(path: Path) -> dict[str, Any]:
+def read_coco_json(path: Path, images: str = 'images') -> dict[str, Any]:
     """Read an annotation file and check that it has images, annotations and categories.
+
+    Files of videos may lack annotations (null or left out), as those published for tests do.
+
+    Args:
+        path: The file.
+        images: Field that lists the images; ``'videos'`` in formats of videos.
 
     Raises:
         UserError: If it is no JSON, or a part is missing.
@@ -189,9 +205,11 @@ def read_coco_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(
             f'{path}: expected a JSON object in COCO format, got a {type(content).__name__}; '
-            'give the file with images, annotations and categories'
+            f'give the file with {images}, annotations and categories'
         )
-    for key in ('images', 'annotations', 'categories'):
+    if images == 'videos' and content.get('annotations') is None:
+        content['annotations'] = []
+    for key in (images, 'annotations', 'categories'):
         if not isinstance(require(content, key, path, 'the file'), list):
             raise UserError(f'{path}: expected a list in the field {key!r}, got something else')
     return content

@@ -87,7 +87,7 @@ def load_instance_index(ann_file: Path) -> Index:
 
 def _build_index(ann_file: Path) -> Index:
     content = read_coco_json(ann_file)
-    known = set(_things(content['categories'], ann_file).ids)
+    known = set(CocoCategories.all_things(content['categories'], ann_file).ids)
     of_image: dict[Any, list[Mapping[str, Any]]] = {
         require(image, 'id', ann_file, 'images'): [] for image in content['images']
     }
@@ -111,13 +111,6 @@ def _build_index(ann_file: Path) -> Index:
         ],
     }
     return Index(columns, {'categories': content['categories']})
-
-
-def _things(
-    categories: Sequence[Mapping[str, Any]], source: Path, classes: Sequence[str] | None = None
-) -> CocoCategories:
-    things = [{**category, 'isthing': 1} for category in categories]
-    return CocoCategories.from_json(things, source, classes)
 
 
 def _check_annotation(
@@ -180,7 +173,9 @@ class CocoInstanceDataset(ClipDataset):
     ) -> None:
         self.ann_file, self.img_dir = Path(ann_file), Path(img_dir)
         self.index = load_instance_index(self.ann_file)
-        categories = _things(self.index.meta['categories'], self.ann_file, classes)
+        categories = CocoCategories.all_things(
+            self.index.meta['categories'], self.ann_file, classes
+        )
         metainfo = {**categories.metainfo, 'dataset_name': dataset_name}
         super().__init__(
             task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples

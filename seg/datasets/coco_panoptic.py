@@ -201,7 +201,7 @@ class CocoPanopticDataset(ClipDataset):
         keep = np.array([category in self.labels for category in categories], dtype=bool)
         labels = [self.labels[category] for category in categories if category in self.labels]
         crowd = self.index['is_crowd'][part][keep]
-        return segments(masks_of_ids(id_map, ids[keep]), labels, ids[keep], crowd)
+        return segments(masks_of_ids(id_map[None], ids[keep]), labels, ids[keep], crowd)
 
     def _check_ids(self, id_map: np.ndarray, ids: np.ndarray, seg_path: Path) -> None:
         """Compare the ids in a PNG with those in the JSON file."""

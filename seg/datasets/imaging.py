@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +36,48 @@ def read_image(path: str | Path, *, exif: bool = False, max_pixels: int = MAX_PI
         FileNotFoundError: If there is no such file.
         UserError: If it is empty, no image, truncated, too large, or of an unsupported kind.
     """
+    with _opened(Path(path), max_pixels) as image:
+        return _to_rgb(Path(path), ImageOps.exif_transpose(image) if exif else image)
+
+
+def read_id_map(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read a PNG file whose pixel values are ids: grey of 1, 8 or 16 bits, or palette indices.
+
+    Args:
+        path: The file.
+        max_pixels: Largest height times width to decode.
+
+    Returns:
+        (H, W), int32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, or a picture in colours.
+    """
     path = Path(path)
+    with _opened(path, max_pixels) as image:
+        if image.mode not in ('1', 'L', 'P') and not image.mode.startswith('I'):
+            raise UserError(
+                f'{path}: expected a map of ids (grey of 8 or 16 bits, or a palette), got a '
+                f'picture of mode {image.mode}; save one channel of ids, as PNG'
+            )
+        if image.format == 'JPEG':
+            raise UserError(
+                f'{path}: expected a map of ids in a file without loss, got JPEG, which changes '
+                'ids at borders; save it as PNG'
+            )
+        return np.asarray(image).astype(np.int32)
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+    """A decoded image; errors name the file."""
     _check_file(path)
     try:
         with Image.open(path) as image:
             _check_size(path, image.size, max_pixels)
             image.load()
-            return _to_rgb(path, ImageOps.exif_transpose(image) if exif else image)
+            yield image
     except Image.DecompressionBombError:
         raise UserError(_too_large(path, 'more pixels than that', max_pixels)) from None
     except UserError:

@@ -45,15 +45,15 @@ def stack_masks(masks: Sequence[np.ndarray], size: Sequence[int]) -> np.ndarray:
     return stacked[:, None]
 
 
-def masks_of_ids(id_map: np.ndarray, ids: Sequence[int] | np.ndarray) -> Tensor:
-    """Where a map of ids has each of some ids, (N, 1, H, W), bool.
+def masks_of_ids(id_maps: np.ndarray, ids: Sequence[int] | np.ndarray) -> Tensor:
+    """Where maps of ids have each of some ids, (N, T, H, W), bool.
 
     Args:
-        id_map: (H, W), integers.
+        id_maps: (T, H, W), integers.
         ids: (N,).
     """
-    values = torch.from_numpy(np.ascontiguousarray(id_map, dtype=np.int32))
-    return (values == torch.tensor(np.asarray(ids, dtype=np.int32))[:, None, None])[:, None]
+    values = torch.from_numpy(np.ascontiguousarray(id_maps, dtype=np.int32))
+    return values == torch.tensor(np.asarray(ids, dtype=np.int32))[:, None, None, None]
 
 
 def image_sample(

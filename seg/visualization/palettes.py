@@ -36,6 +36,19 @@ def class_palette(num_classes: int) -> list[Color]:
     return [class_color(label) for label in range(num_classes)]
 
 
+def voc_color(index: int) -> Color:
+    """The RGB colour of an index in palette PNG files of PASCAL VOC and DAVIS.
+
+    Args:
+        index: 0 (background, black) to 255.
+    """
+    channels = [0, 0, 0]
+    for place in range(8):  # bits 0, 1, 2 of every three go to red, green, blue, high bits first
+        for channel in range(3):
+            channels[channel] |= ((index >> (3 * place + channel)) & 1) << (7 - place)
+    return channels[0], channels[1], channels[2]
+
+
 def readable_text_color(background: Color) -> Color:
     """Near-black or white, whichever has the higher contrast on ``background``."""
     linear = _to_linear(np.asarray(background, dtype=np.float64) / 255)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from seg.visualization.palettes import class_color, class_palette, id_color, readable_text_color
+from seg.visualization.palettes import (
+    class_color,
+    class_palette,
+    id_color,
+    readable_text_color,
+    voc_color,
+)
 
 
 def test_an_id_keeps_its_colour_however_many_there_are():
@@ -26,3 +32,10 @@ def test_all_colours_differ():
 )
 def test_text_contrasts_with_its_background(background, text):
     assert readable_text_color(background)[0] == text
+
+
+def test_voc_colors_are_the_published_ones():
+    colors = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)]
+    assert [voc_color(index) for index in range(5)] == colors
+    assert voc_color(255) == (224, 224, 192)
+    assert len({voc_color(index) for index in range(256)}) == 256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from seg.utils.checks import UserError
@@ -63,9 +63,3 @@ def digest_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def digest_names(names: Iterable[str]) -> str:
-    """Digest of texts, such as the names in a folder, and of their order."""
-    content = '\0'.join(names).encode('utf-8', 'surrogateescape')
-    return hashlib.sha256(content).hexdigest()

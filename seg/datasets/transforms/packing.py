@@ -17,6 +17,7 @@ META_KEYS = (
     'img_path',
     'img_paths',
     'frame_ids',
+    'annotated_frames',
     'video_id',
     'ori_shape',
     'img_shape',

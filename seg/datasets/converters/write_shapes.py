@@ -1,0 +1,58 @@
+"""Writing Shapes to disk in any of the layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from seg.datasets.converters.base import ShapesWriter
+from seg.datasets.shapes import ShapesWorld
+from seg.datasets.shapes_dataset import SPLITS
+from seg.utils.checks import UserError
+from seg.utils.writable import check_writable_folder
+
+
+def write_shapes(
+    writer: type[ShapesWriter],
+    out: Path,
+    num: int,
+    *,
+    num_frames: int = 8,
+    seed: int = 0,
+    size: tuple[int, int] = (128, 160),
+) -> Iterator[str]:
+    """Write samples of both splits; they are those of ``ShapesDataset`` with the same settings.
+
+    Args:
+        writer: Class that knows the layout.
+        out: Folder of the data set, new or empty.
+        num: Samples of each split.
+        num_frames: Frames of each sample, where the layout has videos.
+        seed: Which worlds.
+        size: Height and width.
+
+    Returns:
+        The split of each sample after it was written; the data set is complete at the end.
+
+    Raises:
+        UserError: If the folder holds something or cannot be written to, or a number is too small.
+    """
+    if num < 1:
+        raise UserError(f'num: expected 1 sample or more, got {num}')
+    check_writable_folder(out, 'out')
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(
+            f'out {out}: expected a new or an empty folder, got one with files; choose another, '
+            'so that old and new samples are not mixed'
+        )
+    frames = num_frames if writer.is_video else 1
+    worlds = [ShapesWorld(seed=2 * seed + number, size=size) for number in range(len(SPLITS))]
+    return _write(writer(out), worlds, num, frames)
+
+
+def _write(writer: ShapesWriter, worlds: list[ShapesWorld], num: int, frames: int) -> Iterator[str]:
+    for split, world in zip(SPLITS, worlds, strict=True):
+        for index in range(num):
+            writer.add(split, index, world.clip(index, frames))
+            yield split
+        writer.finish(split)

@@ -1,0 +1,77 @@
+"""Videos as folders of frames beside folders of maps of ids, as DAVIS and VIPSeg have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seg.datasets.imaging import read_id_map
+from seg.datasets.index import Column, Index, list_files, shared_index
+from seg.datasets.split_files import read_split
+from seg.utils.checks import UserError
+
+
+def index_frame_folders(kind: str, list_file: Path, images: Path, maps: Path) -> Index:
+    """The index of the videos in a list, through the cache.
+
+    Columns per video: ``videos``, ``offsets``; per frame: ``frames`` (file names of the images),
+    ``usable`` (whether there is a map).
+
+    Args:
+        kind: Names the format.
+        list_file: Text file of the videos' names.
+        images: Folder with a folder of frames (``*.jpg``) per video.
+        maps: Folder with a folder of maps (``*.png``, named as the frames) per video.
+
+    Raises:
+        FileNotFoundError: If a folder or the list is missing.
+        UserError: If a video has no frame, or a map without a frame.
+    """
+    videos = read_split(list_file)
+    frames: list[list[str]] = []
+    usable: list[bool] = []
+    for video in videos:
+        names = list_files(images / video, ('.jpg', '.jpeg'))
+        known = {Path(name).stem for name in list_files(maps / video, ('.png',))}
+        if not names:
+            raise UserError(
+                f'{images / video}: expected frames (*.jpg) of the video {video!r} in '
+                f'{list_file}, got none; unpack the archive again'
+            )
+        if strange := sorted(known - {Path(name).stem for name in names}):
+            raise UserError(
+                f'{maps / video / strange[0]}.png: expected a frame of that name in '
+                f'{images / video}, got none; frames and annotations belong to different sets'
+            )
+        frames.append(names)
+        usable += [Path(name).stem in known for name in names]
+    columns: dict[str, Column] = {
+        'videos': videos,
+        'frames': [name for names in frames for name in names],
+        'usable': np.array(usable, dtype=bool),
+        'offsets': np.cumsum([0, *map(len, frames)], dtype=np.int64),
+    }
+    meta = {'list': str(list_file), 'images': str(images), 'maps': str(maps)}
+    return shared_index(f'{kind}-{images.name}', list_file, Index(columns, meta))
+
+
+def read_map_of(path: Path, size: Sequence[int]) -> np.ndarray:
+    """Read the map of ids of a frame, (H, W), int32.
+
+    Args:
+        path: The map.
+        size: (H, W) of the frame.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, a picture in colours, or of another size.
+    """
+    ids = read_id_map(path)
+    if ids.shape != tuple(size):
+        raise UserError(
+            f'{path}: expected height x width {size[0]} x {size[1]} as its image, got '
+            f'{ids.shape[0]} x {ids.shape[1]}; use images and annotations of one resolution'
+        )
+    return ids

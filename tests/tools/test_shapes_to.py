@@ -1,0 +1,49 @@
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from seg.datasets.converters import WRITERS, ShapesWriter, write_shapes
+from seg.utils.checks import UserError
+
+TOOL = 'tools/dataset_converters/shapes_to.py'
+
+
+@pytest.fixture
+def tool(repository):
+    spec = importlib.util.spec_from_file_location('shapes_to', repository / TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tool_offers_every_layout(tool):
+    assert set(tool.FORMATS) == set(WRITERS)
+
+
+def test_both_splits_are_written(tool, tmp_path, monkeypatch):
+    out = tmp_path / 'new'
+    arguments = f'--format davis --out {out} --num 1 --num-frames 2 --size 64 80'
+    monkeypatch.setattr(sys, 'argv', ['shapes_to.py', *arguments.split()])
+    tool.main()
+    for split in ('train', 'val'):
+        (video,) = (out / f'ImageSets/2017/{split}.txt').read_text().split()
+        assert len(list((out / 'JPEGImages/480p' / video).iterdir())) == 2
+
+
+def test_a_folder_with_files_is_refused_in_one_line(repository, tmp_path):
+    (tmp_path / 'old.txt').write_text('')
+    done = subprocess.run(
+        [sys.executable, repository / TOOL, '--format', 'davis', '--out', tmp_path, '--num', '1'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'error: out {tmp_path}: expected a new or an empty folder')
+
+
+def test_a_number_below_one_is_refused(tmp_path):
+    with pytest.raises(UserError, match='num: expected 1 sample or more, got 0'):
+        write_shapes(ShapesWriter, tmp_path, 0)
