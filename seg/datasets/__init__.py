@@ -6,6 +6,7 @@ from seg.datasets.coco_panoptic import CocoPanopticDataset
 from seg.datasets.davis import DavisDataset
 from seg.datasets.mixed_dataset import MixedDataset
 from seg.datasets.shapes_dataset import ShapesDataset
+from seg.datasets.shard_dataset import ShardDataset
 from seg.datasets.video_dataset import VideoDataset
 from seg.datasets.youtube_vis import YouTubeVISDataset
 
@@ -17,6 +18,7 @@ __all__ = [
     'MixedDataset',
     'SampleRef',
     'ShapesDataset',
+    'ShardDataset',
     'VideoDataset',
     'YouTubeVISDataset',
 ]

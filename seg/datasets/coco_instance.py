@@ -55,10 +55,7 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
                 f'{where}: expected a run-length code with counts and size [{height}, {width}], '
                 f'got size {segmentation.get("size")}; draw the mask at the size of the image'
             )
-        code: Any = segmentation
-        if isinstance(segmentation['counts'], list):
-            code = coco_mask.frPyObjects(dict(segmentation), height, width)
-        return coco_mask.decode(code).astype(bool)
+        return _decode_runs(segmentation, where)
     polygons = segmentation if isinstance(segmentation, list) else []
     good = [isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons]
     if not polygons or not all(good):
@@ -68,6 +65,25 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
         )
     codes = coco_mask.frPyObjects(polygons, height, width)
     return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
+
+
+def _decode_runs(segmentation: Mapping[str, Any], where: str) -> np.ndarray:
+    """Draw a run-length code of known size, (H, W), bool."""
+    code: Any = segmentation
+    try:
+        if isinstance(segmentation['counts'], list):
+            code = coco_mask.frPyObjects(dict(segmentation), *segmentation['size'])
+        mask = coco_mask.decode(code)
+        # Runs that end early leave the rest of the memory as it was.
+        whole = mask.max(initial=0) <= 1 and np.count_nonzero(mask) == coco_mask.area(code)
+    except (ValueError, TypeError, OverflowError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f'{where}: expected run-length counts that fill {segmentation["size"]} pixels, got '
+            f'{str(segmentation["counts"])[:40]!r}; remove the annotation or encode its mask again'
+        )
+    return mask.astype(bool)
 
 
 def load_instance_index(ann_file: Path) -> Index:

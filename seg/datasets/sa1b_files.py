@@ -1,0 +1,92 @@
+"""The annotation format of SA-1B: one JSON file per image, with a run-length code per mask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from seg.datasets.coco_files import require
+from seg.datasets.coco_instance import decode_segmentation
+from seg.datasets.samples import segments, stack_masks
+from seg.utils.checks import UserError
+
+
+def parse_sa1b(content: bytes, where: str) -> dict[str, Any]:
+    """Read the JSON text of one annotation.
+
+    Args:
+        content: The text.
+        where: File or member of an archive, for messages.
+
+    Returns:
+        The annotation, with a mapping ``image`` and a list of mappings ``annotations``.
+
+    Raises:
+        UserError: If it is no JSON, or a part is missing or of another type.
+    """
+    try:
+        annotation = json.loads(content)
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested lists
+        raise UserError(
+            f'{where}: expected the JSON of an annotation, got text that cannot be parsed '
+            f'({error}); copy or download it again'
+        ) from None
+    parts = annotation if isinstance(annotation, dict) else {}
+    masks = parts.get('annotations')
+    good = isinstance(masks, list) and all(isinstance(mask, dict) for mask in masks)
+    if not good or not isinstance(parts.get('image'), dict):
+        raise UserError(
+            f"{where}: expected an object 'image' and a list of objects 'annotations', got the "
+            f'fields {sorted(parts)}; export the annotation in the format of SA-1B'
+        )
+    return parts
+
+
+def image_size_of(annotation: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """(H, W) of the image that an annotation was drawn on.
+
+    Raises:
+        UserError: If it is not given as positive integers.
+    """
+    source = Path(where)
+    height, width = (
+        require(annotation['image'], key, source, "'image'") for key in ('height', 'width')
+    )
+    if not all(isinstance(side, int) and side > 0 for side in (height, width)):
+        raise UserError(
+            f"{where}: expected positive integers in the fields 'height' and 'width' of 'image', "
+            f'got {height} and {width}'
+        )
+    return height, width
+
+
+def sa1b_segments(annotation: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+    """The masks of one annotation, which have no class (label -1) and may overlap.
+
+    Masks without a pixel are left out. Object ids are 1, 2, ... in the order of the file.
+
+    Args:
+        annotation: See :func:`parse_sa1b`.
+        where: File or member of an archive, for messages.
+
+    Returns:
+        What :func:`seg.datasets.samples.segments` gives.
+
+    Raises:
+        UserError: If a mask is malformed or of another size than the image.
+    """
+    size = image_size_of(annotation, where)
+    masks: list[np.ndarray] = []
+    for place, row in enumerate(annotation['annotations']):
+        name = f'annotations[{place}]'
+        code = require(row, 'segmentation', Path(where), name)
+        mask = decode_segmentation(code, size, f'{where}: {name}')
+        if mask.any():
+            masks.append(mask)
+    number = len(masks)
+    return segments(stack_masks(masks, size), [-1] * number, range(1, number + 1))

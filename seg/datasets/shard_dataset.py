@@ -1,0 +1,123 @@
+"""SA-1B and other large collections of masks without classes, read from tar shards."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from seg.datasets.clip_dataset import ClipDataset, Pipeline
+from seg.datasets.coco_files import check_image_size
+from seg.datasets.imaging import MAX_PIXELS
+from seg.datasets.sa1b_files import image_size_of, parse_sa1b, sa1b_segments
+from seg.datasets.samples import image_sample
+from seg.datasets.shards import find_shards, load_shard_index, read_member, sample_place
+from seg.registry import DATASETS
+from seg.structures import Task
+from seg.utils.checks import UserError
+
+_DECODERS = ('JPEG', 'PNG', 'WEBP')
+
+
+def decode_member(content: bytes, where: str) -> np.ndarray:
+    """Decode an image of one of the kinds that shards may hold, (H, W, 3), uint8, RGB.
+
+    Args:
+        content: The file.
+        where: Its name, for messages.
+
+    Raises:
+        UserError: If it is broken, too large, or of another kind.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=_DECODERS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UserError(
+                    f'{where}: expected at most {MAX_PIXELS} pixels, got {image.width} x '
+                    f'{image.height}; scale the image down first'
+                )
+            return np.array(image.convert('RGB'))
+    except UserError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f'{where}: expected a readable image ({", ".join(_DECODERS)}), got a broken or foreign '
+            f'one ({error}); copy or download the shard again'
+        ) from None
+
+
+@DATASETS.register_module()
+class ShardDataset(ClipDataset):
+    """Images with masks that have no class, in webdataset-compatible tar shards.
+
+    A sample is an image and a JSON annotation in the format of SA-1B. Samples are read one by one
+    through an index of offsets, so that shuffling, splitting over ranks and workers, and resuming
+    are those of any other data set. Nothing but images and JSON is decoded.
+
+    Args:
+        shards: A folder of ``*.tar``, or one or several tar files, on this machine.
+        task: What the samples ask of the model.
+        pipeline: Transforms or their configs.
+        classes: Name of the one class; every label is -1, unknown.
+        test_mode: Whether the samples are for evaluation.
+        dataset_name: Name noted in the samples.
+        seed: See :class:`ClipDataset`.
+        max_bad_samples: See :class:`ClipDataset`.
+    """
+
+    def __init__(
+        self,
+        shards: str | Path | Sequence[str | Path],
+        task: Task | str,
+        pipeline: Pipeline,
+        *,
+        classes: Sequence[str] = ('object',),
+        test_mode: bool = False,
+        dataset_name: str = 'shards',
+        seed: int = 0,
+        max_bad_samples: int = 0,
+    ) -> None:
+        metainfo = {
+            'classes': tuple(classes),
+            'num_things': len(classes),
+            'palette': [(220, 20, 60)] * len(classes),
+            'dataset_name': dataset_name,
+        }
+        super().__init__(
+            task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples
+        )
+        self.shards = find_shards(shards)
+        self.index = load_shard_index(self.shards)
+        if not len(self):
+            raise UserError(f'{self.shards[0].parent}: expected samples in the shards, got none')
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.index['shard'])
+
+    def load(self, index: int) -> dict[str, Any]:
+        """Read one image with its masks.
+
+        Raises:
+            FileNotFoundError: If a shard is missing.
+            UserError: If a file is broken, sizes disagree, or the shard changed.
+        """
+        number, pair = sample_place(self.index, index)
+        shard = self.shards[number]
+        where = f'{shard}: {pair.key}'
+        text = read_member(shard, pair.key, pair.annotation)
+        annotation = parse_sa1b(text, f'{where}.json')
+        image = decode_member(read_member(shard, pair.key, pair.image), where)
+        size = image_size_of(annotation, f'{where}.json')
+        check_image_size(Path(where), image.shape[:2], size, Path(f'{pair.key}.json'))
+        return image_sample(
+            image,
+            sa1b_segments(annotation, f'{where}.json'),
+            annotation['image'].get('image_id', pair.key),
+            shard / pair.key,
+            self.metainfo['dataset_name'],
+        )
