@@ -10,17 +10,8 @@ import numpy as np
 import torch
 
 from seg.structures import PointLabel, Prompts
+from seg.structures.prompts import PROMPT_FEATURES, kinds_of
 from seg.utils.checks import UserError
-
-# Kind of prompt -> how to say it in an error.
-PROMPT_KINDS = {
-    'click': 'one positive click per object',
-    'multi_click': 'several clicks on one object',
-    'negative_click': 'negative clicks',
-    'box': 'boxes',
-    'mask': 'mask prompts',
-    'text': 'texts',
-}
 
 
 def make_prompts(
@@ -122,24 +113,9 @@ def check_prompts(
             )
     for kind in kinds_of(prompts):
         if kind not in known_kinds:
-            known = ', '.join(PROMPT_KINDS[name] for name in PROMPT_KINDS if name in known_kinds)
+            known = ', '.join(PROMPT_FEATURES[name] for name in PROMPT_FEATURES if name in known_kinds)
             raise UserError(
                 f'prompts: expected {known}, which is what this model was trained for, got '
-                f'{PROMPT_KINDS[kind]}; leave them out, give every click an object of its own, or '
+                f'{PROMPT_FEATURES[kind]}; leave them out, give every click an object of its own, or '
                 'use another model'
             )
-
-
-def kinds_of(prompts: Prompts) -> list[str]:
-    """Which of :data:`PROMPT_KINDS` occur."""
-    labels = prompts.point_labels
-    per_object = (labels != PointLabel.PADDING).sum(dim=1)
-    present = {
-        'negative_click': bool((labels == PointLabel.BACKGROUND).any()),
-        'multi_click': bool((per_object > 1).any()),
-        'click': bool((per_object == 1).any()),
-        'box': bool(prompts.has_box.any()),
-        'mask': bool(prompts.has_mask.any()),
-        'text': any(text is not None for text in prompts.texts),
-    }
-    return [kind for kind, occurs in present.items() if occurs]

@@ -14,6 +14,16 @@ from torch.nn import functional as F
 PROMPT_KINDS = ('click', 'box', 'mask', 'text')
 """The main kinds of prompts that are simulated and measured."""
 
+PROMPT_FEATURES = {
+    'click': 'one positive click per object',
+    'multi_click': 'several clicks on one object',
+    'negative_click': 'negative clicks',
+    'box': 'boxes',
+    'mask': 'mask prompts',
+    'text': 'texts',
+}
+"""What a model may be trained to understand -> how to say it in an error."""
+
 
 class PointLabel(IntEnum):
     """Meaning of one entry of ``Prompts.point_labels``."""
@@ -264,6 +274,21 @@ class Prompts:
             if isinstance(value := getattr(self, f.name), Tensor)
         }
         return replace(self, **changed)
+
+
+def kinds_of(prompts: Prompts) -> list[str]:
+    """Which of :data:`PROMPT_FEATURES` occur."""
+    labels = prompts.point_labels
+    per_object = (labels != PointLabel.PADDING).sum(dim=1)
+    present = {
+        'click': bool((per_object == 1).any()),
+        'multi_click': bool((per_object > 1).any()),
+        'negative_click': bool((labels == PointLabel.BACKGROUND).any()),
+        'box': bool(prompts.has_box.any()),
+        'mask': bool(prompts.has_mask.any()),
+        'text': any(text is not None for text in prompts.texts),
+    }
+    return [kind for kind, occurs in present.items() if occurs]
 
 
 def _joined_maps(maps: Sequence[Tensor | None], lengths: Sequence[int]) -> Tensor | None:

@@ -68,6 +68,39 @@ def tiny_rapsam_cfg(*, faithful: bool = True, num_mask_tokens: int = 1) -> dict[
     )
 
 
+TOY_WORDS = ('left', 'middle', 'right', 'bar')
+
+
+def tiny_prompted_cfg(**head_settings: Any) -> dict[str, Any]:
+    """Config of a tiny model that takes every kind of prompt.
+
+    Args:
+        head_settings: Changes to the head.
+    """
+    cfg = tiny_rapsam_cfg(faithful=False)
+    text_encoder = dict(
+        type='VocabularyTextEncoder',
+        vocabulary=TOY_WORDS,
+        embed_channels=8,
+        num_layers=1,
+        num_heads=2,
+    )
+    cfg['head'].update(
+        prompt_encoder=dict(
+            type='PromptEncoder',
+            num_candidates=3,
+            seed_from_features=True,
+            window_radius=2.0,
+            fusion=dict(num_heads=2, use_text_encoder=True, text_encoder=text_encoder),
+        ),
+        prompt_refiner=dict(type='MaskRefiner', hidden_channels=4),
+        text_matcher=dict(type='TextMatcher', num_heads=2, num_layers=1),
+        prompt_alignment=dict(type='PromptAlignment'),
+        **head_settings,
+    )
+    return cfg
+
+
 def toy_sample(
     task: str | Task,
     *,

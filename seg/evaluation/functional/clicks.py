@@ -29,6 +29,18 @@ class Click(NamedTuple):
     is_positive: bool
 
 
+class Error(NamedTuple):
+    """A connected region where a mask is wrong.
+
+    Attributes:
+        region: (H, W), bool.
+        is_missed: Whether the region belongs to the object; otherwise the mask spills over it.
+    """
+
+    region: np.ndarray
+    is_missed: bool
+
+
 def mask_iou(mask: np.ndarray, other: np.ndarray) -> float:
     """Intersection over union of two masks; 1 when both are empty, for then they agree.
 
@@ -64,7 +76,7 @@ def first_click(mask: np.ndarray) -> Click:
             'mask: expected at least one pixel to click on, got an empty mask; '
             'leave objects without pixels out'
         )
-    return _click_inside(mask, is_positive=True)
+    return click_inside(mask, is_positive=True)
 
 
 def next_click(mask: np.ndarray, target: np.ndarray) -> Click | None:
@@ -84,14 +96,32 @@ def next_click(mask: np.ndarray, target: np.ndarray) -> Click | None:
         ValueError: If the shapes differ or are not two-dimensional.
         TypeError: If a mask is not bool.
     """
+    error = largest_error(mask, target)
+    return None if error is None else click_inside(error.region, is_positive=error.is_missed)
+
+
+def largest_error(mask: np.ndarray, target: np.ndarray) -> Error | None:
+    """The largest region where two masks differ; see :func:`next_click`.
+
+    Args:
+        mask: What was predicted, (H, W), bool.
+        target: What is wanted, (H, W), bool.
+
+    Returns:
+        The region, or ``None`` when the masks are equal.
+
+    Raises:
+        ValueError: If the shapes differ or are not two-dimensional.
+        TypeError: If a mask is not bool.
+    """
     _check_masks(mask, target, ndim=2)
     missed = _largest_region(target & ~mask)
     spilled = _largest_region(mask & ~target)
     areas = np.count_nonzero(missed), np.count_nonzero(spilled)
     if areas == (0, 0):
         return None
-    is_positive = bool(areas[0] >= areas[1])
-    return _click_inside(missed if is_positive else spilled, is_positive=is_positive)
+    is_missed = bool(areas[0] >= areas[1])
+    return Error(missed if is_missed else spilled, is_missed)
 
 
 def num_clicks_to_reach(ious: Sequence[float], threshold: float, max_clicks: int = 20) -> int:
@@ -108,16 +138,13 @@ def num_clicks_to_reach(ious: Sequence[float], threshold: float, max_clicks: int
     return max_clicks
 
 
-def _largest_region(mask: np.ndarray) -> np.ndarray:
-    """The largest 8-connected region of a mask, as a mask."""
-    num, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if num <= 2:
-        return mask
-    return regions == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+def click_inside(mask: np.ndarray, *, is_positive: bool) -> Click:
+    """Click the pixel farthest from the border; of several, the one nearest to their centre.
 
-
-def _click_inside(mask: np.ndarray, *, is_positive: bool) -> Click:
-    """Click the pixel farthest from the border; of several, the one nearest to their centre."""
+    Args:
+        mask: Region to click, (H, W), bool, not empty.
+        is_positive: What the click says.
+    """
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
@@ -129,6 +156,14 @@ def _click_inside(mask: np.ndarray, *, is_positive: bool) -> Click:
     offsets = ((deepest - deepest.mean(axis=0)) ** 2).sum(axis=1)
     row, column = deepest[int(np.argmin(offsets))].tolist()
     return Click(left + column + 0.5, top + row + 0.5, is_positive)
+
+
+def _largest_region(mask: np.ndarray) -> np.ndarray:
+    """The largest 8-connected region of a mask, as a mask."""
+    num, regions, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if num <= 2:
+        return mask
+    return regions == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
 def _check_masks(mask: np.ndarray, other: np.ndarray, ndim: int | None = None) -> None:

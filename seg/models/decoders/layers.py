@@ -16,6 +16,12 @@ def mlp(
     return nn.Sequential(*layers[:-1])
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Set the weight and bias of a layer to zero, so that its branch changes nothing at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 def check_num_heads(owner: str, num_heads: int, feat_channels: int) -> None:
     """Make sure that attention heads can share the width among them.
 

@@ -104,6 +104,31 @@ class RapSAM(BaseDetector):
             )
         return self.head.predict(*self.extract_feat(batch_inputs), batch_data_samples)
 
+    def predict_prompts(
+        self,
+        features: ClipFeatures,
+        samples: list[ClipSample],
+        *,
+        multimask_output: bool = False,
+    ) -> list[ClipSample]:
+        """Answer prompts on features that are computed once per picture.
+
+        Args:
+            features: Of :meth:`extract_feat`.
+            samples: With ``prompts`` in pixels of the padded input, of a prompted task.
+            multimask_output: Whether each object gets several candidate masks.
+
+        Returns:
+            The samples, with ``pred_prompted``: object_ids (N,), masks (N, M, T, H, W) at the
+            original size and iou_scores (N, M), best first, and low_res_logits (N, M, T, h, w),
+            which the next click takes as ``Prompts.previous_logits``.
+
+        Raises:
+            UserError: If a prompt is missing or of a kind that the model was not trained with, or
+                the model has no candidates.
+        """
+        return self.head.predict_prompts(*features, samples, multimask_output=multimask_output)
+
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: list[ClipSample] | None = None
     ) -> list[StageOutput]:

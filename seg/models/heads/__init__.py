@@ -2,7 +2,15 @@
 
 from seg.models.heads.mask_resizing import resize_masks
 from seg.models.heads.panoptic_fusion import PanopticFusion, mask_boxes
+from seg.models.heads.prompt_alignment import PromptAlignment
 from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 
-__all__ = ['PanopticFusion', 'RapSAMVideoHead', 'SemanticAuxiliary', 'mask_boxes', 'resize_masks']
+__all__ = [
+    'PanopticFusion',
+    'PromptAlignment',
+    'RapSAMVideoHead',
+    'SemanticAuxiliary',
+    'mask_boxes',
+    'resize_masks',
+]

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
-from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.heads.mask_resizing import PictureSizes
+from seg.models.heads.prompt_training import AskedObjects, ObjectTraining, PromptTraining
+from seg.models.heads.prompted_instances import prompted_instances
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 from seg.models.losses import StepAverages, Targets
-from seg.models.prompts import PromptQueries
+from seg.models.prompts import MaskTokens, PromptQueries
 from seg.models.routing import Route, TaskLossTable
 from seg.registry import MODELS
-from seg.structures import ClipSample, StageOutput, Task
+from seg.structures import ClipSample, Prompts, StageOutput, Task
 
 
 @MODELS.register_module()
@@ -40,6 +41,13 @@ class RapSAMVideoHead(BaseModule):
         object_adapter: Last prediction of found objects.
         prompt_adapter: Last prediction of prompted objects.
         prompt_encoder: Prompts to queries.
+        prompt_refiner: What mends the masks of prompted objects at the end, for example
+            :class:`MaskRefiner`; none in the published model.
+        text_matcher: What finds the object that a text speaks about among the found ones, for
+            example :class:`TextMatcher`; without it, what the query of a text draws is all.
+        prompt_alignment: Training loss between prompts and objects, for example
+            :class:`PromptAlignment`.
+        correction_rounds: Rounds of correcting clicks in a training step, after the first answer.
         classifier: Class embeddings to logits.
         router: Task to route; a plain :class:`TaskRouter` when left out.
         criterion: Raw losses.
@@ -66,6 +74,10 @@ class RapSAMVideoHead(BaseModule):
         object_adapter: dict,
         prompt_adapter: dict,
         prompt_encoder: dict,
+        prompt_refiner: dict | None = None,
+        text_matcher: dict | None = None,
+        prompt_alignment: dict | None = None,
+        correction_rounds: int = 0,
         classifier: dict,
         router: dict | None = None,
         criterion: dict | None = None,
@@ -93,6 +105,14 @@ class RapSAMVideoHead(BaseModule):
         )
         self.object_adapter = MODELS.build({**width, **embed, **object_adapter})
         self.prompt_adapter = MODELS.build({**width, **prompt_adapter})
+        self.prompt_refiner = _build_optional(prompt_refiner, width)
+        self.text_matcher = _build_optional(text_matcher, width)
+        self.prompt_alignment = _build_optional(prompt_alignment, width)
+        if correction_rounds < 0:
+            raise ValueError(
+                f'RapSAMVideoHead.correction_rounds: expected 0 or more, got {correction_rounds}'
+            )
+        self.correction_rounds = correction_rounds
         self.classifier = MODELS.build(
             {'num_classes': num_things + num_stuff, **embed, **classifier}
         )
@@ -111,13 +131,20 @@ class RapSAMVideoHead(BaseModule):
         )
         # Predictions are those of proposals, of the stages and of an adapter.
         classes = [f'classes.{i}' for i in range(num_stages + 2)]
-        self.step_averages = StepAverages(['masks', 'segments', *classes])
+        self.step_averages = StepAverages(
+            ['masks', 'qualities', 'prompts', 'texts', 'segments', *classes]
+        )
 
     @property
     def computed_losses(self) -> frozenset[str]:
         """Names of the losses that the head has the parts for."""
-        semantic = set() if self.semantic_auxiliary is None else {'semantic'}
-        return frozenset({'cls', 'mask', 'dice', 'iou', 'panoptic'} | semantic)
+        optional = {
+            'semantic': self.semantic_auxiliary,
+            'prompt_align': self.prompt_alignment,
+            'text_visual': self.text_matcher,
+        }
+        present = {name for name, part in optional.items() if part is not None}
+        return frozenset({'cls', 'mask', 'dice', 'iou', 'panoptic'} | present)
 
     @staticmethod
     def _build_router(settings: dict | None, num_stages: int, width: Mapping[str, int]) -> Any:
@@ -158,7 +185,6 @@ class RapSAMVideoHead(BaseModule):
             The predictions of proposals, if any, of the stages and, last, of the adapter.
         """
         outputs = []
-        mask_logits = None
         if prompts is None:
             found = self.object_queries(mask_features, context_feats, self.classifier)
             queries, attn_mask = found.queries, None
@@ -166,10 +192,10 @@ class RapSAMVideoHead(BaseModule):
                 outputs.append(self._classify(found.proposals, final=False))
         else:
             queries, attn_mask = prompts.queries, prompts.attn_mask
-            mask_logits = prompts.first_masks
         queries = self.router.mark(queries, route)
-        if mask_logits is None:
-            mask_logits = draw_masks(queries, mask_features)
+        mask_logits = draw_masks(queries, mask_features)
+        if prompts is not None and prompts.first_masks is not None:
+            mask_logits = _where_known(prompts, mask_logits)
         for stage in self.stages[: route.num_stages]:
             prediction = stage(
                 queries,
@@ -184,8 +210,20 @@ class RapSAMVideoHead(BaseModule):
         final = self._classify(adapter(prediction, mask_features), final=True)
         if final.iou_logits is None:
             final = final._replace(iou_logits=outputs[-1].iou_logits)
+        if prompts is not None and self.prompt_refiner is not None:
+            final = self._refine(final, prompts, mask_features)
         outputs.append(final)
         return outputs
+
+    def _refine(
+        self, final: StageOutput, prompts: PromptQueries, mask_features: Tensor
+    ) -> StageOutput:
+        assert final.iou_logits is not None, 'prompted objects need a quality estimate'
+        hints = prompts.hints.repeat_interleave(prompts.num_tokens, dim=1)
+        refined = self.prompt_refiner(mask_features, final.mask_logits, hints)
+        return final._replace(
+            mask_logits=refined.mask_logits, iou_logits=final.iou_logits + refined.iou_change
+        )
 
     def _classify(self, prediction: StagePrediction, *, final: bool) -> StageOutput:
         embeddings = prediction.class_embeddings
@@ -196,58 +234,98 @@ class RapSAMVideoHead(BaseModule):
             iou_logits=prediction.iou_logits,
         )
 
-    def encode_prompts(self, samples: Sequence[ClipSample], mask_features: Tensor) -> PromptQueries:
-        """Queries of the samples' prompts; features are (B, T, C, h, w)."""
-        return self.prompt_encoder(
-            [sample.prompts for sample in samples],
+    def encode_prompts(
+        self,
+        prompts: Sequence[Prompts],
+        samples: Sequence[ClipSample],
+        mask_features: Tensor,
+        context_feats: Tensor | None,
+        tokens: MaskTokens = MaskTokens.SINGLE,
+    ) -> AskedObjects:
+        """Queries of prompted objects; texts are matched with the objects found in the picture.
+
+        Args:
+            prompts: One per sample, in pixels of the padded input.
+            samples: For their sizes.
+            mask_features: (B, T, C, h, w).
+            context_feats: (B, T, C, h', w') or ``None``.
+            tokens: Which masks are wanted.
+        """
+        queries = self.prompt_encoder(
+            prompts,
             mask_features,
             canvas=samples[0].batch_input_shape,
             image_shapes=[sample.img_shape for sample in samples],
+            tokens=tokens,
         )
+        if self.text_matcher is None or not bool(queries.is_text_alone.any()):
+            return AskedObjects(queries)
+        with torch.no_grad():
+            found = self(mask_features, context_feats, self.router.routes[Task.PANOPTIC])[-1]
+        matches = self.text_matcher(queries.objects, found, mask_features)
+        queries = queries.with_matches(matches.contents, matches.mask_logits)
+        return AskedObjects(queries, matches, found)
 
     def decode(
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
     ) -> tuple[Route, list[StageOutput]]:
         """Run a batch of one task: its route, and the predictions of all stages."""
         route = self.router.route(samples, num_frames=mask_features.shape[1])
-        prompts = None
+        queries = None
         if route.task.is_prompted:
-            prompts = self.encode_prompts(samples, mask_features)
-        return route, self(mask_features, context_feats, route, prompts)
+            prompts = [sample.prompts for sample in samples]
+            queries = self.encode_prompts(prompts, samples, mask_features, context_feats).queries
+        return route, self(mask_features, context_feats, route, queries)
 
     def loss(
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
     ) -> dict[str, Tensor]:
         """Weighted losses of a batch of one task, named ``task/loss_*``."""
-        route, outputs = self.decode(mask_features, context_feats, samples)
-        targets = [self.targets(sample, route.task) for sample in samples]
+        route = self.router.route(samples, num_frames=mask_features.shape[1])
         wanted = self.loss_table.wanted(route.task)
+        targets = [self.targets(sample, route.task) for sample in samples]
+        step = self._step(route, wanted, mask_features, context_feats, samples, targets)
         auxiliary = self.semantic_auxiliary if 'semantic' in wanted else None
         if all(target.has_no_classes for target in targets):
             auxiliary = None
-        counts = self.criterion.counts(outputs, targets)
+        counts = step.counts()
         if auxiliary is not None:
             pixels = auxiliary.prepare(mask_features, targets)
             counts['segments'] = pixels.num_segments
         averages = self.step_averages(route.task, counts, mask_features.device)
-        raw = self.criterion(outputs, targets, wanted, averages)
+        raw = step.losses(averages)
         if auxiliary is not None:
             raw['semantic'] = auxiliary.loss(mask_features, pixels, averages['segments'])
         return self.loss_table.apply(route.task, raw)
 
+    def _step(
+        self,
+        route: Route,
+        wanted: frozenset[str],
+        mask_features: Tensor,
+        context_feats: Tensor | None,
+        samples: Sequence[ClipSample],
+        targets: Sequence[Targets],
+    ) -> PromptTraining | ObjectTraining:
+        """Run the decoder for a training step of the route's task."""
+        if route.task.is_prompted:
+            return PromptTraining(
+                self, route, wanted, mask_features, context_feats, samples, targets
+            )
+        outputs = self(mask_features, context_feats, route)
+        return ObjectTraining(self.criterion, wanted, outputs, targets)
+
     def targets(self, sample: ClipSample, task: Task) -> Targets:
         """What a clip's queries should answer.
 
-        Crowd regions are nobody's target. In prompted tasks the mask tokens of an object share
-        its target.
+        Crowd regions are nobody's target. In prompted tasks there is one row per prompt.
         """
         segments = sample.gt_segments
         annotated = self._annotated_classes(sample)
         if not task.is_prompted:
             wanted = ~segments.is_crowd
             return Targets(segments.masks[wanted], segments.labels[wanted], annotated=annotated)
-        num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
-        rows = sample.prompt_targets.repeat_interleave(num_tokens)
+        rows = sample.prompt_targets
         return Targets(
             masks=segments.masks[rows],
             labels=segments.labels[rows],
@@ -272,10 +350,41 @@ class RapSAMVideoHead(BaseModule):
         route, outputs = self.decode(mask_features, context_feats, samples)
         return self.predict_by_feat(outputs[-1], route.task, samples)
 
-    def predict_by_feat(
-        self, output: StageOutput, task: Task, samples: Sequence[ClipSample]
+    def predict_prompts(
+        self,
+        mask_features: Tensor,
+        context_feats: Tensor | None,
+        samples: Sequence[ClipSample],
+        *,
+        multimask_output: bool = False,
     ) -> list[ClipSample]:
-        """Turn the last prediction into masks, maps and scores."""
+        """As :meth:`predict` for prompted objects, with candidate masks if they are wanted."""
+        route = self.router.route(samples, num_frames=mask_features.shape[1])
+        tokens = MaskTokens.CANDIDATES if multimask_output else MaskTokens.SINGLE
+        prompts = [sample.prompts for sample in samples]
+        asked = self.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
+        outputs = self(mask_features, context_feats, route, asked.queries)
+        return self.predict_by_feat(
+            outputs[-1], route.task, samples, num_tokens=asked.queries.num_tokens
+        )
+
+    def predict_by_feat(
+        self,
+        output: StageOutput,
+        task: Task,
+        samples: Sequence[ClipSample],
+        *,
+        num_tokens: int | None = None,
+    ) -> list[ClipSample]:
+        """Turn the last prediction into masks, maps and scores.
+
+        Args:
+            output: The last prediction.
+            task: The task of the batch.
+            samples: Where they are written.
+            num_tokens: Masks per prompted object, those of a single answer when left out.
+        """
+        num_tokens = num_tokens or self.prompt_encoder.mask_tokens.num_embeddings
         for i, sample in enumerate(samples):
             sizes = PictureSizes(
                 canvas=sample.batch_input_shape,
@@ -283,7 +392,14 @@ class RapSAMVideoHead(BaseModule):
                 ori_shape=sample.ori_shape,
             )
             if task.is_prompted:
-                self._predict_prompted(output, i, sample, sizes)
+                sample.pred_prompted = prompted_instances(
+                    output,
+                    i,
+                    sample.prompts,
+                    sizes,
+                    num_tokens=num_tokens,
+                    min_iou_score=self.min_iou_score,
+                )
             else:
                 self._predict_objects(output, i, sample, sizes)
         return list(samples)
@@ -300,21 +416,15 @@ class RapSAMVideoHead(BaseModule):
             logits, scores, labels, queries=index, sizes=sizes
         )
 
-    def _predict_prompted(
-        self, output: StageOutput, i: int, sample: ClipSample, sizes: PictureSizes
-    ) -> None:
-        """Rank an object's candidate masks by predicted quality and drop the poor ones."""
-        assert output.iou_logits is not None, 'prompted objects need a quality estimate'
-        num_tokens = self.prompt_encoder.mask_tokens.num_embeddings
-        num_rows = len(sample.prompts)
-        quality = output.iou_logits[i, : num_rows * num_tokens].float().clamp(0, 1)
-        ranked, order = quality.view(num_rows, num_tokens).sort(dim=1, descending=True)
-        first_row = num_tokens * torch.arange(num_rows, device=order.device).unsqueeze(1)
-        logits = output.mask_logits[i, (first_row + order).flatten()]
-        masks = resized_binary_masks(logits, sizes).unflatten(0, (num_rows, num_tokens))
-        masks &= (ranked >= self.min_iou_score)[:, :, None, None, None]
-        sample.pred_prompted = InstanceData(
-            object_ids=sample.prompts.object_ids,
-            masks=masks,
-            iou_scores=ranked,
-        )
+
+def _build_optional(settings: dict | None, width: Mapping[str, int]) -> Any:
+    """The module that settings ask for, if any."""
+    return None if settings is None else MODELS.build({**width, **settings})
+
+
+def _where_known(prompts: PromptQueries, drawn: Tensor) -> Tensor:
+    """First masks of prompts where they have one, else what the queries draw, (B, Q, T, h, w)."""
+    assert prompts.first_masks is not None, 'asked for only where some are known'
+    first = prompts.first_masks.repeat_interleave(prompts.num_tokens, dim=1)
+    known = prompts.has_first_mask.repeat_interleave(prompts.num_tokens, dim=1)
+    return torch.where(known[..., None, None, None], first.to(drawn), drawn)

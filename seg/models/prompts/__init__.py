@@ -1,6 +1,27 @@
 """Prompts as queries, where things are, and what words mean."""
 
-from seg.models.prompts.prompt_encoder import CoordinateFrame, PromptEncoder, PromptQueries
+from seg.models.prompts.mask_refiner import MaskRefiner, RefinedMasks
+from seg.models.prompts.prompt_encoder import (
+    CoordinateFrame,
+    MaskTokens,
+    PromptEncoder,
+    PromptQueries,
+)
+from seg.models.prompts.prompt_fusion import PromptFusion, PromptKind
+from seg.models.prompts.text_matcher import TextMatcher, TextMatches, text_visual_loss
 from seg.models.prompts.vocabulary_text_encoder import VocabularyTextEncoder
 
-__all__ = ['CoordinateFrame', 'PromptEncoder', 'PromptQueries', 'VocabularyTextEncoder']
+__all__ = [
+    'CoordinateFrame',
+    'MaskRefiner',
+    'MaskTokens',
+    'PromptEncoder',
+    'PromptFusion',
+    'PromptKind',
+    'PromptQueries',
+    'RefinedMasks',
+    'TextMatcher',
+    'TextMatches',
+    'VocabularyTextEncoder',
+    'text_visual_loss',
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -11,13 +11,25 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.models.prompts.positional import sine_encoding
+from seg.models.prompts.prompt_fusion import PromptFusion, PromptKind
+from seg.models.prompts.prompt_maps import (
+    WINDOW_LOGIT,
+    PromptBatch,
+    batch_prompts,
+    box_logits,
+    mask_extents,
+    mask_prompt_logits,
+    point_logits,
+)
 from seg.registry import MODELS
 from seg.structures import PointLabel, Prompts
-from seg.utils.checks import UserError
+from seg.structures.prompts import PROMPT_FEATURES, kinds_of
+from seg.utils.checks import UserError, unknown_name_message
 
-_WINDOW_LOGIT = 4.0  # at the centre of the first window; minus twice that far outside
 _FLOOR = 1e-5  # the public code's inverse-sigmoid and sigmoid clamp boxes to [1e-5, 1 - 1e-5]
+_HINT_RADIUS = 1.5  # of the discs that show clicks to the refiner, cells
 
 
 class CoordinateFrame(str, Enum):
@@ -27,6 +39,14 @@ class CoordinateFrame(str, Enum):
     IMAGE = 'image'  # the picture before padding, as the public model does
 
 
+class MaskTokens(Enum):
+    """Which mask tokens an object's query is combined with."""
+
+    SINGLE = 'single'  # the best answer
+    CANDIDATES = 'candidates'  # several answers to an ambiguous prompt
+    BOTH = 'both'
+
+
 class PromptQueries(NamedTuple):
     """Prompted objects as the decoder takes them; N is padded to the batch's largest number.
 
@@ -34,50 +54,87 @@ class PromptQueries(NamedTuple):
         queries: (B, N * M, C), an object's M mask tokens beside each other.
         valid: False for padding, (B, N * M), bool.
         attn_mask: True where query i must not see query j, (B, N * M, N * M), bool; an object's
-            tokens see each other and nothing else.
-        first_masks: Mask logits that the first stage starts from, (B, N * M, T, h, w); ``None``
-            where it starts from what the queries draw themselves.
+            tokens of one kind see each other and nothing else.
+        num_tokens: M.
+        objects: One query per object before mask tokens are added, (B, N, C).
+        first_masks: Mask logits that the first stage starts from, (B, N, T, h, w); ``None``
+            where all objects start from what their queries draw themselves.
+        has_first_mask: For which objects ``first_masks`` counts, (B, N), bool.
+        is_text_alone: Objects that only a text describes, (B, N), bool.
+        hints: Maps for :class:`MaskRefiner`, (B, N, T, 4, h, w): positive clicks, negative
+            clicks, box, last answer or mask prompt.
     """
 
     queries: Tensor
     valid: Tensor
     attn_mask: Tensor
-    first_masks: Tensor | None = None
+    num_tokens: int
+    objects: Tensor
+    first_masks: Tensor | None
+    has_first_mask: Tensor
+    is_text_alone: Tensor
+    hints: Tensor
+
+    def with_matches(self, contents: Tensor, mask_logits: Tensor) -> PromptQueries:
+        """Let objects that only a text describes start from the found objects that fit.
+
+        Args:
+            contents: To add to the queries, (B, N, C).
+            mask_logits: (B, N, T, h, w).
+        """
+        alone = self.is_text_alone
+        added = (contents * alone.unsqueeze(-1)).repeat_interleave(self.num_tokens, dim=1)
+        here = alone[..., None, None, None]
+        windows = mask_logits.clamp(-2 * WINDOW_LOGIT, WINDOW_LOGIT)
+        kept = windows if self.first_masks is None else self.first_masks
+        return self._replace(
+            queries=self.queries + added.to(self.queries),
+            first_masks=torch.where(here, windows, kept.to(windows)),
+            has_first_mask=self.has_first_mask | alone,
+        )
 
 
 @MODELS.register_module()
 class PromptEncoder(BaseModule):
-    """One query per prompted object: what kind of prompt it is, plus where it is.
+    """One query per prompted object: what kinds of prompts it has, and where they are.
 
     A click counts as a small box around it. Objects never see each other's prompts, so results
     do not depend on what else is prompted.
 
     Args:
         feat_channels: Width C.
-        num_mask_tokens: Candidate masks M per object.
+        num_mask_tokens: Masks M per object, as published.
+        num_candidates: Further tokens that answer an ambiguous prompt with several masks, when
+            they are asked for.
         click_radius: Half the side of the box that stands for a click, pixels.
         coordinate_frame: See :class:`CoordinateFrame`; ``'canvas'`` agrees with the pixel
             coordinates that the neck appends, ``'image'`` reproduces the public model.
-        seed_from_features: Whether the features under the click are added to the query, so that
-            its first mask already shows what looks alike.
-        window_radius: Radius of the disc around a prompt's centre that the first stage pools,
-            in cells of ``mask_features``; left out, it pools what the query draws, as published.
+        seed_from_features: Whether the features under a prompt are added to its token, so that
+            the first mask already shows what looks alike. Mask prompts always are.
+        window_radius: Radius of the disc around a click that the first stage pools, in cells of
+            ``mask_features``, and whether boxes give a window as well; left out, the first
+            stage pools what the query draws, as published.
+        fusion: Settings of :class:`PromptFusion`; without it the encoder takes one positive
+            click per object.
+        prompt_kinds: What the model was trained for, out of ``PROMPT_FEATURES``; by default all
+            that the settings allow.
 
     Raises:
-        ValueError: If a radius is not what a radius can be.
+        ValueError: If a radius is not what a radius can be, or a kind cannot be understood.
     """
-
-    prompt_kinds = frozenset({'click'})
 
     def __init__(
         self,
         feat_channels: int,
         *,
         num_mask_tokens: int = 1,
+        num_candidates: int = 0,
         click_radius: float = 3.0,
         coordinate_frame: str = 'canvas',
         seed_from_features: bool = False,
         window_radius: float | None = None,
+        fusion: dict | None = None,
+        prompt_kinds: Collection[str] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -96,8 +153,38 @@ class PromptEncoder(BaseModule):
         self.num_feats = feat_channels // 2
         self.type_embed = nn.Embedding(2, feat_channels)
         self.mask_tokens = nn.Embedding(num_mask_tokens, feat_channels)
+        self.candidate_tokens = (
+            nn.Embedding(num_candidates, feat_channels) if num_candidates else None
+        )
         self.pos_proj = nn.Linear(4 * self.num_feats, feat_channels)
         self.seed_proj = nn.Linear(feat_channels, feat_channels) if seed_from_features else None
+        self.pooling = SoftMaskMeanPooling()
+        self.fusion: PromptFusion | None = None
+        if fusion is not None:
+            self.fusion = MODELS.build(
+                {'type': PromptFusion, 'feat_channels': feat_channels, **fusion}
+            )
+        self.prompt_kinds = self._choose_kinds(prompt_kinds)
+
+    def _choose_kinds(self, wanted: Collection[str] | None) -> frozenset[str]:
+        possible = {'click'}
+        if self.fusion is not None:
+            possible = set(PROMPT_FEATURES) - ({'text'} if not self.fusion.understands_text else set())
+        if wanted is None:
+            return frozenset(possible)
+        for kind in wanted:
+            if kind not in possible:
+                raise ValueError(
+                    'PromptEncoder.prompt_kinds: '
+                    + unknown_name_message('prompt kind', kind, sorted(possible))
+                    + '; other kinds need a fusion, texts its text_encoder'
+                )
+        return frozenset(wanted)
+
+    @property
+    def num_candidates(self) -> int:
+        """How many masks an ambiguous prompt can be answered with."""
+        return 0 if self.candidate_tokens is None else self.candidate_tokens.num_embeddings
 
     def forward(
         self,
@@ -106,34 +193,49 @@ class PromptEncoder(BaseModule):
         *,
         canvas: tuple[int, int],
         image_shapes: Sequence[tuple[int, int]],
+        tokens: MaskTokens = MaskTokens.SINGLE,
     ) -> PromptQueries:
         """Encode the prompts of a batch.
 
         Args:
-            prompts: One per clip; each row one positive click for now.
+            prompts: One per clip.
             mask_features: (B, T, C, h, w).
             canvas: Size (H, W) of the padded input.
             image_shapes: Size (H, W) of each picture before padding.
+            tokens: Which masks are wanted.
 
         Raises:
-            UserError: If a row holds a kind of prompt that this encoder does not know, or prompts
-                another frame than the first.
+            UserError: If a row is empty, holds a kind of prompt that this encoder was not trained
+                with, or prompts another frame than the first; if candidates are wanted that the
+                encoder does not have.
         """
-        device = mask_features.device
-        most = max(len(p) for p in prompts)
-        boxes = torch.zeros(len(prompts), most, 4, device=device)
-        kinds = torch.full((len(prompts), most), int(PointLabel.FOREGROUND), device=device)
-        valid = torch.zeros(len(prompts), most, dtype=torch.bool, device=device)
-        for i, rows in enumerate(prompts):
-            frame = canvas if self.coordinate_frame is CoordinateFrame.CANVAS else image_shapes[i]
-            boxes[i, : len(rows)] = self._as_boxes(rows).to(device) / _whwh(frame, device)
-            valid[i, : len(rows)] = True
-        return self.encode_boxes(boxes, kinds, valid, mask_features)
+        self._check(prompts, tokens)
+        batch = batch_prompts(prompts, mask_features)
+        canvas_wh = _wh(canvas, mask_features.device)
+        frames = canvas_wh.expand(len(prompts), 2)
+        if self.coordinate_frame is CoordinateFrame.IMAGE:
+            frames = torch.stack([_wh(shape, mask_features.device) for shape in image_shapes])
+        size = mask_features.shape[-2:]
+        stride = canvas_wh / _wh((size[0], size[1]), mask_features.device)
+        windows = {
+            PromptKind.BOX: box_logits(batch, stride, size),
+            PromptKind.MASK: mask_prompt_logits(batch),
+        }
+        encoded, present = self._tokens(batch, frames, canvas_wh, stride, windows, mask_features)
+        if self.fusion is None:
+            objects = (encoded * present.unsqueeze(-1)).sum(dim=2)  # one click each
+        else:
+            objects = self.fusion(encoded, present, batch.texts)
+        first, has_first = self._first_masks(batch, stride, windows, mask_features)
+        hints = self._hints(batch, stride, windows, mask_features)
+        return self._as_queries(objects, batch, tokens)._replace(
+            first_masks=first, has_first_mask=has_first, hints=hints
+        )
 
     def encode_boxes(
         self, boxes: Tensor, kinds: Tensor, valid: Tensor, mask_features: Tensor
     ) -> PromptQueries:
-        """Encode normalised boxes; the arithmetic behind :meth:`forward`.
+        """Encode normalised boxes as the published model does.
 
         Args:
             boxes: xyxy divided by the coordinate frame's size, (B, N, 4).
@@ -141,69 +243,176 @@ class PromptEncoder(BaseModule):
             valid: (B, N), bool.
             mask_features: (B, T, C, h, w).
         """
+        rows = [Prompts.create(points=boxes.new_zeros(boxes.shape[1], 1, 2)) for _ in boxes]
+        batch = batch_prompts(rows, mask_features)
+        objects = self.type_embed(kinds) + self._positions(boxes)
+        queries = self._as_queries(objects, batch, MaskTokens.SINGLE)
+        return queries._replace(valid=valid.repeat_interleave(queries.num_tokens, dim=1))
+
+    def _tokens(
+        self,
+        batch: PromptBatch,
+        frames: Tensor,
+        canvas_wh: Tensor,
+        stride: Tensor,
+        windows: dict[PromptKind, Tensor],
+        mask_features: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """A token per point, one for the box and one for the mask, and which of them exist."""
+        radius = self.click_radius
+        around = torch.cat([batch.points - radius, batch.points + radius], dim=-1)
+        scale = frames.repeat(1, 2)[:, None]  # (B, 1, 4)
+        content = self.type_embed(batch.point_labels.clamp(min=0))
+        content = content + self._positions(around / scale[:, None])
+        if self.seed_proj is not None:
+            content = content + self.seed_proj(
+                _features_at(mask_features[:, 0], batch.points / canvas_wh)
+            )
+        given = [batch.point_labels != PointLabel.PADDING]
+        tokens = [content]
+        if self.fusion is not None:
+            extents = {
+                PromptKind.BOX: batch.boxes,
+                PromptKind.MASK: mask_extents(batch.mask_probs) * stride.repeat(2),
+            }
+            exists = {PromptKind.BOX: batch.has_box, PromptKind.MASK: batch.has_mask}
+            for kind, boxes in extents.items():
+                token = self.fusion.kind_embed.weight[kind] + self._positions(boxes / scale)
+                if self.seed_proj is not None or kind is PromptKind.MASK:
+                    token = token + self._seed(windows[kind], mask_features)
+                tokens.append(token.unsqueeze(2))
+                given.append(exists[kind].unsqueeze(-1))
+        return torch.cat(tokens, dim=2), torch.cat(given, dim=2)
+
+    def _seed(self, windows: Tensor, mask_features: Tensor) -> Tensor:
+        """Mean features of the first frame under windows (B, N, h, w), (B, N, C)."""
+        pooled = self.pooling(windows.unsqueeze(2), mask_features[:, :1])
+        return pooled if self.seed_proj is None else self.seed_proj(pooled)
+
+    def _positions(self, boxes: Tensor) -> Tensor:
+        """Code of normalised boxes xyxy (..., 4) as (centre y, centre x, width, height)."""
         x1, y1, x2, y2 = boxes.unbind(-1)
         yxwh = torch.stack([(y1 + y2) / 2, (x1 + x2) / 2, x2 - x1, y2 - y1], dim=-1)
-        position = self.pos_proj(sine_encoding(yxwh.clamp(_FLOOR, 1 - _FLOOR), self.num_feats))
-        content = self.type_embed(kinds)
-        if self.seed_proj is not None:
-            content = content + self.seed_proj(_features_at(mask_features[:, 0], yxwh))
-        queries = (content + position).unsqueeze(2) + self.mask_tokens.weight  # (B, N, M, C)
-        num_tokens = self.mask_tokens.num_embeddings
-        num_queries = boxes.shape[1] * num_tokens
-        owner = torch.arange(num_queries, device=boxes.device) // num_tokens
+        return self.pos_proj(sine_encoding(yxwh.clamp(_FLOOR, 1 - _FLOOR), self.num_feats))
+
+    def _first_masks(
+        self,
+        batch: PromptBatch,
+        stride: Tensor,
+        windows: dict[PromptKind, Tensor],
+        mask_features: Tensor,
+    ) -> tuple[Tensor | None, Tensor]:
+        """What the first stage pools, (B, N, T, h, w), and for which objects that is known."""
+        known = batch.has_mask | batch.has_previous
+        if self.window_radius is not None:
+            known = batch.has_place
+        if self.fusion is None and self.window_radius is None:
+            return None, torch.zeros_like(known)
+        num_frames, size = mask_features.shape[1], mask_features.shape[-2:]
+        first = windows[PromptKind.MASK]
+        if self.window_radius is not None:
+            discs = point_logits(batch, PointLabel.FOREGROUND, self.window_radius, stride, size)
+            first = torch.maximum(first, torch.maximum(discs, windows[PromptKind.BOX]))
+            holes = point_logits(batch, PointLabel.BACKGROUND, self.window_radius, stride, size)
+            first = torch.minimum(first, -holes.clamp(min=-2 * WINDOW_LOGIT))
+        first = first.unsqueeze(2).expand(-1, -1, num_frames, -1, -1)
+        answered = batch.has_previous[..., None, None, None]
+        return torch.where(answered, batch.previous, first), known
+
+    def _hints(
+        self,
+        batch: PromptBatch,
+        stride: Tensor,
+        windows: dict[PromptKind, Tensor],
+        mask_features: Tensor,
+    ) -> Tensor:
+        """Clicks, box and last answer as maps in about [-1, 1], (B, N, T, 4, h, w)."""
+        num_frames, size = mask_features.shape[1], mask_features.shape[-2:]
+        floor = 2 * WINDOW_LOGIT
+        said = [
+            point_logits(batch, label, _HINT_RADIUS, stride, size)
+            for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND)
+        ]
+        said.append(windows[PromptKind.BOX])
+        on_first = torch.stack([(logits + floor) / (1.5 * floor) for logits in said], dim=2)
+        later = torch.zeros_like(on_first)
+        maps = torch.stack([on_first] + [later] * (num_frames - 1), dim=2)
+        shown = torch.where(
+            batch.has_mask[..., None, None], windows[PromptKind.MASK], torch.zeros(()).to(stride)
+        )
+        last = torch.where(
+            batch.has_previous[..., None, None, None],
+            batch.previous.clamp(-floor, floor),
+            shown.unsqueeze(2).expand(-1, -1, num_frames, -1, -1),
+        )
+        return torch.cat([maps, last.unsqueeze(3) / floor], dim=3)
+
+    def _as_queries(self, objects: Tensor, batch: PromptBatch, tokens: MaskTokens) -> PromptQueries:
+        """Combine each object with its mask tokens."""
+        chosen, group = [], []
+        if tokens is not MaskTokens.CANDIDATES:
+            chosen.append(self.mask_tokens.weight)
+            group += [0] * len(self.mask_tokens.weight)
+        if tokens is not MaskTokens.SINGLE:
+            assert self.candidate_tokens is not None, 'checked before prompts are encoded'
+            chosen.append(self.candidate_tokens.weight)
+            group += [1] * len(self.candidate_tokens.weight)
+        count, num_objects = len(group), objects.shape[1]
+        queries = (objects.unsqueeze(2) + torch.cat(chosen)).flatten(1, 2)
+        owner = torch.arange(num_objects, device=objects.device).repeat_interleave(count) * 2
+        owner = owner + torch.tensor(group, device=objects.device).repeat(num_objects)
+        places = (*batch.valid.shape, *batch.previous.shape[2:])
         return PromptQueries(
-            queries=queries.flatten(1, 2),
-            valid=valid.repeat_interleave(num_tokens, dim=1),
-            attn_mask=(owner[:, None] != owner).expand(len(boxes), -1, -1),
-            first_masks=self._windows(yxwh, mask_features, num_tokens),
+            queries=queries,
+            valid=batch.valid.repeat_interleave(count, dim=1),
+            attn_mask=(owner[:, None] != owner).expand(len(objects), -1, -1),
+            num_tokens=count,
+            objects=objects,
+            first_masks=None,
+            has_first_mask=torch.zeros_like(batch.valid),
+            is_text_alone=batch.has_text & ~batch.has_place,
+            hints=batch.previous.new_zeros(*places[:3], 4, *places[3:]),
         )
 
-    def _windows(self, yxwh: Tensor, feats: Tensor, num_tokens: int) -> Tensor | None:
-        """Logits that are positive on a disc around each prompt, (B, N * M, T, h, w)."""
-        if self.window_radius is None:
-            return None
-        num_frames, height, width = feats.shape[1], *feats.shape[-2:]
-        rows = torch.arange(height, device=feats.device) + 0.5
-        columns = torch.arange(width, device=feats.device) + 0.5
-        dy = rows - yxwh[..., 0:1] * height  # (B, N, h)
-        dx = columns - yxwh[..., 1:2] * width  # (B, N, w)
-        distance = dy.square().unsqueeze(-1) + dx.square().unsqueeze(-2)
-        logits = _WINDOW_LOGIT * (1 - distance / self.window_radius**2)
-        logits = logits.clamp(min=-2 * _WINDOW_LOGIT).repeat_interleave(num_tokens, dim=1)
-        return logits.unsqueeze(2).expand(-1, -1, num_frames, -1, -1)
-
-    def _as_boxes(self, rows: Prompts) -> Tensor:
-        """A box in pixels for every row's click, (N, 4)."""
-        if not len(rows):
-            return rows.boxes
-        single = rows.point_coords.shape[1] == 1 and not rows.has_box.any()
-        positive = (rows.point_labels == PointLabel.FOREGROUND).all()
-        words = any(text is not None for text in rows.texts)
-        if not single or not positive or words or rows.has_mask.any():
+    def _check(self, prompts: Sequence[Prompts], tokens: MaskTokens) -> None:
+        if tokens is not MaskTokens.SINGLE and self.candidate_tokens is None:
             raise UserError(
-                'prompts: this model was trained with one positive click per object, got other '
-                'prompts (several or negative clicks, boxes, masks or text); give one '
-                'foreground point for each object'
+                'multimask_output: expected False, as this model was built without candidate '
+                'masks, got True; set num_candidates in its prompt_encoder and train it'
             )
-        if rows.frame_index.any():
-            raise UserError(
-                'prompts: this model takes prompts on the first frame, got frame '
-                f'{rows.frame_index.max().item()}; prompt frame 0'
-            )
-        points = rows.point_coords[:, 0]
-        return torch.cat([points - self.click_radius, points + self.click_radius], dim=-1)
+        for rows in prompts:
+            if len(rows) and not bool(rows.is_valid.all()):
+                row = int((~rows.is_valid).nonzero()[0])
+                raise UserError(
+                    f'prompts: expected something said about every object, got nothing in row '
+                    f'{row}; give it a point, a box, a mask or a text'
+                )
+            unknown = [kind for kind in kinds_of(rows) if kind not in self.prompt_kinds]
+            if unknown:
+                known = ', '.join(
+                    PROMPT_FEATURES[kind] for kind in PROMPT_FEATURES if kind in self.prompt_kinds
+                )
+                raise UserError(
+                    f'prompts: this model was trained with {known}, got '
+                    f'{PROMPT_FEATURES[unknown[0]]}; leave them out or use another model'
+                )
+            if rows.frame_index.any():
+                raise UserError(
+                    'prompts: this model takes prompts on the first frame, got frame '
+                    f'{rows.frame_index.max().item()}; prompt frame 0'
+                )
 
 
-def _whwh(size: tuple[int, int], device: torch.device) -> Tensor:
-    height, width = size
-    return torch.tensor([width, height, width, height], dtype=torch.float32, device=device)
+def _wh(size: tuple[int, int], device: torch.device) -> Tensor:
+    return torch.tensor([size[1], size[0]], dtype=torch.float32, device=device)
 
 
-def _features_at(feats: Tensor, yxwh: Tensor) -> Tensor:
-    """Features (B, C, h, w) at box centres (B, N, 4), bilinear, (B, N, C)."""
-    grid = yxwh[:, :, [1, 0]].unsqueeze(1) * 2 - 1  # (B, 1, N, 2) as x, y in [-1, 1]
+def _features_at(feats: Tensor, places: Tensor) -> Tensor:
+    """Features (B, C, h, w) at (x, y) in [0, 1], (B, N, P, 2), bilinear, (B, N, P, C)."""
+    if places.numel() == 0:
+        return feats.new_zeros(*places.shape[:3], feats.shape[1])
     with torch.autocast(feats.device.type, enabled=False):
         read = F.grid_sample(
-            feats.float(), grid.float(), padding_mode='border', align_corners=False
+            feats.float(), places.float() * 2 - 1, padding_mode='border', align_corners=False
         )
-    return read.squeeze(2).transpose(1, 2)
+    return read.permute(0, 2, 3, 1)

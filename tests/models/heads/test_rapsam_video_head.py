@@ -229,14 +229,14 @@ def test_different_numbers_of_prompts_in_a_batch():
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-def test_tokens_of_an_object_share_its_target():
+def test_targets_follow_the_prompts():
     head = make_head(num_mask_tokens=2)
     _, _, samples = make_batch('interactive_image')
     samples[0].prompt_targets = torch.tensor([2, 0, 1])
     targets = head.targets(samples[0], Task.INTERACTIVE_IMAGE)
 
-    assert targets.labels.tolist() == [2, 2, 0, 0, 1, 1]
-    assert targets.queries.tolist() == list(range(6))
+    assert targets.labels.tolist() == [2, 0, 1]
+    assert targets.queries.tolist() == list(range(3))
 
 
 def test_a_weight_for_a_missing_auxiliary_is_refused():

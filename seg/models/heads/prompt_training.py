@@ -1,0 +1,259 @@
+"""A training step of prompted objects: several rounds of prompts and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg.models.heads.prompt_rounds import corrected_prompts
+from seg.models.losses import SegmentCriterion, Targets
+from seg.models.prompts import MaskTokens, PromptQueries, TextMatches, text_visual_loss
+from seg.models.routing import Route
+from seg.structures import ClipSample, Prompts, StageOutput
+
+if TYPE_CHECKING:
+    from seg.models.heads.rapsam_video_head import RapSAMVideoHead
+
+
+class AskedObjects(NamedTuple):
+    """Prompts, encoded.
+
+    Attributes:
+        queries: What the decoder takes.
+        matches: Texts and found objects; ``None`` where no object has a text alone.
+        found: The objects that texts were matched with.
+    """
+
+    queries: PromptQueries
+    matches: TextMatches | None = None
+    found: StageOutput | None = None
+
+
+class ObjectTraining:
+    """A training step of objects that the model finds itself: one pass of the decoder.
+
+    Args:
+        criterion: Raw losses.
+        wanted: Names of the losses to compute.
+        outputs: Predictions of all stages.
+        targets: One per clip.
+    """
+
+    def __init__(
+        self,
+        criterion: SegmentCriterion,
+        wanted: frozenset[str],
+        outputs: Sequence[StageOutput],
+        targets: Sequence[Targets],
+    ) -> None:
+        self.criterion = criterion
+        self.wanted = wanted
+        self.outputs = outputs
+        self.targets = targets
+
+    def counts(self) -> dict[str, Tensor | float]:
+        """What the losses are divided by, for :class:`StepAverages`."""
+        return self.criterion.counts(self.outputs, self.targets)
+
+    def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw losses, divided by averaged counts."""
+        return self.criterion(self.outputs, self.targets, self.wanted, averages)
+
+
+class AnsweredRound(NamedTuple):
+    """One round of prompts and answers.
+
+    Attributes:
+        outputs: Predictions of all stages.
+        num_tokens: Answers per prompted object, the single one first.
+        chosen: Targets of the answers that get mask losses.
+        every: Targets of all answers, candidates included, for the quality estimate.
+    """
+
+    outputs: Sequence[StageOutput]
+    num_tokens: int
+    chosen: Sequence[Targets]
+    every: Sequence[Targets]
+
+
+class PromptTraining:
+    """One step: answer the prompts, then correcting clicks, as often as the head asks for.
+
+    In the first round a head with candidates answers with those too. Of an object's candidates
+    only the best gets mask losses (Kirillov et al., "Segment Anything", ICCV 2023, section 3); the
+    quality estimate of every one is trained.
+
+    Args:
+        head: Whose step it is.
+        route: The way of the batch.
+        wanted: Names of the losses to compute.
+        mask_features: (B, T, C, h, w).
+        context_feats: (B, T, C, h', w') or ``None``.
+        samples: With their prompts.
+        targets: One row per prompt.
+    """
+
+    def __init__(
+        self,
+        head: RapSAMVideoHead,
+        route: Route,
+        wanted: frozenset[str],
+        mask_features: Tensor,
+        context_feats: Tensor | None,
+        samples: Sequence[ClipSample],
+        targets: Sequence[Targets],
+    ) -> None:
+        self.head = head
+        self.wanted = wanted
+        self.mask_features = mask_features
+        self.samples = samples
+        self.targets = targets
+        prompts = [sample.prompts for sample in samples]
+        tokens = MaskTokens.BOTH if head.prompt_encoder.num_candidates else MaskTokens.SINGLE
+        self.asked = head.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
+        outputs = head(mask_features, context_feats, route, self.asked.queries)
+        self.rounds = [self._judge(outputs, self.asked.queries.num_tokens)]
+        for _ in range(head.correction_rounds):
+            prompts = self._corrected(prompts)
+            asked = head.encode_prompts(prompts, samples, mask_features, context_feats)
+            outputs = head(mask_features, context_feats, route, asked.queries)
+            self.rounds.append(self._judge(outputs, asked.queries.num_tokens))
+
+    def _corrected(self, prompts: Sequence[Prompts]) -> list[Prompts]:
+        """The prompts with a correcting click for the last answers."""
+        last = self.rounds[-1]
+        logits = last.outputs[-1].mask_logits[:, :: last.num_tokens]
+        return [
+            corrected_prompts(rows, logits[i, : len(rows)], self.targets[i].masks)
+            for i, rows in enumerate(prompts)
+        ]
+
+    def _judge(self, outputs: Sequence[StageOutput], num_tokens: int) -> AnsweredRound:
+        """Who answers for which target."""
+        single = self.head.prompt_encoder.mask_tokens.num_embeddings
+        every = [_repeated(target, range(num_tokens), num_tokens) for target in self.targets]
+        if num_tokens == single:
+            return AnsweredRound(outputs, num_tokens, every, every)
+        chosen = []
+        for i, target in enumerate(self.targets):
+            logits = outputs[-1].mask_logits[i]
+            best = replace(target, queries=_best_candidates(logits, target, num_tokens, single))
+            chosen.append(_joined(_repeated(target, range(single), num_tokens), best))
+        return AnsweredRound(outputs, num_tokens, chosen, every)
+
+    def counts(self) -> dict[str, Tensor | float]:
+        """What the losses are divided by, summed over the rounds."""
+        counts: dict[str, Tensor | float] = {
+            'prompts': float(sum(len(target.labels) for target in self.targets)),
+            'texts': float(self.asked.queries.is_text_alone.sum()),
+            'qualities': 0.0,
+        }
+        for answered in self.rounds:
+            counts['qualities'] += sum(len(target.labels) for target in answered.every)
+            ours = self.head.criterion.counts(answered.outputs, answered.chosen)
+            for name, count in ours.items():
+                counts[name] = counts.get(name, 0.0) + count
+        return counts
+
+    def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw losses, divided by averaged counts and so means over the rounds."""
+        total: dict[str, Tensor] = {}
+        qualities = {**averages, 'masks': averages['qualities']}
+        for answered in self.rounds:
+            raw = self.head.criterion(
+                answered.outputs, answered.chosen, self.wanted - {'iou'}, averages
+            )
+            if 'iou' in self.wanted:
+                raw |= self.head.criterion(
+                    answered.outputs, answered.every, frozenset({'iou'}), qualities
+                )
+            for name, value in raw.items():
+                total[name] = total[name] + value if name in total else value
+        return total | self._meaning_losses(averages)
+
+    def _meaning_losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Losses between prompts and objects as wholes, of the first round."""
+        raw: dict[str, Tensor] = {}
+        queries, size = self.asked.queries, self.mask_features.shape[-2:]
+        if 'prompt_align' in self.wanted and self.head.prompt_alignment is not None:
+            covers = [_covers(sample.gt_segments.masks, size) for sample in self.samples]
+            rows = [sample.prompt_targets for sample in self.samples]
+            total = self.head.prompt_alignment.loss(
+                queries.objects, self.mask_features, covers, rows
+            )
+            raw['prompt_align'] = total / averages['prompts'].clamp(min=1)
+        matches, found = self.asked.matches, self.asked.found
+        if 'text_visual' in self.wanted and matches is not None and found is not None:
+            total = self.mask_features.new_zeros(())
+            for i, target in enumerate(self.targets):
+                texts = queries.is_text_alone[i, : len(target.labels)]
+                ious = _grid_ious(target.masks[texts], found.mask_logits[i])
+                scores = matches.scores[i, : len(target.labels)][texts]
+                total = total + text_visual_loss(scores, ious)
+            raw['text_visual'] = total / averages['texts'].clamp(min=1)
+        return raw
+
+
+def _repeated(target: Targets, tokens: range, num_tokens: int) -> Targets:
+    """Rows of a clip's targets for some of the mask tokens of every object."""
+    device = target.labels.device
+    num = len(target.labels)
+    first = num_tokens * torch.arange(num, device=device).unsqueeze(1)
+    queries = (first + torch.tensor(list(tokens), device=device)).flatten()
+    rows = torch.arange(num, device=device).repeat_interleave(len(tokens))
+    return replace(target, masks=target.masks[rows], labels=target.labels[rows], queries=queries)
+
+
+def _joined(first: Targets, second: Targets) -> Targets:
+    assert first.queries is not None, 'prompts name their queries'
+    assert second.queries is not None, 'prompts name their queries'
+    return replace(
+        first,
+        masks=torch.cat([first.masks, second.masks]),
+        labels=torch.cat([first.labels, second.labels]),
+        queries=torch.cat([first.queries, second.queries]),
+    )
+
+
+@torch.no_grad()
+def _best_candidates(mask_logits: Tensor, target: Targets, num_tokens: int, single: int) -> Tensor:
+    """Query of the candidate that fits each object best, (N,).
+
+    Args:
+        mask_logits: Of one clip, (Q, T, h, w).
+        target: One row per object.
+        num_tokens: Queries per object.
+        single: How many of them are no candidates.
+    """
+    num = len(target.labels)
+    logits = mask_logits[: num * num_tokens].unflatten(0, (num, num_tokens))[:, single:]
+    probs = logits.flatten(2).float().sigmoid()
+    wanted = _covers(target.masks, mask_logits.shape[-2:]).flatten(1).unsqueeze(1)
+    overlap = 2 * (probs * wanted).sum(dim=-1) + 1
+    dice = 1 - overlap / (probs.sum(dim=-1) + wanted.sum(dim=-1) + 1)
+    cross_entropy = F.binary_cross_entropy_with_logits(
+        logits.flatten(2).float(), wanted.expand_as(probs), reduction='none'
+    )
+    best = (dice + cross_entropy.mean(dim=-1)).argmin(dim=1)
+    return num_tokens * torch.arange(num, device=best.device) + single + best
+
+
+def _covers(masks: Tensor, size: Sequence[int]) -> Tensor:
+    """Share of each cell that masks (N, T, H, W) cover, (N, T, h, w)."""
+    if not len(masks):
+        return masks.new_zeros(0, masks.shape[1], *size, dtype=torch.float32)
+    return F.adaptive_avg_pool2d(masks.float(), (size[0], size[1]))
+
+
+def _grid_ious(masks: Tensor, mask_logits: Tensor) -> Tensor:
+    """IoU of true masks (M, T, H, W) and found ones (Q, T, h, w) on the grid, (M, Q)."""
+    truth = (_covers(masks, mask_logits.shape[-2:]) > 0.5).flatten(1).float()
+    found = (mask_logits > 0).flatten(1).float()
+    overlap = truth @ found.T
+    union = truth.sum(dim=1, keepdim=True) + found.sum(dim=1) - overlap
+    return overlap / union.clamp(min=1)

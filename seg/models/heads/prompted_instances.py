@@ -1,0 +1,48 @@
+"""Answers to prompts at the size of the picture."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.structures import InstanceData
+
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.structures import Prompts, StageOutput
+
+
+def prompted_instances(
+    output: StageOutput,
+    index: int,
+    prompts: Prompts,
+    sizes: PictureSizes,
+    *,
+    num_tokens: int = 1,
+    min_iou_score: float = 0.0,
+) -> InstanceData:
+    """Rank an object's candidate masks by predicted quality and empty the poor ones.
+
+    Args:
+        output: The last prediction of a batch.
+        index: Which clip of the batch.
+        prompts: Its N prompts.
+        sizes: The way to the picture.
+        num_tokens: Masks M per object.
+        min_iou_score: Masks whose predicted IoU is below come back empty.
+
+    Returns:
+        object_ids (N,), masks (N, M, T, H, W) bool and iou_scores (N, M), best first, and
+        low_res_logits (N, M, T, h, w), float32.
+    """
+    assert output.iou_logits is not None, 'prompted objects need a quality estimate'
+    num_rows = len(prompts)
+    quality = output.iou_logits[index, : num_rows * num_tokens].float().clamp(0, 1)
+    ranked, order = quality.view(num_rows, num_tokens).sort(dim=1, descending=True)
+    first_row = num_tokens * torch.arange(num_rows, device=order.device).unsqueeze(1)
+    logits = output.mask_logits[index, (first_row + order).flatten()].float()
+    masks = resized_binary_masks(logits, sizes).unflatten(0, (num_rows, num_tokens))
+    masks &= (ranked >= min_iou_score)[:, :, None, None, None]
+    return InstanceData(
+        object_ids=prompts.object_ids,
+        masks=masks,
+        iou_scores=ranked,
+        low_res_logits=logits.unflatten(0, (num_rows, num_tokens)),
+    )

@@ -1,0 +1,269 @@
+"""Every kind of prompt through the head: what changes what, what is trained, what is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from seg.models.prompts import MaskTokens
+from seg.registry import MODELS
+from seg.structures import Prompts, Task
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, toy_sample
+from seg.utils.checks import UserError
+
+NAN = float('nan')
+WEIGHTS = dict(
+    interactive_image=dict(cls=1, mask=5, dice=5, iou=10, prompt_align=0.5, text_visual=0.3)
+)
+
+
+def make_head(**settings):
+    return MODELS.build(
+        tiny_prompted_cfg(**{'task_loss_weights': WEIGHTS, **settings})['head']
+    ).eval()
+
+
+def wake(head):
+    """Give branches that start at zero something to say, so that their inputs matter."""
+    torch.manual_seed(3)
+    for parameter in head.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return head
+
+
+def make_batch(prompts, num_segments=3):
+    samples = []
+    for i, rows in enumerate(prompts):
+        _, sample = toy_sample('interactive_image', num_segments=num_segments, seed=i)
+        sample.set_metainfo(dict(batch_input_shape=(64, 64), ori_shape=(64, 64)))
+        sample.prompts = rows
+        sample.prompt_targets = torch.arange(len(rows)) % num_segments
+        samples.append(sample)
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(len(samples), 1, 16, 16, 16, generator=generator)
+    context = torch.randn(len(samples), 1, 16, 4, 4, generator=generator)
+    return features, context, samples
+
+
+def mixed():
+    """A click, a box with a negative click, a mask and a text."""
+    masks = torch.zeros(4, 64, 64)
+    masks[2, :, 30:40] = 1
+    prompts = Prompts.create(
+        points=torch.tensor([[[8.0, 8.0]], [[60.0, 60.0]], [[0.0, 0.0]], [[0.0, 0.0]]]),
+        point_labels=torch.tensor([[1], [0], [-1], [-1]]),
+        boxes=torch.tensor([[NAN] * 4, [20.0, 0.0, 44.0, 64.0], [NAN] * 4, [NAN] * 4]),
+        masks=masks,
+        texts=(None, None, None, 'the left bar'),
+    )
+    return replace(prompts, has_mask=torch.tensor([False, False, True, False]))
+
+
+def answers(head, prompts, **settings):
+    features, context, samples = make_batch(prompts)
+    with torch.no_grad():
+        results = head.predict_prompts(features, context, samples, **settings)
+    return [sample.pred_prompted for sample in results]
+
+
+def logits_of(head, prompts, **settings):
+    return answers(head, [prompts], **settings)[0].low_res_logits
+
+
+@pytest.fixture(scope='module')
+def head():
+    return wake(make_head())
+
+
+def test_all_kinds_in_one_batch_with_different_numbers(head):
+    first, second, third = answers(head, [mixed(), mixed()[[0]], mixed()[[]]])
+
+    assert first.masks.shape == (4, 1, 1, 64, 64)
+    assert first.low_res_logits.shape == (4, 1, 1, 16, 16)
+    assert second.masks.shape == (1, 1, 1, 64, 64)
+    assert third.masks.shape[0] == 0
+
+
+def test_other_objects_change_nothing(head):
+    together = logits_of(head, mixed())
+    for row in range(4):
+        alone = logits_of(head, mixed()[[row]])
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-5)
+
+
+def test_order_of_objects_changes_nothing(head):
+    order = [2, 0, 3, 1]
+    torch.testing.assert_close(
+        logits_of(head, mixed()[order]), logits_of(head, mixed())[order], atol=1e-5, rtol=1e-5
+    )
+
+
+def test_order_of_points_changes_nothing(head):
+    points, labels = torch.rand(1, 3, 2) * 64, torch.tensor([[1, 0, 1]])
+    prompts = Prompts.create(points=points, point_labels=labels)
+    turned = Prompts.create(points=points.flip(1), point_labels=labels.flip(1))
+
+    torch.testing.assert_close(
+        logits_of(head, prompts), logits_of(head, turned), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_padding_points_change_nothing(head):
+    prompts = mixed()[[0]]
+    padded = prompts.with_points(torch.full((1, 2, 2), 5.0), torch.full((1, 2), -1))
+
+    torch.testing.assert_close(logits_of(head, prompts), logits_of(head, padded))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda p: p.with_points(torch.tensor([[[50.0, 50.0]]]), torch.tensor([[0]])),
+        lambda p: p.with_points(torch.tensor([[[50.0, 50.0]]]), torch.tensor([[1]])),
+        lambda p: replace(p, boxes=torch.tensor([[2.0, 2.0, 30.0, 30.0]])),
+        lambda p: replace(p, masks=torch.ones(1, 64, 64), has_mask=torch.tensor([True])),
+        lambda p: replace(p, texts=('the right bar',)),
+        lambda p: replace(p, previous_logits=torch.full((1, 1, 16, 16), -3.0)),
+    ],
+    ids=['negative click', 'positive click', 'box', 'mask', 'text', 'previous answer'],
+)
+def test_every_kind_of_prompt_matters_beside_a_click(head, change):
+    click = Prompts.create(points=torch.tensor([[[8.0, 8.0]]]))
+
+    assert not torch.allclose(logits_of(head, click), logits_of(head, change(click)), atol=1e-4)
+
+
+def test_positive_and_negative_clicks_differ(head):
+    click = mixed()[[0]]
+    place = torch.tensor([[[50.0, 50.0]]])
+    more = click.with_points(place, torch.tensor([[1]]))
+    less = click.with_points(place, torch.tensor([[0]]))
+
+    assert not torch.allclose(logits_of(head, more), logits_of(head, less), atol=1e-4)
+
+
+def test_texts_differ(head):
+    left, right = (
+        logits_of(head, Prompts.create(texts=(text,))) for text in ('the left bar', 'the right bar')
+    )
+
+    assert not torch.allclose(left, right, atol=1e-4)
+
+
+def test_a_new_fusion_and_refiner_hand_a_click_through_unchanged():
+    torch.manual_seed(0)
+    plain_cfg = tiny_prompted_cfg()['head']
+    plain_cfg.pop('prompt_refiner')
+    plain_cfg['prompt_encoder'] = {
+        k: v for k, v in plain_cfg['prompt_encoder'].items() if k not in ('fusion',)
+    }
+    full, plain = make_head(), MODELS.build(plain_cfg).eval()
+    plain.load_state_dict(full.state_dict(), strict=False)
+
+    torch.testing.assert_close(
+        logits_of(full, mixed()[[0]]), logits_of(plain, mixed()[[0]]), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_candidates_are_ranked_and_do_not_change_the_single_answer(head):
+    ranked = answers(head, [mixed()], multimask_output=True)[0]
+    features, context, samples = make_batch([mixed()])
+    route = head.router.route(samples)
+    with torch.no_grad():
+        both = head.encode_prompts([mixed()], samples, features, context, MaskTokens.BOTH).queries
+        logits = head(features, context, route, both)[-1].mask_logits
+
+    assert ranked.masks.shape[:2] == (4, 3)
+    assert (ranked.iou_scores.diff(dim=1) <= 0).all()
+    torch.testing.assert_close(logits[0, ::4], logits_of(head, mixed())[:, 0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('rounds', [0, 2])
+def test_all_prompt_parameters_learn(rounds):
+    head = wake(make_head(correction_rounds=rounds)).train()
+    prompts = Prompts.concatenate([mixed(), replace(mixed()[[0]], texts=('the middle bar',))])
+    losses = head.loss(*make_batch([prompts, mixed()]))
+    sum(losses.values()).backward()
+    names = ('prompt_', 'text_matcher')
+    silent = [
+        name
+        for name, parameter in head.named_parameters()
+        if name.startswith(names) and (parameter.grad is None or not parameter.grad.any())
+    ]
+
+    assert {'interactive_image/loss_prompt_align', 'interactive_image/loss_text_visual'} <= set(
+        losses
+    )
+    assert [name for name in silent if 'token_embedding' not in name] == []
+
+
+def test_a_loss_without_weight_is_not_computed():
+    head = make_head(task_loss_weights=dict(interactive_image=dict(mask=1)))
+    losses = head.loss(*make_batch([mixed()]))
+
+    assert {name.rpartition('_')[2] for name in losses} == {'mask'}
+
+
+def test_prompts_that_say_nothing_are_refused(head):
+    empty = Prompts.create(points=torch.zeros(2, 1, 2), point_labels=torch.tensor([[1], [-1]]))
+
+    with pytest.raises(UserError, match='got nothing in row 1'):
+        answers(head, [empty])
+
+
+def test_kinds_that_were_not_trained_are_refused():
+    cfg = tiny_prompted_cfg()['head']
+    cfg['prompt_encoder']['prompt_kinds'] = ('click', 'box')
+
+    with pytest.raises(UserError, match='trained with one positive click per object, boxes'):
+        answers(MODELS.build(cfg), [mixed()[[2]]])
+
+
+def test_kinds_that_cannot_be_understood_are_refused():
+    cfg = tiny_prompted_cfg()['head']['prompt_encoder']
+    cfg['fusion'] = dict(num_heads=2)
+
+    with pytest.raises(ValueError, match="prompt kind 'text'"):
+        MODELS.build(dict(feat_channels=16, prompt_kinds=('text',), **cfg))
+
+
+def test_no_candidates_without_tokens_for_them():
+    cfg = tiny_prompted_cfg()['head']
+    cfg['prompt_encoder']['num_candidates'] = 0
+
+    with pytest.raises(UserError, match='multimask_output'):
+        answers(MODELS.build(cfg).eval(), [mixed()], multimask_output=True)
+
+
+def test_a_text_alone_starts_from_an_object_found_in_the_picture(head):
+    features, context, samples = make_batch([mixed()])
+    asked = head.encode_prompts([mixed()], samples, features, context)
+    found = asked.found.mask_logits[0]
+    best = asked.matches.scores[0, 3].argmax()
+
+    assert asked.queries.is_text_alone.tolist() == [[False, False, False, True]]
+    torch.testing.assert_close(
+        asked.queries.first_masks[0, 3], found[best].clamp(-8, 4), atol=1e-6, rtol=0
+    )
+
+
+def test_training_needs_no_text():
+    head = make_head().train()
+    losses = head.loss(*make_batch([mixed()[[0, 1]], mixed()[[0]]]))
+
+    assert 'interactive_image/loss_text_visual' not in losses
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_no_prompts_at_all_can_be_trained():
+    head = make_head(correction_rounds=1).train()
+    losses = head.loss(*make_batch([mixed()[[]], mixed()[[]]]))
+
+    assert torch.isfinite(sum(losses.values()))
+
+
+def test_task_is_prompted(head):
+    _, _, samples = make_batch([mixed()])
+
+    assert head.router.route(samples).task is Task.INTERACTIVE_IMAGE
