@@ -113,7 +113,9 @@ def check_prompts(
             )
     for kind in kinds_of(prompts):
         if kind not in known_kinds:
-            known = ', '.join(PROMPT_FEATURES[name] for name in PROMPT_FEATURES if name in known_kinds)
+            known = ', '.join(
+                PROMPT_FEATURES[name] for name in PROMPT_FEATURES if name in known_kinds
+            )
             raise UserError(
                 f'prompts: expected {known}, which is what this model was trained for, got '
                 f'{PROMPT_FEATURES[kind]}; leave them out, give every click an object of its own, or '

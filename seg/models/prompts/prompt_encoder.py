@@ -169,7 +169,9 @@ class PromptEncoder(BaseModule):
     def _choose_kinds(self, wanted: Collection[str] | None) -> frozenset[str]:
         possible = {'click'}
         if self.fusion is not None:
-            possible = set(PROMPT_FEATURES) - ({'text'} if not self.fusion.understands_text else set())
+            possible = set(PROMPT_FEATURES) - (
+                {'text'} if not self.fusion.understands_text else set()
+            )
         if wanted is None:
             return frozenset(possible)
         for kind in wanted:
