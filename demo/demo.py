@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
-from seg.utils.prompt_flags import PromptFlag, join_point_values
+from seg.utils.prompt_flags import PromptFlag, join_prompt_values
 
 if TYPE_CHECKING:
     from seg.apis.demo_tasks import DemoPicture, DemoRequest
@@ -33,7 +33,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--input', type=Path, help='an image or a folder of images')
     parser.add_argument(
         '--task',
-        help='panoptic or interactive_image; by default interactive_image when clicks are given, '
+        help='panoptic or interactive_image; by default interactive_image with prompts, '
         'else panoptic (all of them on Shapes)',
     )
     parser.add_argument(
@@ -41,14 +41,35 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         action=PromptFlag,
         metavar='X,Y[,LABEL]',
         help='a click in pixels from the top left; LABEL 1 (default) lies on the object, 0 beside '
-        'it; may repeat, and all clicks before an --object belong to one object',
+        'it; all clicks outside of an --object belong to one object',
     )
+    parser.add_argument(
+        '--box',
+        action=PromptFlag,
+        metavar='X1,Y1,X2,Y2',
+        help='a box around an object, pixels; a new object outside of an --object',
+    )
+    parser.add_argument(
+        '--mask',
+        action=PromptFlag,
+        metavar='FILE',
+        help='a rough mask of an object, a picture of the same size, white on black; likewise',
+    )
+    parser.add_argument('--text', action=PromptFlag, help='words that name an object; likewise')
     parser.add_argument(
         '--object',
         action=PromptFlag,
         type=int,
         metavar='ID',
-        help='the clicks after it belong to object ID (a whole number >= 1)',
+        help='the prompts after it, of any kinds, are about object ID (a whole number >= 1); all '
+        'of these flags may repeat',
+    )
+    parser.add_argument(
+        '--min-iou',
+        type=float,
+        default=0.0,
+        metavar='IOU',
+        help='leave out masks of prompted objects that the model itself rates lower (0 to 1)',
     )
     parser.add_argument(
         '--output',
@@ -61,7 +82,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='which world of Shapes (default: 0)')
     parser.add_argument('--show-scores', action='store_true', help='write scores into the pictures')
     parser.set_defaults(prompts=[])
-    return parser.parse_args(join_point_values(argv))
+    return parser.parse_args(join_prompt_values(argv))
 
 
 def choose_tasks(arguments: argparse.Namespace, model: Any) -> list[str]:
@@ -85,8 +106,8 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
         FileNotFoundError: If the input is missing.
     """
     from seg.apis.demo_tasks import DemoRequest
+    from seg.apis.flag_prompts import read_prompt_flags
     from seg.apis.inferencer import list_sources
-    from seg.apis.prompt_checks import read_prompt_flags
     from seg.visualization import SegmentVisualizer
     from seg.visualization.picture_file import check_picture_suffix
 
@@ -95,6 +116,8 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
             f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '
             f'{arguments.seed}'
         )
+    if not 0 <= arguments.min_iou <= 1:
+        raise UserError(f'--min-iou: expected a number in [0, 1], got {arguments.min_iou}')
     if arguments.output.suffix:
         check_picture_suffix(arguments.output)
     return DemoRequest(
@@ -102,6 +125,7 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
         prompts=read_prompt_flags(arguments.prompts),
         num_shapes=arguments.num,
         seed=arguments.seed,
+        min_iou_score=arguments.min_iou,
         visualizer=SegmentVisualizer(show_scores=arguments.show_scores),
     )
 

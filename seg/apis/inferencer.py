@@ -15,7 +15,8 @@ import torch
 from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 
-from seg.apis.prompt_checks import check_prompts, make_prompts
+from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
+from seg.apis.prompt_input import make_prompts
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
 from seg.structures import ClipSample, PanopticData, Prompts, Task
@@ -98,13 +99,15 @@ class Inferencer:
 
     Args:
         model: From :func:`~seg.apis.load_model`.
+        min_iou_score: Masks of prompted objects that the model rates lower come back empty.
 
     Raises:
-        UserError: If the model's config has no test data.
+        UserError: If the model's config has no test data, or the score is not in [0, 1].
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, min_iou_score: float = 0.0) -> None:
         self.model = model
+        self.min_iou_score = check_min_iou_score(min_iou_score)
         self.pipeline = Compose(build_test_transforms(model.cfg))
 
     def __call__(
@@ -114,6 +117,9 @@ class Inferencer:
         *,
         points: Any = None,
         point_labels: Any = None,
+        boxes: Any = None,
+        masks: Any = None,
+        texts: Sequence[str | None] | None = None,
         batch_size: int = 1,
         on_error: Literal['raise', 'skip'] = 'raise',
     ) -> Iterator[InferenceResult]:
@@ -126,6 +132,9 @@ class Inferencer:
             points: Clicks (x, y) in pixels of the image, (N, P, 2), for every image.
             point_labels: 1 foreground, 0 background, -1 padding, (N, P); all foreground by
                 default.
+            boxes: xyxy in pixels of the image, (N, 4).
+            masks: At the size of the image, (N, H, W), bool or probabilities.
+            texts: N phrases. Kinds combine, see :func:`~seg.apis.prompt_input.make_prompts`.
             batch_size: Images per step.
             on_error: What an unreadable file does: ``'raise'`` its error, or ``'skip'`` the file
                 with a warning.
@@ -138,7 +147,7 @@ class Inferencer:
             UserError: If an image, a setting or a prompt is wrong.
         """
         task = Task.parse(task)
-        prompts = make_prompts(points, point_labels)
+        prompts = make_prompts(points, point_labels, boxes=boxes, masks=masks, texts=texts)
         self._check_request(task, prompts, batch_size, on_error)
         sources = list_sources(inputs)
         return self._run(_read_all(sources, prompts, on_error), task, batch_size)
@@ -158,6 +167,9 @@ class Inferencer:
         }
         with torch.no_grad():
             samples = self.model.test_step(batch)
+        if task.is_prompted:
+            for sample in samples:
+                drop_poor_masks(sample, self.min_iou_score)
         return [
             InferenceResult(item.path, item.image, item.prompts, sample.to('cpu'))
             for item, sample in zip(images, samples, strict=True)
@@ -205,7 +217,7 @@ class Inferencer:
             raise UserError(_needs_prompts(task))
         if not task.is_prompted and prompts is not None:
             raise UserError(
-                f'points: expected none for the task {task}, got some; use the task '
+                f'prompts: expected none for the task {task}, got some; use the task '
                 'interactive_image'
             )
         if batch_size < 1:
@@ -280,6 +292,6 @@ def _read_all(
 
 def _needs_prompts(task: Task) -> str:
     return (
-        f'prompts: expected at least one point for the task {task}, got none; give points=[[[x, '
-        'y]]] (in the demo: --point x,y)'
+        f'prompts: expected points, boxes, masks or texts for the task {task}, got none; give '
+        'points=[[[x, y]]] (in the demo: --point x,y)'
     )

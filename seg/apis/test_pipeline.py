@@ -7,12 +7,17 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 
-from seg.datasets.transforms import InteriorClickPrompts, RandomClickPrompts
+from seg.datasets.transforms import (
+    EvaluationPrompts,
+    InteriorClickPrompts,
+    RandomClickPrompts,
+    SimulatedPrompts,
+)
 from seg.registry import TRANSFORMS
 from seg.utils.checks import UserError
 
 # Transforms that invent prompts from ground truth, which images of a user do not have.
-_PROMPT_MAKERS = (InteriorClickPrompts, RandomClickPrompts)
+_PROMPT_MAKERS = (EvaluationPrompts, InteriorClickPrompts, RandomClickPrompts, SimulatedPrompts)
 
 
 def build_test_transforms(cfg: Config) -> list[BaseTransform]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from seg.evaluation.functional.clicks import mask_iou, next_click
 from seg.registry import TASK_UTILS
 from seg.structures import ClipSample, PointLabel, Prompts
+from seg.utils.batches import take_clips
 from seg.utils.checks import UserError
 
 # What a model has to understand for a mask to be corrected.
@@ -192,21 +192,6 @@ class _Exam:
             previous = logits.new_zeros(len(self.prompts), *logits.shape[1:])
         previous[torch.from_numpy(rows).to(previous.device)] = logits
         self.prompts = replace(self.prompts, previous_logits=previous)
-
-
-def take_clips(features: Any, index: Sequence[int]) -> Any:
-    """Some clips of a batch.
-
-    Args:
-        features: A named tuple of tensors (B, ...) or ``None``.
-        index: Which clips.
-    """
-    if list(index) == list(range(len(features[0]))):
-        return features
-    rows = torch.as_tensor(list(index), dtype=torch.long)
-    return type(features)(
-        *(None if part is None else part[rows.to(part.device)] for part in features)
-    )
 
 
 def _check_sample(sample: ClipSample) -> None:

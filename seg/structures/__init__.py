@@ -2,6 +2,7 @@
 
 from seg.structures.clip import ClipSample, PanopticData, Segment
 from seg.structures.outputs import StageOutput
+from seg.structures.prompt_geometry import resize_prompts
 from seg.structures.prompts import PROMPT_KINDS, PointLabel, Prompts
 from seg.structures.task import Task
 
@@ -14,4 +15,5 @@ __all__ = [
     'Segment',
     'StageOutput',
     'Task',
+    'resize_prompts',
 ]

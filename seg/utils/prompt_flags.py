@@ -24,12 +24,12 @@ class PromptFlag(argparse.Action):
         namespace.prompts = [*namespace.prompts, (self.dest, values)]
 
 
-def join_point_values(argv: Sequence[str]) -> list[str]:
+def join_prompt_values(argv: Sequence[str]) -> list[str]:
     """Make ``--point -3,5`` one word; argparse would take the value for a flag."""
     joined: list[str] = []
     for word in argv:
-        if joined and joined[-1] == '--point':
-            joined[-1] = f'--point={word}'
+        if joined and joined[-1] in ('--point', '--box', '--text'):
+            joined[-1] = f'{joined[-1]}={word}'
         else:
             joined.append(word)
     return joined

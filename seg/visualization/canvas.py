@@ -61,6 +61,7 @@ class Canvas:
             self.pixels = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
         short *= self.scale
         self.line_width = max(1, round(short / 300))
+        self.cased_width = self.line_width + 2 * max(1, round(self.line_width / 2))
         self.font_size = int(np.clip(round(short / 34), 10, 72))
         self._chips: list[Rect] = []
 
@@ -133,8 +134,20 @@ class Canvas:
         """Draw a box given in pixels of the image, (x1, y1, x2, y2)."""
         x1, y1, x2, y2 = (round(v * self.scale) for v in xyxy)
         corners = (x1, y1), (x2 - 1, y2 - 1)
-        cv2.rectangle(self.pixels, *corners, _WHITE, self.line_width + 2)
+        cv2.rectangle(self.pixels, *corners, _WHITE, self.cased_width)
         cv2.rectangle(self.pixels, *corners, color, self.line_width)
+
+    def contour(self, mask: np.ndarray, color: Color) -> None:
+        """Draw a line along the edge of a mask of the image, (H, W), bool, cased in white."""
+        region = self.region(mask)
+        if not region.cover.size:
+            return
+        rows, columns = region.window
+        binary = (region.cover > 0.5).astype(np.uint8)
+        offset = columns.start, rows.start
+        contours, _ = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=offset)
+        for shade, width in ((_WHITE, self.cased_width), (color, self.line_width)):
+            cv2.drawContours(self.pixels, contours, -1, shade, width, cv2.LINE_AA)
 
     def point(self, xy: Sequence[float], positive: bool) -> None:
         """Draw a click given in pixels of the image: green with a plus, or red with a minus."""

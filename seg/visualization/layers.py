@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from seg.structures import ClipSample, PanopticData, Prompts
+from seg.structures import ClipSample, PanopticData, Prompts, resize_prompts
 from seg.visualization.palettes import Color, class_color, id_color
 
 # Two regions count as the same object for colouring above this intersection over union.
@@ -146,19 +146,7 @@ def prompts_on_image(sample: ClipSample) -> Prompts:
             'sample: expected metainfo img_shape and ori_shape to place its prompts, got '
             f'img_shape={resized}, ori_shape={original}; pack it with PackClip'
         )
-    return scale_prompts(sample.prompts, original[1] / resized[1], original[0] / resized[0])
-
-
-def scale_prompts(prompts: Prompts, x_factor: float, y_factor: float) -> Prompts:
-    """Prompts with points and boxes multiplied into another image size; masks are left out."""
-    factor = torch.tensor([x_factor, y_factor], device=prompts.point_coords.device)
-    return replace(
-        prompts,
-        point_coords=prompts.point_coords * factor,
-        boxes=prompts.boxes * factor.repeat(2).to(prompts.boxes.device),
-        masks=None,
-        has_mask=torch.zeros_like(prompts.has_mask),
-    )
+    return resize_prompts(sample.prompts, tuple(resized), tuple(original))
 
 
 def class_name(classes: Sequence[str], label: int) -> str:

@@ -105,7 +105,9 @@ class SegmentVisualizer:
         Args:
             image: (H, W, 3), uint8, RGB.
             masks: One mask per row of ``prompts``, (N, H, W), bool.
-            prompts: In pixels of ``image``; green plus = foreground, red minus = background.
+            prompts: In pixels of ``image``; green plus = foreground, red minus = background, lines
+                cased in white = boxes and mask prompts; texts are written on the masks, or in the
+                corner where the mask is empty.
             scores: Predicted mask quality, (N,), written on the masks when given.
 
         Raises:
@@ -117,7 +119,10 @@ class SegmentVisualizer:
                 f'masks: expected one for each of {len(prompts)} prompted objects, got {len(masks)}'
             )
         colors = object_colors(prompts.object_ids.tolist())
-        captions = [''] * len(masks) if scores is None else [f'{s:.2f}' for s in to_array(scores)]
+        captions = [f'"{text}"' if text is not None else '' for text in prompts.texts]
+        if scores is not None:
+            numbers = [f'{score:.2f}' for score in to_array(scores)]
+            captions = [f'{c} {n}'.strip() for c, n in zip(captions, numbers, strict=True)]
         rows = zip(masks, prompts.object_ids.tolist(), captions, strict=True)
         layers = [Layer(mask, colors[object_id], text) for mask, object_id, text in rows]
         return self._picture(image, layers, prompts)
@@ -172,13 +177,18 @@ class SegmentVisualizer:
     ) -> list[tuple[str, np.ndarray]]:
         prompts = prompts_on_image(sample)
         prompted = sample.pred_prompted
+        masks, all_scores = best_masks(prompted, frame), best_scores(prompted)
         panels = []
         if 'gt_segments' in sample and 'prompt_targets' in sample:
-            masks = sample.gt_segments.masks[sample.prompt_targets][:, frame]
-            panels.append(('ground truth', self.draw_prompted(image, to_array(masks), prompts)))
-        scores = best_scores(prompted) if self.show_scores else None
-        drawn = self.draw_prompted(image, best_masks(prompted, frame), prompts, scores)
-        return [*panels, ('prediction', drawn)]
+            rows = next(iter(_rows_by_kind(sample).values()))
+            truth = sample.gt_segments.masks[sample.prompt_targets[rows]][:, frame]
+            drawn = self.draw_prompted(image, to_array(truth), prompts[rows])
+            panels.append(('ground truth', drawn))
+        for caption, rows in _rows_by_kind(sample).items():
+            scores = all_scores[rows] if self.show_scores else None
+            drawn = self.draw_prompted(image, masks[rows], prompts[rows], scores)
+            panels.append((caption, drawn))
+        return panels
 
     def _picture(
         self, image: np.ndarray, layers: Sequence[Layer], prompts: Prompts | None = None
@@ -191,6 +201,7 @@ class SegmentVisualizer:
             canvas.outline(region, layer.color)
         if prompts is not None:
             _draw_prompts(canvas, prompts)
+            _write_unanswered_texts(canvas, prompts, layers)
         if self.show_labels:
             # Small regions choose first: they have the fewest places near them.
             for layer in sorted(layers, key=lambda layer: np.count_nonzero(layer.mask)):
@@ -198,13 +209,37 @@ class SegmentVisualizer:
         return canvas.pixels
 
 
+def _rows_by_kind(sample: ClipSample) -> dict[str, list[int]]:
+    """Captions of the panels of prompted objects, and the rows on each: one panel per kind."""
+    count = len(sample.prompts)
+    kinds = sample.get('prompt_kinds') or ['click'] * count
+    if len(set(kinds)) <= 1:
+        return {'prediction': list(range(count))}
+    return {
+        f'prediction: {kind}': [row for row in range(count) if kinds[row] == kind]
+        for kind in dict.fromkeys(kinds)
+    }
+
+
 def _draw_prompts(canvas: Canvas, prompts: Prompts) -> None:
     colors = object_colors(prompts.object_ids.tolist())
     for row, object_id in enumerate(prompts.object_ids.tolist()):
         if prompts.has_box[row]:
             canvas.box(prompts.boxes[row].tolist(), colors[object_id])
+        if prompts.masks is not None and prompts.has_mask[row]:
+            canvas.contour(to_array(prompts.masks[row]) > 0.5, colors[object_id])
     for row in range(len(prompts)):
         labels = prompts.point_labels[row].tolist()
         for xy, label in zip(prompts.point_coords[row].tolist(), labels, strict=True):
             if label != PointLabel.PADDING:
                 canvas.point(xy, positive=label == PointLabel.FOREGROUND)
+
+
+def _write_unanswered_texts(canvas: Canvas, prompts: Prompts, layers: Sequence[Layer]) -> None:
+    """Write texts whose masks are empty into the corner; captions have no place of their own."""
+    height, width = canvas.image_size
+    corner = np.zeros((height, width), dtype=bool)
+    corner[: max(1, height // 10), : max(1, width // 3)] = True
+    for text, layer in zip(prompts.texts, layers, strict=True):
+        if text is not None and not layer.mask.any():
+            canvas.label(f'"{text}": nothing', corner, layer.color)

@@ -5,7 +5,8 @@ from PIL import Image
 
 from seg.apis import ImageInput, Inferencer, model_entry
 from seg.apis.inferencer import list_sources
-from seg.apis.prompt_checks import check_prompts, make_prompts
+from seg.apis.prompt_checks import check_prompts
+from seg.apis.prompt_input import make_prompts
 from seg.apis.test_pipeline import build_test_transforms
 from seg.structures import Prompts
 from seg.testing.fake_segmentor import FakeSegmentor
@@ -122,7 +123,7 @@ def test_bad_files_can_be_skipped_with_a_warning(inferencer, tmp_path, caplog):
     [
         (dict(task='panoptik'), "unknown task 'panoptik'.*Did you mean 'panoptic'"),
         (dict(task='vos'), 'a task on images'),
-        (dict(task='interactive_image'), 'at least one point'),
+        (dict(task='interactive_image'), 'points, boxes, masks or texts'),
         (dict(points=[[[1, 1]]]), 'use the task interactive_image'),
         (dict(batch_size=0), 'batch_size'),
         (dict(on_error='ignore'), "unknown on_error 'ignore'"),

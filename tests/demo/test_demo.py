@@ -11,7 +11,7 @@ import seg.apis
 from seg.apis import model_entry
 from seg.datasets.imaging import read_image
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
-from seg.testing.fake_segmentor import FakeSegmentor
+from seg.testing.fake_segmentor import ALL_PROMPT_KINDS, FakeSegmentor
 from seg.utils.cli import run_main
 
 SCRIPT = Path(__file__).parents[2] / 'demo' / 'demo.py'
@@ -26,7 +26,9 @@ def demo(monkeypatch, tmp_path, capsys):
 
     def load(name, checkpoint, device):
         entry = model_entry(name) if checkpoint is None else None
-        return FakeSegmentor(entry=entry, classes=SHAPES_THINGS + SHAPES_STUFF)
+        kinds = ALL_PROMPT_KINDS if name == 'every_kind.py' else ('click',)
+        classes = SHAPES_THINGS + SHAPES_STUFF
+        return FakeSegmentor(entry=entry, classes=classes, prompt_kinds=kinds)
 
     monkeypatch.setattr(seg.apis, 'load_model', load)
     monkeypatch.chdir(tmp_path)
@@ -94,6 +96,27 @@ def test_objects_group_clicks(demo, photo):
     assert '2 objects' in out
 
 
+def test_every_kind_of_prompt_repeats_and_combines(demo, photo, tmp_path):
+    mask = np.zeros((300, 400), np.uint8)
+    mask[200:280, 20:120] = 255
+    Image.fromarray(mask).save(tmp_path / 'mask.png')
+    flags = ['--box', '10,10,100,100', '--mask', 'mask.png', '--text', 'the left half']
+    flags += ['--object', 9, '--box', '150,150,250,250', '--point', '200,200,0']
+    code, out, err = demo(
+        *('--input', photo, '--config', 'every_kind.py', '--checkpoint', 'w.pth'), *flags
+    )
+    assert (code, err) == (0, '')
+    assert '4 objects' in out
+    drawn = read_image(tmp_path / 'outputs/demo/interactive_image/photo.png')
+    assert drawn.shape == (600, 800, 3)
+
+
+def test_masks_that_the_model_rates_low_are_left_out(demo, photo, tmp_path):
+    for name, threshold in (('all.png', 0), ('none.png', 0.95)):
+        demo('--input', photo, '--point', '120,80', '--min-iou', threshold, '--output', name)
+    assert (read_image(tmp_path / 'all.png') != read_image(tmp_path / 'none.png')).any()
+
+
 def test_a_folder_gives_one_picture_each_and_a_sheet(demo, photo, tmp_path):
     folder = tmp_path / 'in'
     folder.mkdir()
@@ -127,12 +150,20 @@ def test_clicks_work_on_shapes_too(demo, tmp_path):
         (['--input', 'photo.jpg', '--point', '1,1', '--point', '2,2'], 'several clicks'),
         (['--point', 'here'], "point 'here': expected x,y"),
         (['--point', 'nan,2'], "point 'nan,2'"),
-        (['--object', '2', '--input', 'photo.jpg'], 'a --point after it'),
+        (['--object', '2', '--input', 'photo.jpg'], 'a --point, --box, --mask or --text after it'),
         (['--object', '0', '--point', '1,1'], 'object 0'),
         (['--output', 'out.txt', '--task', 'panoptic'], 'ending in .png'),
         (['--output', 'out.png'], 'expected a folder for 2 tasks'),
         (['--checkpoint', 'weights.pth'], 'add --config'),
         (['--num', '0'], '--num >= 1'),
+        (['--box', '10,10,5,20'], "box '10,10,5,20': expected x1,y1,x2,y2"),
+        (['--box', '-5,nan,5,20'], "box '-5,nan,5,20'"),
+        (['--box', '1,1,5,5', '--input', 'photo.jpg'], 'got boxes'),
+        (['--mask', 'nowhere.png'], 'nowhere.png: expected an image file'),
+        (['--text', ''], 'blank text'),
+        (['--text', 'caf\udce9'], 'decode its bytes as UTF-8'),
+        (['--object', '2', '--text', 'a', '--text', 'b'], 'at most one --text'),
+        (['--min-iou', '1.5', '--point', '1,1'], '--min-iou'),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(demo, photo, tmp_path, arguments, message):

@@ -5,6 +5,7 @@ from mmengine.structures import InstanceData
 
 from seg.registry import VISUALIZERS
 from seg.structures import ClipSample, PanopticData, Prompts, Segment
+from seg.testing.tiny_rapsam import toy_sample
 from seg.visualization import SegmentVisualizer, class_color, id_color
 from seg.visualization.layers import Layer, prompts_on_image, with_colors_of
 
@@ -221,3 +222,57 @@ def test_a_class_map_is_coloured_by_class(image):
     picture = plain(thing_alpha=1.0).draw_semantic(image, class_map, CLASSES)
     assert (picture[:40] == class_color(1)).all()
     assert (picture[40:] == image[40:]).all()
+
+
+def test_every_kind_of_prompt_is_drawn():
+    image = np.full((100, 120, 3), 90, np.uint8)
+    mask = torch.zeros(1, 100, 120)
+    mask[0, 60:90, 10:40] = 1
+    nothing = np.zeros((1, 100, 120), bool)
+    plain = SegmentVisualizer().draw_prompted(
+        image, nothing, Prompts.create(points=torch.tensor([[[5.0, 5.0]]]))
+    )
+    for name, given in {
+        'box': dict(boxes=torch.tensor([[20.0, 20, 60, 50]])),
+        'mask': dict(masks=mask),
+        'text': dict(texts=['a red star']),
+    }.items():
+        prompts = Prompts.create(points=torch.tensor([[[5.0, 5.0]]]), **given)
+        drawn = SegmentVisualizer().draw_prompted(image, nothing, prompts)
+        changed = (drawn != plain).any(axis=2)
+        assert changed.any(), name
+        if name == 'mask':  # a line along the edge, and nothing inside
+            scale = len(drawn) // 100
+            assert changed[60 * scale : 90 * scale, 10 * scale].mean() > 0.9
+            assert not changed[70 * scale : 80 * scale, 20 * scale : 30 * scale].any()
+
+
+def test_texts_are_written_on_their_masks():
+    image = np.full((100, 120, 3), 90, np.uint8)
+    masks = np.ones((1, 100, 120), bool)
+    texts = [SegmentVisualizer().draw_prompted(image, masks, Prompts.create(texts=[text]))
+             for text in ('a', 'a red star')]  # fmt: skip
+    assert (texts[0] != texts[1]).any()
+
+
+def test_a_sample_with_several_kinds_has_a_panel_for_each():
+    clip, sample = toy_sample('interactive_image', num_segments=2)
+    image = clip[0].permute(1, 2, 0).numpy()
+    nan = [float('nan')] * 4
+    boxes = torch.tensor([nan, nan, [0.0, 0, 32, 64], [32.0, 0, 64, 64]])
+    sample.prompts = Prompts.create(
+        points=torch.tensor([[[9.0, 9.0]], [[40.0, 9.0]], [[0.0, 0.0]], [[0.0, 0.0]]]),
+        point_labels=torch.tensor([[1], [1], [-1], [-1]]),
+        boxes=boxes,
+        object_ids=torch.tensor([1, 2, 1, 2]),
+    )
+    sample.prompt_targets = torch.tensor([0, 1, 0, 1])
+    sample.pred_prompted = InstanceData(
+        object_ids=sample.prompts.object_ids,
+        masks=sample.gt_segments.masks[sample.prompt_targets][:, None],
+        iou_scores=torch.ones(4, 1),
+    )
+    together = SegmentVisualizer().draw_comparison(image, sample, ())
+    sample.set_metainfo(dict(prompt_kinds=['click', 'click', 'box', 'box']))
+    apart = SegmentVisualizer().draw_comparison(image, sample, ())
+    assert apart.shape[1] > together.shape[1]

@@ -29,6 +29,7 @@ class DemoRequest:
         prompts: In pixels of every image; ``None`` for none.
         num_shapes: How many samples of Shapes.
         seed: Which validation world of Shapes.
+        min_iou_score: Masks of prompted objects that the model rates lower come back empty.
         visualizer: What draws the pictures.
     """
 
@@ -36,6 +37,7 @@ class DemoRequest:
     prompts: Prompts | None = None
     num_shapes: int = 6
     seed: int = 0
+    min_iou_score: float = 0.0
     visualizer: SegmentVisualizer = field(default_factory=SegmentVisualizer)
 
 
@@ -125,7 +127,8 @@ class ImageDemoTask(DemoTask):
             yield DemoPicture(shapes_name(index), picture, self.summarize(sample, classes))
 
     def _run_on_images(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
-        inferencer, classes = Inferencer(model), model.dataset_meta['classes']
+        inferencer = Inferencer(model, request.min_iou_score)
+        classes = model.dataset_meta['classes']
         names = file_names(request)
         for name, image in zip(names, self._images(model, request), strict=True):
             item = ImageInput(image, prompts=request.prompts)

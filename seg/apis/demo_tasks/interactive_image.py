@@ -1,4 +1,4 @@
-"""The demo's click task."""
+"""The demo's task of prompted objects."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from seg.visualization import SegmentVisualizer
 
 @demo_task
 class InteractiveImageDemo(ImageDemoTask):
-    """A mask for every click; on Shapes without clicks, one click per object is simulated."""
+    """A mask for every object; on Shapes without prompts, one click per object is simulated."""
 
     task = Task.INTERACTIVE_IMAGE
 
     def check(self, model: Any, request: DemoRequest) -> None:
-        """Images of one's own need clicks."""
+        """Images of one's own need prompts."""
         if request.sources and request.prompts is None:
             raise UserError(
-                'point: expected at least one click for the task interactive_image on images of '
-                'your own, got none; add --point x,y (pixels from the top left)'
+                'prompts: expected some for the task interactive_image on images of your own, got '
+                'none; add --point x,y (pixels from the top left), --box, --mask or --text'
             )
         super().check(model, request)
 
     def draw(
         self, result: InferenceResult, classes: Sequence[str], visualizer: SegmentVisualizer
     ) -> np.ndarray:
-        """The image under its masks, with the clicks on top."""
+        """The image under its masks, with the prompts on top."""
         assert result.prompts is not None, 'prompted tasks have prompts'
         scores = result.iou_scores if visualizer.show_scores else None
         return visualizer.draw_prompted(result.image, result.masks, result.prompts, scores)

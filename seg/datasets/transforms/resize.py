@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
-from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tv
 
-from seg.datasets.transforms.results import Results, move_prompts, require_in_step, rng_of
+from seg.datasets.transforms.results import Results, require_in_step, rng_of
 from seg.registry import TRANSFORMS
+from seg.structures import resize_prompts
 
 Size = tuple[int, int]
 
@@ -91,13 +89,7 @@ def resize_clip(results: Results, size: Size) -> None:
         results['clip'] = tv.resize(results['clip'], list(size), antialias=True)
     scale = (size[1] / width, size[0] / height)
     if 'prompts' in results:
-        prompts = move_prompts(results['prompts'], scale=scale, shift=(0.0, 0.0))
-        if prompts.masks is not None and size != (height, width):
-            masks = F.interpolate(
-                prompts.masks.float().unsqueeze(1), size, mode='bilinear', antialias=True
-            )
-            prompts = replace(prompts, masks=masks.squeeze(1).clamp(0, 1))
-        results['prompts'] = prompts
+        results['prompts'] = resize_prompts(results['prompts'], (height, width), size)
     before = results.get('scale_factor', (1.0, 1.0))
     results['scale_factor'] = (before[0] * scale[0], before[1] * scale[1])
     results['img_shape'] = size

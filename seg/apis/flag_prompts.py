@@ -1,0 +1,157 @@
+"""Prompts from the flags of a command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seg.apis.prompt_input import make_prompts
+from seg.datasets.imaging import read_image
+from seg.structures import Prompts
+from seg.utils.checks import UserError
+
+
+@dataclass
+class _Group:
+    """What the flags say about one object; ``None`` as id until all ids asked for are known."""
+
+    object_id: int | None
+    points: list[tuple[float, float, int]] = field(default_factory=list)
+    box: tuple[float, ...] | None = None
+    mask: np.ndarray | None = None
+    text: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.points and self.box is None and self.mask is None and self.text is None
+
+
+def read_prompt_flags(flags: Sequence[tuple[str, Any]]) -> Prompts | None:
+    """Prompts from the flags of the demo in their order; ``None`` if there are none.
+
+    ``('object', id)`` opens a group: what follows is about that object, until the next. Before the
+    first one all points belong to one object, and each box, mask or text starts its own.
+
+    Args:
+        flags: ``('point', 'x,y')`` or ``('point', 'x,y,label')``, ``('box', 'x1,y1,x2,y2')``,
+            ``('mask', file)``, ``('text', phrase)`` and ``('object', id)``.
+
+    Raises:
+        UserError: If a value is not of that form, an object has no prompt or two boxes, masks or
+            texts, or a mask file is broken or empty.
+        FileNotFoundError: If there is no such mask file.
+    """
+    groups = _with_ids(_grouped(flags))
+    if not groups:
+        return None
+    most = max(len(group.points) for group in groups)
+    padded = [g.points + [(0.0, 0.0, -1)] * (most - len(g.points)) for g in groups]
+    no_box = (math.nan,) * 4
+    return make_prompts(
+        points=np.array(padded).reshape(len(groups), most, 3)[..., :2],
+        point_labels=np.array(padded).reshape(len(groups), most, 3)[..., 2],
+        object_ids=[group.object_id for group in groups],
+        boxes=[group.box or no_box for group in groups],
+        masks=None if all(g.mask is None for g in groups) else [g.mask for g in groups],
+        texts=[group.text for group in groups],
+    )
+
+
+def _grouped(flags: Sequence[tuple[str, Any]]) -> list[_Group]:
+    groups: list[_Group] = []
+    opened: dict[int, _Group] = {}
+    points: _Group | None = None  # where points go: the object that is open, or one of their own
+    current: _Group | None = None
+    for kind, value in flags:
+        if kind == 'object':
+            if value < 1:
+                raise UserError(f'object {value}: expected a whole number >= 1')
+            if value not in opened:
+                opened[value] = _Group(value)
+                groups.append(opened[value])
+            points = current = opened[value]
+            continue
+        target = points if kind == 'point' else current
+        if target is None:
+            target = _Group(None)
+            groups.append(target)
+            points = target if kind == 'point' else points
+        _add(target, kind, value)
+    for object_id, group in opened.items():
+        if group.is_empty:
+            raise UserError(
+                f'object {object_id}: expected a --point, --box, --mask or --text after it, got '
+                'none'
+            )
+    return groups
+
+
+def _with_ids(groups: list[_Group]) -> list[_Group]:
+    """Give groups without an id the smallest free one."""
+    taken = {group.object_id for group in groups}
+    free = (number for number in range(1, 2 * len(groups) + 1) if number not in taken)
+    for group in groups:
+        if group.object_id is None:
+            group.object_id = next(free)
+    return groups
+
+
+def _add(group: _Group, kind: str, value: str) -> None:
+    if kind == 'point':
+        group.points.append(_parse_point(value))
+        return
+    if getattr(group, kind) is not None:
+        raise UserError(
+            f'object {group.object_id}: expected at most one --{kind}, got another, {value}; give '
+            'it an --object of its own'
+        )
+    parsers: dict[str, Callable[[str], Any]] = {
+        'box': _parse_box,
+        'mask': _read_mask,
+        'text': str,
+    }
+    setattr(group, kind, parsers[kind](value))
+
+
+def _parse_point(text: str) -> tuple[float, float, int]:
+    """``'x,y'`` or ``'x,y,label'``, the label being 1 (on the object) or 0 (beside it)."""
+    numbers = _parse_numbers(text)
+    label = numbers[2] if len(numbers) == 3 else 1
+    if len(numbers) not in (2, 3) or label not in (0, 1):
+        raise UserError(
+            f'point {text!r}: expected x,y or x,y,LABEL with LABEL 1 or 0, such as 120,80'
+        )
+    return numbers[0], numbers[1], int(label)
+
+
+def _parse_box(text: str) -> tuple[float, ...]:
+    numbers = _parse_numbers(text)
+    if len(numbers) != 4 or numbers[2] <= numbers[0] or numbers[3] <= numbers[1]:
+        raise UserError(
+            f'box {text!r}: expected x1,y1,x2,y2, the left top and the right bottom corner in '
+            'pixels, such as 10,20,120,80'
+        )
+    return numbers
+
+
+def _parse_numbers(text: str) -> tuple[float, ...]:
+    """Numbers between commas; nothing if one of them is no finite number."""
+    try:
+        numbers = tuple(map(float, text.split(',')))
+    except ValueError:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def _read_mask(file: str) -> np.ndarray:
+    """Pixels brighter than half of the brightest, (H, W), bool."""
+    values = read_image(Path(file)).max(axis=2)
+    mask = values > values.max() / 2
+    if not mask.any():
+        raise UserError(f'mask {file}: expected an object in white on black, got black only')
+    return mask
