@@ -5,6 +5,7 @@ from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend, Visualizer
 
 from seg.engine.hooks import (
+    DataShareHook,
     LearningCurveHook,
     ProgressHook,
     SafeCheckpointHook,
@@ -24,6 +25,7 @@ default_hooks = dict(
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(type=SafeCheckpointHook, interval=1000, max_keep_ckpts=2),
     learning_curve=dict(type=LearningCurveHook),
+    data_share=dict(type=DataShareHook),
     progress=dict(type=ProgressHook),
     val_pictures=dict(type=ValPictureHook, max_samples=4),
 )

@@ -1,5 +1,5 @@
 """Samplers that keep one task per batch."""
 
-from seg.datasets.samplers.task_batch_sampler import TaskBatchSampler
+from seg.datasets.samplers.task_batch_sampler import Drawn, TaskBatchSampler
 
-__all__ = ['TaskBatchSampler']
+__all__ = ['Drawn', 'TaskBatchSampler']

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 from seg.datasets.clip_dataset import ClipDataset, SampleRef
 from seg.datasets.mixed_dataset import MixedDataset
 from seg.registry import DATA_SAMPLERS
+from seg.utils.checks import unknown_name_message
 
 MAX_BLOCK = 1000
 # Keep the random streams of one seed apart; samples use 0 (see ClipDataset).
@@ -48,9 +49,16 @@ def block_weights(ratios: Sequence[float]) -> list[int]:
     return weights
 
 
+class Drawn(NamedTuple):
+    """How much of a source was drawn, over all ranks."""
+
+    batches: int
+    samples: int
+
+
 @DATA_SAMPLERS.register_module()
 class TaskBatchSampler(Sampler[list[SampleRef]]):
-    """Draw every batch from one source of a :class:`MixedDataset`, on all ranks the same one.
+    """Draw every batch from one source of a :class:`MixedDataset`, so that it holds one task.
 
     Which samples make up batch ``i`` is a pure function of ``(seed, i)``: sources alternate in
     shuffled blocks that keep the ratios exactly, and each source is gone through in a new random
@@ -65,6 +73,13 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
             after ``num_batches``, and the next one goes on from there.
         num_batches: Batches per epoch and rank; by default as many as hold ``len(dataset)``
             samples over all ranks.
+        same_source: Whether all ranks draw from the same source in a step; otherwise the ratios
+            are kept over the batches of all ranks together.
+        task_batch_sizes: Samples per batch and rank of tasks that need another ``batch_size``.
+
+    Raises:
+        ValueError: If a number is not positive, a source has no samples, or a task is not one of
+            the data set's.
     """
 
     def __init__(
@@ -74,27 +89,34 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         *,
         infinite: bool = True,
         num_batches: int | None = None,
+        same_source: bool = True,
+        task_batch_sizes: Mapping[str, int] | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
         if num_batches is not None and num_batches < 1:
             raise ValueError(f'num_batches: expected at least 1, got {num_batches}')
         self.sampler = sampler
-        self.batch_size = batch_size
         self.infinite = infinite
+        self.same_source = same_source
         self.seed = sampler.seed
         self.batch_index = 0
         dataset = sampler.dataset
         if isinstance(dataset, MixedDataset):
-            self.source_sizes = [len(source) for source in dataset.sources]
+            self.tasks = dataset.tasks
+            sizes = [len(source) for source in dataset.sources]
             self.weights = block_weights(dataset.ratios)
         else:
-            self.source_sizes, self.weights = [len(dataset)], [1]
-        self.num_batches = num_batches or math.ceil(len(dataset) / self._global_batch_size)
+            self.tasks = {dataset.task.value: dataset.task.value}
+            sizes, self.weights = [len(dataset)], [1]
+        self.source_sizes = _checked_sources(self.tasks, sizes)
+        self.batch_sizes = _sizes_by_source(self.tasks, batch_size, task_batch_sizes or {})
+        self.num_batches = num_batches or math.ceil(len(dataset) / self._mean_step_size)
 
     @property
-    def _global_batch_size(self) -> int:
-        return self.batch_size * self.sampler.world_size
+    def _mean_step_size(self) -> float:
+        """Samples of all ranks per step, on average."""
+        pairs = zip(self.weights, self.batch_sizes, strict=True)
+        per_rank = sum(weight * size for weight, size in pairs) / sum(self.weights)
+        return per_rank * self.sampler.world_size
 
     def batch(self, batch_index: int) -> list[SampleRef]:
         """The samples of one batch on this rank.
@@ -102,19 +124,39 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         Args:
             batch_index: Number of the batch, from 0 on, over all epochs.
         """
-        block_size = sum(self.weights)
-        block, place = divmod(batch_index, block_size)
+        rank, world_size = self.sampler.rank, self.sampler.world_size
+        turn = batch_index if self.same_source else batch_index * world_size + rank
+        block, place = divmod(turn, sum(self.weights))
         order = _block_order(self.seed, block, tuple(self.weights))
         source = int(order[place])
         before = block * self.weights[source] + int((order[:place] == source).sum())
-        first = before * self._global_batch_size + self.sampler.rank * self.batch_size
+        if self.same_source:
+            before = before * world_size + rank
+        first = before * self.batch_sizes[source]
         size = self.source_sizes[source]
         refs = []
-        for draw in range(first, first + self.batch_size):
-            turn, offset = divmod(draw, size)
-            index = int(_source_order(self.seed, source, turn, size)[offset])
+        for draw in range(first, first + self.batch_sizes[source]):
+            lap, offset = divmod(draw, size)
+            index = int(_source_order(self.seed, source, lap, size)[offset])
             refs.append(SampleRef(index, source, draw, self.seed))
         return refs
+
+    def drawn(self, num_batches: int) -> dict[str, Drawn]:
+        """What all ranks draw from each source in their first batches.
+
+        Args:
+            num_batches: Batches per rank, such as the number of trained iterations.
+        """
+        world_size = self.sampler.world_size
+        turns = num_batches if self.same_source else num_batches * world_size
+        blocks, rest = divmod(turns, sum(self.weights))
+        begun = _block_order(self.seed, blocks, tuple(self.weights))[:rest]
+        drawn = {}
+        for source, name in enumerate(self.tasks):
+            batches = blocks * self.weights[source] + int((begun == source).sum())
+            batches *= world_size if self.same_source else 1
+            drawn[name] = Drawn(batches, batches * self.batch_sizes[source])
+        return drawn
 
     def __iter__(self) -> Iterator[list[SampleRef]]:
         """Batches from the current one on, to the end of its epoch unless infinite."""
@@ -153,6 +195,31 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
             )
         self.batch_index = int(state['batch_index'])
         self.seed = int(state.get('seed', self.seed))
+
+
+def _checked_sources(tasks: Mapping[str, str], sizes: Sequence[int]) -> list[int]:
+    """Sizes of the sources, none of which may be empty."""
+    for name, size in zip(tasks, sizes, strict=True):
+        if size == 0:
+            raise ValueError(
+                f'data source {name!r}: expected samples, got none (after filtering); check its '
+                'annotations and its filter settings, or leave it out'
+            )
+    return list(sizes)
+
+
+def _sizes_by_source(
+    tasks: Mapping[str, str], batch_size: int, by_task: Mapping[str, int]
+) -> list[int]:
+    """Samples per batch of each source."""
+    for task in by_task:
+        if task not in tasks.values():
+            known = set(tasks.values())
+            raise ValueError(f'task_batch_sizes: {unknown_name_message("task", task, known)}')
+    for name, size in (('batch_size', batch_size), *by_task.items()):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f'{name}: expected at least 1, got {size!r}')
+    return [by_task.get(task, batch_size) for task in tasks.values()]
 
 
 @lru_cache(maxsize=8)

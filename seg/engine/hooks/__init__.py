@@ -1,6 +1,7 @@
 """What happens around training iterations and validation."""
 
 from seg.engine.hooks.checkpoint_hook import SafeCheckpointHook
+from seg.engine.hooks.data_share_hook import DataShareHook
 from seg.engine.hooks.learning_curve_hook import LearningCurveHook
 from seg.engine.hooks.progress_hook import ProgressHook
 from seg.engine.hooks.sampler_epoch_hook import SamplerEpochHook
@@ -9,6 +10,7 @@ from seg.engine.hooks.val_picture_hook import ValPictureHook
 
 __all__ = [
     'CosineByProgressHook',
+    'DataShareHook',
     'LearningCurveHook',
     'ProgressHook',
     'SafeCheckpointHook',

@@ -126,22 +126,27 @@ class SegRunner(Runner):
         """Build the training loop; one that counts iterations is a resumable one.
 
         Raises:
-            UserError: If its data have other numbers of classes than the model.
+            UserError: If its data are empty or have other numbers of classes than the model.
         """
         if isinstance(loop, dict) and 'type' not in loop and loop.get('by_epoch') is False:
             loop = {**copy.deepcopy(loop), 'type': ResumableTrainLoop}
             loop.pop('by_epoch')
-        return self._with_fitting_classes(super().build_train_loop(loop), 'train_dataloader')
+        return self._with_usable_data(super().build_train_loop(loop), 'train_dataloader')
 
     def build_val_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
         """Build the validation loop; its data have the classes of the model."""
-        return self._with_fitting_classes(super().build_val_loop(loop), 'val_dataloader')
+        return self._with_usable_data(super().build_val_loop(loop), 'val_dataloader')
 
     def build_test_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
         """Build the test loop; its data have the classes of the model."""
-        return self._with_fitting_classes(super().build_test_loop(loop), 'test_dataloader')
+        return self._with_usable_data(super().build_test_loop(loop), 'test_dataloader')
 
-    def _with_fitting_classes(self, loop: BaseLoop, name: str) -> BaseLoop:
+    def _with_usable_data(self, loop: BaseLoop, name: str) -> BaseLoop:
+        if not len(loop.dataloader.dataset):
+            raise UserError(
+                f'{name}.dataset: expected samples, got none (after filtering); check its '
+                'annotations and its filter settings'
+            )
         metainfo = getattr(loop.dataloader.dataset, 'metainfo', None)
         check_class_counts(self._bare_model, metainfo or {}, name)
         return loop

@@ -169,3 +169,86 @@ def test_mixed_data_sets_accept_plain_indices():
     assert str(dataset[16]['data_samples'].task) == 'interactive_image'
     with pytest.raises(IndexError, match='below 17'):
         dataset[17]
+
+
+# Other sources on other ranks, other batch sizes for other tasks
+
+
+def steps_of(world_size, count, **settings):
+    """Batches of all ranks, step by step."""
+    ranks = [
+        sampler_of(
+            mixture({'found': 3, 'clicked': 1}), rank=rank, world_size=world_size, **settings
+        )
+        for rank in range(world_size)
+    ]
+    return [[sampler.batch(i) for sampler in ranks] for i in range(count)]
+
+
+def test_ranks_may_draw_from_different_sources():
+    steps = steps_of(2, 100, same_source=False)
+    sources = [[batch[0].source for batch in step] for step in steps]
+
+    assert sum(one != other for one, other in sources) > 20
+    flat = [source for step in sources for source in step]
+    assert flat.count(0) == 150  # the ratio holds over all ranks together
+    for source, size in ((0, 10), (1, 7)):
+        refs = [ref for step in steps for batch in step for ref in batch if ref.source == source]
+        assert [ref.draw for ref in refs] == list(range(len(refs)))
+        first = [ref.sample for ref in refs[:size]]
+        assert sorted(first) == list(range(size))
+
+
+@pytest.mark.parametrize('same_source', [True, False])
+def test_tasks_may_have_batch_sizes_of_their_own(same_source):
+    sizes = dict(task_batch_sizes={'interactive_image': 2}, same_source=same_source)
+    steps = steps_of(2, 40, batch_size=5, **sizes)
+    batches = [batch for step in steps for batch in step]
+
+    assert {(batch[0].source, len(batch)) for batch in batches} == {(0, 5), (1, 2)}
+    for source in (0, 1):
+        draws = [ref.draw for batch in batches for ref in batch if ref.source == source]
+        assert draws == list(range(len(draws)))
+
+
+def test_an_epoch_counts_samples_by_batch_size():
+    sampler = sampler_of(batch_size=4, world_size=2, task_batch_sizes={'panoptic': 1})
+
+    assert len(sampler) == 4  # 17 samples, 2 ranks, 2.5 samples per batch on average
+
+
+@pytest.mark.parametrize('same_source', [True, False])
+@pytest.mark.parametrize('num_batches', [0, 3, 4, 41])
+def test_realised_shares_are_what_was_drawn(same_source, num_batches):
+    sizes = dict(batch_size=3, task_batch_sizes={'panoptic': 2}, same_source=same_source)
+    batches = [batch for step in steps_of(3, num_batches, **sizes) for batch in step]
+    dataset = mixture({'found': 3, 'clicked': 1})
+    told = sampler_of(dataset, world_size=3, **sizes).drawn(num_batches)
+
+    for source, name in enumerate(('found', 'clicked')):
+        mine = [batch for batch in batches if batch[0].source == source]
+        assert told[name] == (len(mine), sum(map(len, mine)))
+
+
+def test_any_batch_costs_the_same():
+    """Ten billion batches in, without going through those before."""
+    sampler = sampler_of(same_source=False, world_size=2)
+    sampler.load_state_dict({'batch_index': 10**10})
+
+    assert len(next(iter(sampler))) == 4
+    assert sampler.drawn(10**10)['found'].batches == 10**10
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(task_batch_sizes={'vos': 2}), "task_batch_sizes: unknown task 'vos'"),
+        (dict(task_batch_sizes={'panoptic': 0}), 'panoptic: expected at least 1, got 0'),
+        (dict(batch_size=0), 'batch_size: expected at least 1'),
+        (dict(dataset=mixture(sizes=(10, 0))), "'clicked': expected samples, got none"),
+        (dict(dataset=Blank('vos', 0)), "'vos': expected samples, got none"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sampler_of(**settings)

@@ -18,6 +18,9 @@ from seg.testing.toy_training import ToyModel, write_toy_config
 from seg.utils.checkpoints import read_checkpoint, write_checkpoint
 from seg.utils.checks import UserError
 
+# MMEngine's InfiniteSampler refuses an empty data set on its own.
+SHUFFLED = 'train_dataloader.sampler={"type": "DefaultSampler"}'
+
 
 @pytest.fixture
 def make_runner(tmp_path):
@@ -220,3 +223,10 @@ def test_plain_state_names_where_an_object_is():
     )
     with pytest.raises(UserError, match=r"checkpoint\['x'\]\[0\]: .*got module"):
         to_plain({'x': [sys]})
+
+
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_data_without_samples_are_refused_before_the_first_step(make_runner, loader):
+    option = f'{loader}.dataset.num_samples=0'
+    with pytest.raises(UserError, match=rf'{loader}\.dataset: expected samples, got none'):
+        make_runner(option, SHUFFLED).train()

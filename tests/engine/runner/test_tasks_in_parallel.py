@@ -1,0 +1,109 @@
+"""Processes whose batches are of different tasks in the same step."""
+
+import copy
+from collections import Counter, defaultdict
+
+import pytest
+import torch
+from mmengine.model import MMDistributedDataParallel
+from torch import distributed as torch_dist
+
+from seg.registry import MODELS
+from seg.testing.processes import in_processes
+from seg.testing.tiny_rapsam import tiny_rapsam_cfg, toy_sample
+
+needs_fork = pytest.mark.skipif(torch.cuda.is_available(), reason='fork after CUDA has started')
+
+# Per step, the task and the numbers of prompts (segments) of each process's two samples.
+PANOPTIC, CLICKS = 'panoptic', 'interactive_image'
+DIFFERENT = [
+    [(PANOPTIC, (2, 3)), (CLICKS, (4, 1))],
+    [(CLICKS, (3, 2)), (PANOPTIC, (5, 5))],
+    [(PANOPTIC, (1, 4)), (PANOPTIC, (3, 3))],
+]
+SAME = [
+    [(PANOPTIC, (2, 3)), (PANOPTIC, (5, 4))],
+    [(CLICKS, (4, 1)), (CLICKS, (2, 2))],
+]
+
+
+def make_model():
+    """A model whose arithmetic does not depend on how a batch is split."""
+    cfg = tiny_rapsam_cfg(faithful=False)
+    cfg['neck']['norm_cfg'] = dict(type='GN', num_groups=2)
+    cfg['head']['criterion'] = dict(type='SegmentCriterion', sampling=dict(type='GridSampling'))
+    cfg['head']['semantic_auxiliary'] = dict(type='SemanticAuxiliary')
+    cfg['head']['task_loss_weights'] = {
+        PANOPTIC: dict(cls=2.0, mask=5.0, dice=5.0, panoptic=1.0, semantic=2.0),
+        CLICKS: dict(cls=1.0, mask=5.0, dice=5.0, iou=10.0),
+    }
+    torch.manual_seed(0)
+    return MODELS.build(cfg).train()
+
+
+def samples_of(task, counts, seed):
+    return [
+        toy_sample(task, num_segments=count, seed=10 * seed + i) for i, count in enumerate(counts)
+    ]
+
+
+def loss_of(model, samples):
+    clips, annotations = zip(*copy.deepcopy(samples), strict=True)
+    data = dict(inputs=list(clips), data_samples=list(annotations))
+    bare = getattr(model, 'module', model)
+    losses = model(**bare.data_preprocessor(data, training=True), mode='loss')
+    return bare.parse_losses(losses)[0]
+
+
+def optimizer_of(model):
+    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+
+def weights_of(model):
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def train_one_of_two(rank, steps):
+    torch_dist.init_process_group('gloo')
+    model = MMDistributedDataParallel(make_model(), find_unused_parameters=True)
+    optimizer = optimizer_of(model)
+    for i, step in enumerate(steps):
+        task, counts = step[rank]
+        optimizer.zero_grad()
+        loss_of(model, samples_of(task, counts, 2 * i + rank)).backward()
+        optimizer.step()
+    return weights_of(model.module)
+
+
+def train_alone(steps):
+    """One process: the batches of a task as one, each task with its share of the step."""
+    model = make_model()
+    optimizer = optimizer_of(model)
+    for i, step in enumerate(steps):
+        joined, shares = defaultdict(list), Counter(task for task, _ in step)
+        for rank, (task, counts) in enumerate(step):
+            joined[task] += samples_of(task, counts, 2 * i + rank)
+        losses = [
+            loss_of(model, samples) * shares[task] / len(step) for task, samples in joined.items()
+        ]
+        optimizer.zero_grad()
+        sum(losses).backward()
+        optimizer.step()
+    return weights_of(model)
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    'steps', [pytest.param(DIFFERENT, id='different tasks'), pytest.param(SAME, id='one task')]
+)
+def test_two_processes_equal_one_on_the_joined_batch(steps):
+    start = weights_of(make_model())
+    first, second = in_processes(lambda rank: train_one_of_two(rank, steps))
+    alone = train_alone(steps)
+
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), f'{name} differs between the processes'
+        torch.testing.assert_close(value, alone[name], atol=1e-5, rtol=0, msg=name)
+    moved = {name: (value - start[name]).abs().max() for name, value in first.items()}
+    assert max(moved.values()) > 0.01
+    assert all(moved[name] > 0 for name in moved if name.startswith('head.'))
