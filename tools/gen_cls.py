@@ -75,7 +75,7 @@ def main() -> int:
     tokenizer = build_tokenizer(args.model)
     weights = locate_weights(args.model, args.pretrained)
     state = text_weights(weights)
-    encoder = build_text_encoder(args.model)
+    encoder = build_text_encoder(args.model, args.pretrained)
     load_weights(encoder.tower, state, name=f'the text tower in {weights}')
     encoder.to(choose_device(args.device))
     warn_of_ties(label_space)

@@ -9,7 +9,12 @@ from ext.open_clip.architecture import (
     build_tokenizer,
     model_config,
 )
-from ext.open_clip.vocabulary import build_text_tower, text_tokens, vocabulary_tokens
+from ext.open_clip.vocabulary import (
+    build_text_tower,
+    special_tokens,
+    text_tokens,
+    vocabulary_tokens,
+)
 from ext.open_clip.weights import image_weights, locate_weights, text_weights
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     'image_weights',
     'locate_weights',
     'model_config',
+    'special_tokens',
     'text_tokens',
     'text_weights',
     'vocabulary_tokens',

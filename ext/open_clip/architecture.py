@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -92,18 +93,24 @@ def build_image_trunk(model_name: str, num_stages: int = NUM_STAGES) -> ImageTru
     )
 
 
-def build_text_encoder(model_name: str) -> TextTower:
+def build_text_encoder(model_name: str, source: str | os.PathLike[str] | None = None) -> TextTower:
     """Build the text tower of a model in evaluation mode, with random weights.
 
     Args:
         model_name: A model of open_clip with its own causal text tower.
+        source: The weights that it will get. Some published tags, such as ``'openai'``, were
+            trained with QuickGELU whatever the model says; of files only the model knows, so
+            files of such weights need a model like ``'ViT-L-14-quickgelu'``.
 
     Raises:
         UserError: If the model is unknown, or its text tower is of another kind.
     """
     config = model_config(model_name)
     text = _own_text_config(model_name, config)
-    tower = _build_text_tower(config['embed_dim'], text, config.get('quick_gelu', False))
+    published = source is not None and source in open_clip.list_pretrained_tags_by_model(model_name)
+    weights = open_clip.get_pretrained_cfg(model_name, str(source)) if published else {}
+    quick_gelu = bool(config.get('quick_gelu') or weights.get('quick_gelu'))
+    tower = _build_text_tower(config['embed_dim'], text, quick_gelu)
     return TextTower(tower).eval()
 
 

@@ -25,6 +25,12 @@ def text_tokens(text: str) -> tuple[int, ...]:
     return tuple(_tokenizer().encode(text))
 
 
+def special_tokens() -> tuple[int, int]:
+    """The tokens of start and end."""
+    tokenizer = _tokenizer()
+    return tokenizer.sot_token_id, tokenizer.eot_token_id
+
+
 def vocabulary_tokens(vocabulary: Sequence[str]) -> tuple[int, ...]:
     """All tokens that the words of a vocabulary need, ascending."""
     return tuple(sorted({token for word in vocabulary for token in text_tokens(word)}))

@@ -13,11 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ext.open_clip import build_image_trunk, image_weights, locate_weights
 from ext.open_clip.architecture import NUM_STAGES
+from seg.models.backbones.clip_init import CLIP_INIT, check_clip_init
 from seg.registry import MODELS
 from seg.utils.checkpoints import load_weights
 from seg.utils.checks import UserError
-
-_CLIP_INIT = 'clip_pretrain'
 
 
 @MODELS.register_module()
@@ -49,7 +48,7 @@ class OpenCLIPBackbone(BaseModule):
         norm_eval: bool = True,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_init_cfg(init_cfg)
+        check_clip_init(init_cfg)
         super().__init__(init_cfg)
         self.model_name = model_name
         self.out_indices = _check_out_indices(out_indices)
@@ -71,7 +70,7 @@ class OpenCLIPBackbone(BaseModule):
             OSError: If a published checkpoint cannot be downloaded.
             UserError: If the checkpoint is unreadable or of another architecture.
         """
-        if self.init_cfg is not None and self.init_cfg['type'] == _CLIP_INIT:
+        if self.init_cfg is not None and self.init_cfg['type'] == CLIP_INIT:
             path = locate_weights(self.model_name, self.init_cfg['checkpoint'])
             state = image_weights(path, self._unused)
             load_weights(self.trunk, state, name=f'the image tower in {path}')
@@ -124,13 +123,3 @@ def _check_out_indices(out_indices: Sequence[int]) -> tuple[int, ...]:
             f'{list(indices)}'
         )
     return indices
-
-
-def _check_init_cfg(init_cfg: Mapping[str, Any] | None) -> None:
-    if init_cfg is None or init_cfg.get('type') != _CLIP_INIT:
-        return
-    if set(init_cfg) != {'type', 'checkpoint'} or not init_cfg['checkpoint']:
-        raise UserError(
-            f"init_cfg: expected dict(type='{_CLIP_INIT}', checkpoint=FILE_OR_TAG), got "
-            f'{dict(init_cfg)}'
-        )

@@ -8,6 +8,7 @@ from seg.models.prompts.prompt_encoder import (
     PromptQueries,
 )
 from seg.models.prompts.prompt_fusion import PromptFusion, PromptKind
+from seg.models.prompts.text_encoder import TextEncoder
 from seg.models.prompts.text_matcher import TextMatcher, TextMatches, text_visual_loss
 from seg.models.prompts.vocabulary_text_encoder import VocabularyTextEncoder
 
@@ -20,6 +21,7 @@ __all__ = [
     'PromptKind',
     'PromptQueries',
     'RefinedMasks',
+    'TextEncoder',
     'TextMatcher',
     'TextMatches',
     'VocabularyTextEncoder',
