@@ -23,6 +23,7 @@ from seg.datasets.coco_files import (
     usable_rows,
 )
 from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.run_length import decode_run_length
 from seg.datasets.samples import image_sample, segments, stack_masks
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -45,8 +46,8 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
         (H, W), bool.
 
     Raises:
-        UserError: If it is neither, a polygon has fewer than three points, or the size of the
-            code differs from the image's.
+        UserError: If it is neither, a polygon has fewer than three points, or the code is of
+            another size or does not cover the image.
     """
     height, width = size
     if isinstance(segmentation, Mapping):
@@ -55,7 +56,7 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
                 f'{where}: expected a run-length code with counts and size [{height}, {width}], '
                 f'got size {segmentation.get("size")}; draw the mask at the size of the image'
             )
-        return _decode_runs(segmentation, where)
+        return decode_run_length(segmentation, where)
     polygons = segmentation if isinstance(segmentation, list) else []
     good = [isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons]
     if not polygons or not all(good):
@@ -65,25 +66,6 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
         )
     codes = coco_mask.frPyObjects(polygons, height, width)
     return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
-
-
-def _decode_runs(segmentation: Mapping[str, Any], where: str) -> np.ndarray:
-    """Draw a run-length code of known size, (H, W), bool."""
-    code: Any = segmentation
-    try:
-        if isinstance(segmentation['counts'], list):
-            code = coco_mask.frPyObjects(dict(segmentation), *segmentation['size'])
-        mask = coco_mask.decode(code)
-        # Runs that end early leave the rest of the memory as it was.
-        whole = mask.max(initial=0) <= 1 and np.count_nonzero(mask) == coco_mask.area(code)
-    except (ValueError, TypeError, OverflowError):
-        whole = False
-    if not whole:
-        raise UserError(
-            f'{where}: expected run-length counts that fill {segmentation["size"]} pixels, got '
-            f'{str(segmentation["counts"])[:40]!r}; remove the annotation or encode its mask again'
-        )
-    return mask.astype(bool)
 
 
 def load_instance_index(ann_file: Path) -> Index:

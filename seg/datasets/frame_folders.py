@@ -13,7 +13,9 @@ from seg.datasets.split_files import read_split
 from seg.utils.checks import UserError
 
 
-def index_frame_folders(kind: str, list_file: Path, images: Path, maps: Path) -> Index:
+def index_frame_folders(
+    kind: str, list_file: Path, images: Path, maps: Path, *, unannotated: bool = False
+) -> Index:
     """The index of the videos in a list, through the cache.
 
     Columns per video: ``videos``, ``offsets``; per frame: ``frames`` (file names of the images),
@@ -24,6 +26,7 @@ def index_frame_folders(kind: str, list_file: Path, images: Path, maps: Path) ->
         list_file: Text file of the videos' names.
         images: Folder with a folder of frames (``*.jpg``) per video.
         maps: Folder with a folder of maps (``*.png``, named as the frames) per video.
+        unannotated: Whether a video may have no folder of maps.
 
     Raises:
         FileNotFoundError: If a folder or the list is missing.
@@ -34,7 +37,9 @@ def index_frame_folders(kind: str, list_file: Path, images: Path, maps: Path) ->
     usable: list[bool] = []
     for video in videos:
         names = list_files(images / video, ('.jpg', '.jpeg'))
-        known = {Path(name).stem for name in list_files(maps / video, ('.png',))}
+        lacks_maps = unannotated and not (maps / video).exists()
+        files = [] if lacks_maps else list_files(maps / video, ('.png',))
+        known = {Path(name).stem for name in files}
         if not names:
             raise UserError(
                 f'{images / video}: expected frames (*.jpg) of the video {video!r} in '
@@ -69,9 +74,18 @@ def read_map_of(path: Path, size: Sequence[int]) -> np.ndarray:
         UserError: If it is broken, a picture in colours, or of another size.
     """
     ids = read_id_map(path)
-    if ids.shape != tuple(size):
+    check_map_size(path, ids.shape, size)
+    return ids
+
+
+def check_map_size(path: Path, got: Sequence[int], size: Sequence[int]) -> None:
+    """Compare the size of a map with that of its image, both (H, W).
+
+    Raises:
+        UserError: If they differ.
+    """
+    if tuple(got) != tuple(size):
         raise UserError(
             f'{path}: expected height x width {size[0]} x {size[1]} as its image, got '
-            f'{ids.shape[0]} x {ids.shape[1]}; use images and annotations of one resolution'
+            f'{got[0]} x {got[1]}; use images and annotations of one resolution'
         )
-    return ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,18 @@ def image_size_of(annotation: Mapping[str, Any], where: str) -> tuple[int, int]:
     return height, width
 
 
-def sa1b_segments(annotation: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+def sa1b_segments(
+    annotation: Mapping[str, Any], where: str, chosen: Sequence[int] | None = None
+) -> dict[str, Tensor]:
     """The masks of one annotation, which have no class (label -1) and may overlap.
 
-    Masks without a pixel are left out. Object ids are 1, 2, ... in the order of the file.
+    Masks without a pixel are left out. Object ids are the fields ``id``, or 1, 2, ... in the order
+    of the file where they are left out.
 
     Args:
         annotation: See :func:`parse_sa1b`.
         where: File or member of an archive, for messages.
+        chosen: Places of the masks to decode, in ``annotations``; all by default.
 
     Returns:
         What :func:`seg.datasets.samples.segments` gives.
@@ -81,12 +85,20 @@ def sa1b_segments(annotation: Mapping[str, Any], where: str) -> dict[str, Tensor
         UserError: If a mask is malformed or of another size than the image.
     """
     size = image_size_of(annotation, where)
+    rows = annotation['annotations']
     masks: list[np.ndarray] = []
-    for place, row in enumerate(annotation['annotations']):
+    ids: list[int] = []
+    for place in range(len(rows)) if chosen is None else chosen:
         name = f'annotations[{place}]'
-        code = require(row, 'segmentation', Path(where), name)
+        code = require(rows[place], 'segmentation', Path(where), name)
         mask = decode_segmentation(code, size, f'{where}: {name}')
         if mask.any():
             masks.append(mask)
-    number = len(masks)
-    return segments(stack_masks(masks, size), [-1] * number, range(1, number + 1))
+            ids.append(_object_id(rows[place].get('id', place + 1), f'{where}: {name}'))
+    return segments(stack_masks(masks, size), [-1] * len(ids), ids)
+
+
+def _object_id(value: Any, where: str) -> int:
+    if not isinstance(value, int):
+        raise UserError(f"{where}: expected an integer in the field 'id', got {value!r}")
+    return value

@@ -19,6 +19,12 @@ FORMATS = (
     'coco_instance',
     'youtube_vis',
     'davis',
+    'vipseg',
+    'cityscapes',
+    'refcoco',
+    'sa1b',
+    'bdd100k',
+    'folders',
 )
 
 
@@ -45,9 +51,11 @@ def main() -> None:
     from rich.progress import track
 
     from seg.datasets.converters import WRITERS, write_shapes
+    from seg.datasets.converters.base import CLASSES
 
+    writer = WRITERS[args.format]
     steps = write_shapes(
-        WRITERS[args.format],
+        writer,
         args.out,
         args.num,
         num_frames=args.num_frames,
@@ -58,6 +66,9 @@ def main() -> None:
     for _ in track(steps, f'Shapes as {args.format}', 2 * args.num, console=console):
         pass
     sys.stderr.write(f'{args.out}: {args.num} samples of train and of val\n')
+    if writer.classes is not None:
+        names = ', '.join(map('{} is {}'.format, CLASSES, writer.classes))
+        sys.stderr.write(f'classes of {args.format} that stand for those of Shapes: {names}\n')
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seg.datasets.label_space import LabelSpace, join_label_spaces
+from seg.datasets.metainfo.bdd100k import BDD100K
 from seg.datasets.metainfo.cityscapes import CITYSCAPES
 from seg.datasets.metainfo.coco_panoptic import COCO_PANOPTIC
 from seg.datasets.metainfo.vipseg import VIPSEG
@@ -10,6 +11,7 @@ from seg.datasets.metainfo.youtube_vis import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from seg.utils.checks import UserError, unknown_name_message
 
 __all__ = [
+    'BDD100K',
     'CITYSCAPES',
     'COCO_PANOPTIC',
     'LABEL_SPACES',
@@ -21,7 +23,7 @@ __all__ = [
 
 LABEL_SPACES = {
     space.name: space
-    for space in (COCO_PANOPTIC, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, VIPSEG, CITYSCAPES)
+    for space in (COCO_PANOPTIC, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021, VIPSEG, CITYSCAPES, BDD100K)
 }
 
 

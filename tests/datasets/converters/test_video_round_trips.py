@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from seg.datasets import DavisDataset, YouTubeVISDataset
+from seg.datasets import DavisDataset, VIPSegDataset, YouTubeVISDataset
+from seg.datasets.converters import WRITERS
 from seg.datasets.shapes import SHAPES_THINGS
 
 FRAMES = 4
@@ -33,6 +34,27 @@ def test_youtube_vis_comes_back(written, original, same, split):
         things = sample['labels'] < len(SHAPES_THINGS)
         ids = (1000 * (index + 1) + sample['object_ids'][things]).tolist()
         same(dataset.load(index), sample, things, ids=ids)
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_vipseg_comes_back_under_classes_of_its_own(written, original, same, split):
+    dataset = VIPSegDataset(written('vipseg'), split, 'panoptic', [], test_mode=True)
+    classes, names = list(dataset.metainfo['classes']), WRITERS['vipseg'].classes
+    assert len(set(names)) == len(names)
+    for index in range(len(dataset)):
+        sample, found = original(split, FRAMES).load(index), dataset.load(index)
+        labels = [classes.index(names[label]) for label in sample['labels'].tolist()]
+        ids = [
+            object_id + 100 * dataset.metainfo['category_ids'][label]
+            if label < dataset.metainfo['num_things']
+            else dataset.metainfo['category_ids'][label]
+            for label, object_id in zip(labels, sample['object_ids'].tolist(), strict=True)
+        ]
+        order = np.argsort(ids)
+        for key in ('masks', 'labels', 'object_ids'):
+            sample[key] = sample[key][order]
+        ordered = [labels[row] for row in order], [ids[row] for row in order]
+        same(found, sample, slice(None), labels=ordered[0], ids=ordered[1])
 
 
 @pytest.mark.parametrize('layout', ['davis', 'youtube_vis'])

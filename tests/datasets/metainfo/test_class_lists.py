@@ -5,6 +5,7 @@ import pytest
 
 from seg.datasets.label_space import join_label_spaces
 from seg.datasets.metainfo import (
+    BDD100K,
     CITYSCAPES,
     COCO_PANOPTIC,
     LABEL_SPACES,
@@ -120,9 +121,19 @@ def test_label_spaces_are_found_by_name():
     assert find_label_space('cityscapes') is CITYSCAPES
     joint = find_label_space('coco_panoptic+youtube_vis_2019')
     assert (joint.name, joint.num_classes) == ('coco_panoptic+youtube_vis_2019', 155)
-    assert set(LABEL_SPACES) == {space.name for space in ALL_FIVE}
+    assert set(LABEL_SPACES) == {space.name for space in (*ALL_FIVE, BDD100K)}
 
 
 def test_an_unknown_label_space_is_an_error():
     with pytest.raises(UserError, match=r"'coco_panoptc'.*Did you mean 'coco_panoptic'"):
         find_label_space('youtube_vis_2019+coco_panoptc')
+
+
+def test_bdd100k_has_the_classes_of_cityscapes_in_the_order_of_train_ids():
+    assert BDD100K.num_things == 0
+    assert set(BDD100K.class_names) == set(CITYSCAPES.class_names)
+    colors = {info.name: info.color for info in CITYSCAPES.classes}
+    assert all(info.color == colors[info.name] for info in BDD100K.classes)
+    assert [info.category_id for info in BDD100K.classes] == list(range(19))
+    names = [BDD100K.class_names[index] for index in (0, 10, 11, 13, 18)]
+    assert names == ['road', 'sky', 'person', 'car', 'bicycle']

@@ -78,7 +78,7 @@ def test_samples_come_back_as_they_were(write_pairs, tmp_path):
         assert sample['clip'][0, :, 3, 3].tolist() == [index, 2 * index, 0]
         assert sample['masks'].sum() == sample['masks'][0, 0, 0].sum() == index + 1
         assert sample['labels'].tolist() == [-1]
-        assert sample['object_ids'].tolist() == [1]
+        assert sample['object_ids'].tolist() == [7]  # the annotation's id
         assert f'sa_{index}' in sample['img_path']
 
 
