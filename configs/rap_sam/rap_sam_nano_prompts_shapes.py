@@ -45,7 +45,7 @@ model['head']['task_loss_weights']['interactive_image'] = dict(
 )
 train_dataloader['dataset']['sources']['interactive_image']['pipeline'] = [
     dict(type=ClipFlip, prob=0.5),
-    dict(type=SimulatedPrompts, num_prompts=8),
+    dict(type=SimulatedPrompts, num_prompts=5),
     dict(type=PackClip),
 ]
 val_dataloader['dataset']['sources']['interactive_image']['pipeline'] = [

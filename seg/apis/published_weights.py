@@ -9,11 +9,13 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from seg.models.prompts import PromptFusion
 from seg.registry import MODELS
+from seg.structures import PointLabel
 from seg.utils.checkpoints import StateDict
 from seg.utils.checks import UserError
 from seg.utils.paths import config_dir
-from seg.utils.public_names import RAPSAM_PUBLIC_NAMES
+from seg.utils.public_names import RAPSAM_PUBLIC_NAMES, is_unpublished
 
 _QUERIES = 'panoptic_head.kernels.weight'
 _CLASS_PROJECTION = 'panoptic_head.panoptic_cls.0.weight'
@@ -21,6 +23,8 @@ _MASK_TOKENS = 'panoptic_head.mask_tokens.weight'
 _BOTTLENECK = 'backbone.layer1.0.conv3.weight'
 _PROTOTYPES = 'head.classifier.prototypes'
 _TASK_EMBEDDING = 'head.router.task_embed.weight'
+_CLICK_EMBEDDING = 'head.prompt_encoder.type_embed.weight'
+_FUSION = 'head.prompt_encoder.fusion.'
 _MAX_LISTED = 4
 
 
@@ -50,7 +54,9 @@ def convert_published_weights(
 ) -> ConvertedWeights:
     """Rename published weights and check that each is one of the shipped model's.
 
-    The task embedding, which the published model does not have, is added as zeros.
+    What the published model does not have starts so that a single click is answered as published:
+    the task embedding as zeros, the fusion of prompts as an identity whose kinds of prompts
+    (boxes, masks) are embedded like the published positive click.
 
     Args:
         state: Published names to tensors.
@@ -74,6 +80,7 @@ def convert_published_weights(
     _check_layout(state, model, name)
     own = model.state_dict()
     weights[_TASK_EMBEDDING] = torch.zeros(own[_TASK_EMBEDDING].shape)
+    weights |= _new_fusion(model, weights[_CLICK_EMBEDDING])
     if prototypes is not None:
         if prototypes.shape[-1] != embed_channels:
             raise UserError(
@@ -82,7 +89,11 @@ def convert_published_weights(
                 'published training'
             )
         weights[_PROTOTYPES] = prototypes
-    trained = {key for key, _ in model.named_parameters()} - {_TASK_EMBEDDING}
+    trained = {
+        key
+        for key, _ in model.named_parameters()
+        if key != _TASK_EMBEDDING and not key.startswith(_FUSION)
+    }
     return ConvertedWeights(
         weights=weights,
         backbone=backbone,
@@ -107,9 +118,21 @@ def _published_model(
         return MODELS.build(cfg)
 
 
+def _new_fusion(model: nn.Module, click_embedding: Tensor) -> StateDict:
+    """Weights of a fusion that hands a click through, always the same ones."""
+    heads = model.get_submodule(_FUSION + 'attn').num_heads
+    assert isinstance(heads, int)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fusion = PromptFusion(click_embedding.shape[1], num_heads=heads)
+    positive = click_embedding[PointLabel.FOREGROUND]
+    fusion.kind_embed.weight.data.copy_(positive.expand_as(fusion.kind_embed.weight))
+    return {_FUSION + key: value for key, value in fusion.state_dict().items()}
+
+
 def _check_layout(state: Mapping[str, Tensor], model: nn.Module, name: str) -> None:
     own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    wanted = set(own) - {_PROTOTYPES, _TASK_EMBEDDING}
+    wanted = {key for key in own if not is_unpublished(key)}
     renamed = {RAPSAM_PUBLIC_NAMES.rename(key): key for key in state}
     unknown = [key for new, key in renamed.items() if new not in wanted]
     if unknown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from seg.models.prompts import PromptQueries
 from seg.structures import StageOutput, Task
 from seg.testing.goldens import golden_features, golden_prototypes, golden_weights
 from seg.utils.checks import UserError
-from seg.utils.public_names import RAPSAM_NOT_PUBLISHED, RAPSAM_PUBLIC_NAMES
+from seg.utils.public_names import RAPSAM_PUBLIC_NAMES, is_unpublished
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class RapSAMGolden:
 
 def _check_shapes(model: RapSAM, shapes: Mapping[str, list[int]]) -> None:
     expected = {key: list(value.shape) for key, value in model.state_dict().items()}
-    missing = [key for key in expected if key not in shapes and not _is_ours_alone(key)]
+    missing = [key for key in expected if key not in shapes and not is_unpublished(key)]
     unknown = [key for key in shapes if key not in expected]
     if missing or unknown:
         raise UserError(
@@ -172,10 +171,6 @@ def _check_shapes(model: RapSAM, shapes: Mapping[str, list[int]]) -> None:
             raise UserError(
                 f'shapes: {key}: expected {expected[key]} in a model of these sizes, got {shape}'
             )
-
-
-def _is_ours_alone(key: str) -> bool:
-    return any(re.search(pattern, key) for pattern in RAPSAM_NOT_PUBLISHED)
 
 
 def _column(values: Tensor | None) -> Tensor | None:

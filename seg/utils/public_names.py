@@ -1,5 +1,7 @@
 """Names of published checkpoints in the names of this package."""
 
+import re
+
 from seg.utils.key_map import KeyMap
 
 _KERNEL_UPDATER = [
@@ -59,6 +61,16 @@ _NECK = [
 RAPSAM_PUBLIC_NAMES = KeyMap([*_HEAD, *_STAGE, *_KERNEL_UPDATER, *_NECK])
 """``rapsam_r50_12e.pth`` and its like -> :class:`seg.models.detectors.RapSAM`."""
 
-RAPSAM_NOT_PUBLISHED = (r'^head\.classifier\.prototypes$', r'^head\.router\.task_embed\.weight$')
+RAPSAM_NOT_PUBLISHED = (
+    r'^head\.classifier\.prototypes$',
+    r'^head\.router\.task_embed\.weight$',
+    r'^head\.prompt_encoder\.fusion\.',
+)
 """What our checkpoints hold beyond the published ones: the text prototypes, which the published
-code keeps in a file of its own, and the task embedding, which starts at zero."""
+code keeps in a file of its own, the task embedding, which starts at zero, and the fusion of
+prompts, which starts as an identity."""
+
+
+def is_unpublished(key: str) -> bool:
+    """Whether a name of this package belongs to :data:`RAPSAM_NOT_PUBLISHED`."""
+    return any(re.search(pattern, key) for pattern in RAPSAM_NOT_PUBLISHED)

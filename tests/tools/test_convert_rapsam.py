@@ -82,7 +82,11 @@ def test_the_full_layout_with_resnet_50(tmp_path, run):
         'prototypes': None,
     }
     assert 'no --embedding' in stderr
-    assert len(converted) == 568 + 1
+    fusion = {k: v for k, v in converted.items() if '.prompt_encoder.fusion.' in k}
+    click = converted['head.prompt_encoder.type_embed.weight'][1]
+    assert len(converted) == 568 + 1 + len(fusion)
+    assert (fusion['head.prompt_encoder.fusion.kind_embed.weight'] == click).all()
+    assert not fusion['head.prompt_encoder.fusion.attn.out_proj.weight'].any()
     assert not converted['head.router.task_embed.weight'].any()
     for old, new in {
         'backbone.layer4.2.bn3.running_var': 'backbone.layer4.2.bn3.running_var',

@@ -41,7 +41,10 @@ def test_every_published_tensor_has_its_place(depth, entries, parameters):
 
     assert len(renamed) == entries
     assert {k: ours.get(k) for k in renamed} == renamed
-    assert extra == {'head.classifier.prototypes', 'head.router.task_embed.weight'}
+    assert {k for k in extra if '.fusion.' not in k} == {
+        'head.classifier.prototypes',
+        'head.router.task_embed.weight',
+    }
     allowed = KeyMap([], drop=RAPSAM_NOT_PUBLISHED).apply(dict.fromkeys(extra))
     assert allowed == {}
     own = sum(p.numel() for n, p in model.named_parameters() if n not in extra)
@@ -52,7 +55,11 @@ def test_parts_have_the_published_sizes():
     model = build(50)
 
     def size(part):
-        return sum(p.numel() for n, p in part.named_parameters() if 'task_embed' not in n)
+        return sum(
+            p.numel()
+            for n, p in part.named_parameters()
+            if 'task_embed' not in n and '.fusion.' not in n
+        )
 
     assert size(model.backbone) == 23_508_032
     assert size(model.neck) == 15_351_505

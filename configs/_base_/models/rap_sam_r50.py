@@ -15,7 +15,7 @@ from seg.models.detectors import RapSAM
 from seg.models.heads import PanopticFusion, RapSAMVideoHead
 from seg.models.losses import PointSampling, SegmentCriterion
 from seg.models.necks import YOSONeck
-from seg.models.prompts import PromptEncoder
+from seg.models.prompts import PromptEncoder, PromptFusion
 
 model = dict(
     type=RapSAM,
@@ -61,7 +61,12 @@ model = dict(
             pooling=dict(type=HardMaskSumPooling),
         ),
         prompt_adapter=dict(type=PromptAdapter, num_heads=8),
-        prompt_encoder=dict(type=PromptEncoder, num_mask_tokens=1, click_radius=3.0),
+        prompt_encoder=dict(
+            type=PromptEncoder,
+            num_mask_tokens=1,
+            click_radius=3.0,
+            fusion=dict(type=PromptFusion, num_heads=8),
+        ),
         classifier=dict(
             type=TextEmbeddingClassifier,
             temperature=0.1,
