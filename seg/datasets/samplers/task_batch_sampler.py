@@ -109,10 +109,10 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
             sizes, self.weights = [len(dataset)], [1]
         self.source_sizes = _checked_sources(self.tasks, sizes)
         self.batch_sizes = _sizes_by_source(self.tasks, batch_size, task_batch_sizes or {})
-        self.num_batches = num_batches or math.ceil(len(dataset) / self._mean_step_size)
+        self.num_batches = num_batches or math.ceil(len(dataset) / self.mean_step_size)
 
     @property
-    def _mean_step_size(self) -> float:
+    def mean_step_size(self) -> float:
         """Samples of all ranks per step, on average."""
         pairs = zip(self.weights, self.batch_sizes, strict=True)
         per_rank = sum(weight * size for weight, size in pairs) / sum(self.weights)

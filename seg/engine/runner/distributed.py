@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import broadcast, is_distributed
+from mmengine.dist import all_gather_object, broadcast, is_distributed
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
@@ -69,6 +70,44 @@ def wrap_on_cpu(
     cfg = dict(wrapper_cfg)
     cfg.setdefault('type', MMDistributedDataParallel)
     return MODEL_WRAPPERS.build(cfg, default_args={'module': model})
+
+
+def check_same_config(cfg: Mapping[str, Any]) -> None:
+    """Make sure that all processes were started with the same config.
+
+    Args:
+        cfg: The config of this process.
+
+    Raises:
+        UserError: On all processes, naming the first setting that differs and two of them.
+    """
+    flat = _flatten(cfg)
+    digest = hashlib.sha256(repr(sorted(flat.items())).encode()).hexdigest()
+    if len(set(all_gather_object(digest))) == 1:
+        return
+    first, *others = all_gather_object(flat)
+    for rank, other in enumerate(others, start=1):
+        for key in sorted({*first, *other}):
+            here, there = first.get(key, 'nothing'), other.get(key, 'nothing')
+            if here != there:
+                raise UserError(
+                    f'config: expected the same in all processes, got {key}={here} in process 0 '
+                    f'and {there} in process {rank}; start all of them with the same files and '
+                    'arguments'
+                )
+
+
+def _flatten(value: Any, path: str = '') -> dict[str, str]:
+    """Dotted keys of a config with their values as text, classes by their names."""
+    if isinstance(value, Mapping):
+        parts = [(f'{path}.{key}' if path else str(key), value[key]) for key in value]
+    elif isinstance(value, (list, tuple)):
+        parts = [(f'{path}.{index}', item) for index, item in enumerate(value)]
+    elif callable(value):
+        return {path: f'{value.__module__}.{getattr(value, "__qualname__", value)}'}
+    else:
+        return {path: repr(value)}
+    return {key: text for name, item in parts for key, text in _flatten(item, name).items()}
 
 
 def share_buffers(model: nn.Module) -> None:

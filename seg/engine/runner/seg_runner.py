@@ -25,10 +25,17 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from seg import __version__
+from seg.datasets.samplers import TaskBatchSampler
 from seg.engine.class_counts import check_class_counts
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
-from seg.engine.runner.distributed import prepare_process_group, share_buffers, wrap_on_cpu
+from seg.engine.runner.distributed import (
+    check_same_config,
+    prepare_process_group,
+    share_buffers,
+    wrap_on_cpu,
+)
+from seg.engine.runner.heartbeat import Heartbeat
 from seg.engine.runner.resuming import find_latest_checkpoint, resolve_resume
 from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.engine.runner.train_loop import ResumableTrainLoop
@@ -44,6 +51,9 @@ from seg.utils.checkpoints import load_weights, unwrap_state, write_checkpoint
 from seg.utils.checks import UserError
 
 install_safe_loaders()
+
+# Seconds without a sign of life after which a process counts as lost.
+_LONGEST_SILENCE = 60.0
 
 
 @RUNNERS.register_module()
@@ -78,10 +88,16 @@ class SegRunner(Runner):
     # Environment
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Set up processes and start methods; without a GPU processes talk over gloo."""
+        """Set up processes and start methods; without a GPU processes talk over gloo.
+
+        Raises:
+            UserError: If the processes were started with different configs.
+        """
         if self.distributed:
             prepare_process_group(self.launcher, env_cfg.get('dist_cfg', {}))
         super().setup_env(env_cfg)
+        if self.distributed:
+            check_same_config(self.cfg._cfg_dict)
 
     def build_logger(
         self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: Any
@@ -179,6 +195,28 @@ class SegRunner(Runner):
                     optim_wrapper.pop('loss_scale')
         return super().build_optim_wrapper(optim_wrapper)
 
+    def scale_lr(
+        self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None
+    ) -> None:
+        """Scale the learning rate to the samples of an update.
+
+        Unlike MMEngine's it counts all iterations that share an update, and batches as large as
+        their tasks make them.
+        """
+        if auto_scale_lr and auto_scale_lr.get('enable'):
+            loader = self.train_loop.dataloader
+            sampler = loader.batch_sampler
+            per_step = (
+                sampler.mean_step_size
+                if isinstance(sampler, TaskBatchSampler)
+                else self.world_size * loader.batch_size
+            )
+            per_update = per_step * getattr(optim_wrapper, '_accumulative_counts', 1)
+            assumed = self.world_size * self.cfg.train_dataloader.batch_size
+            base = auto_scale_lr['base_batch_size'] * assumed / per_update
+            auto_scale_lr = {**auto_scale_lr, 'base_batch_size': base}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Register the hooks of the config; any of them can be turned off with ``None``."""
         given = hooks or {}
@@ -210,15 +248,35 @@ class SegRunner(Runner):
 
         However training ends, hooks that have a method ``on_exit`` are told, to put right what
         they changed outside of the run, such as the terminal.
+
+        Raises:
+            UserError: If another process of the training died, naming it.
         """
         modules = self.cfg.pop('activation_checkpointing', None)
         if modules:
             turn_on_activation_checkpointing(self._bare_model, modules)
             self.logger.info(f'activations of {modules} are recomputed in the backward pass')
+        heartbeat = self._start_heartbeat()
         try:
             return super().train()
+        except RuntimeError as error:
+            lost = heartbeat.find_lost() if heartbeat else ''
+            if lost:
+                raise UserError(lost) from error
+            raise
         finally:
+            if heartbeat:
+                heartbeat.stop()
             self.call_hook('on_exit')
+
+    def _start_heartbeat(self) -> Heartbeat | None:
+        if not self.distributed or self.world_size == 1:
+            return None
+        dist_cfg = self.cfg.get('env_cfg', {}).get('dist_cfg', {})
+        limit = min(float(dist_cfg.get('timeout', 1800)), _LONGEST_SILENCE)
+        heartbeat = Heartbeat(self.rank, self.world_size, limit)
+        heartbeat.start()
+        return heartbeat
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a stage of all hooks, keeping the random sequence of training apart.
@@ -315,7 +373,7 @@ class SegRunner(Runner):
         unpack_message_hub(self.message_hub, checkpoint['message_hub'])
         if resume_optimizer:
             self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-            self._load_gradients(checkpoint.get('gradients', {}))
+            self._load_gradients(checkpoint.get('gradients', []))
         if resume_param_scheduler:
             self._load_schedulers(checkpoint.get('param_schedulers', []))
         self._take_rng(checkpoint['rng'])
@@ -350,6 +408,7 @@ class SegRunner(Runner):
         if file_client_args or backend_args:
             raise UserError('save_checkpoint: expected a local folder, got storage arguments')
         random_states = all_gather_object(self._train_rng or capture_rng())
+        gradients = all_gather_object(to_plain(self._pending_gradients())) if save_optimizer else []
         if not is_main_process():
             return
         checkpoint: dict[str, Any] = {
@@ -360,7 +419,7 @@ class SegRunner(Runner):
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_wrapper.state_dict()
             checkpoint['rng'] = random_states
-            checkpoint['gradients'] = self._pending_gradients()
+            checkpoint['gradients'] = gradients
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = _scheduler_states(self.param_schedulers)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
@@ -385,15 +444,20 @@ class SegRunner(Runner):
         }
 
     def _pending_gradients(self) -> dict[str, torch.Tensor]:
-        """Gradients that wait for an update, when several iterations share one."""
+        """This process's gradients that wait for an update, when several iterations share one."""
         if isinstance(self.optim_wrapper, OptimWrapperDict) or self.optim_wrapper.should_update():
             return {}
         named = self._bare_model.named_parameters()
         return {name: value.grad for name, value in named if value.grad is not None}
 
-    def _load_gradients(self, gradients: Mapping[str, torch.Tensor]) -> None:
+    def _load_gradients(self, by_process: Any) -> None:
+        """Put back the gradients of this process; older checkpoints hold those of one process."""
+        if isinstance(by_process, Mapping):
+            by_process = [by_process] * self.world_size
+        if len(by_process) != self.world_size:
+            return  # a warning is given with the random states
         parameters = dict(self._bare_model.named_parameters())
-        for name, gradient in gradients.items():
+        for name, gradient in by_process[self.rank].items():
             parameters[name].grad = gradient.to(parameters[name].device)
 
     def _load_schedulers(self, states: list[Any] | Mapping[str, list[Any]]) -> None:
@@ -418,7 +482,7 @@ class SegRunner(Runner):
             return
         self.logger.warning(
             f'--resume: the checkpoint was written by {len(states)} processes and this run has '
-            f'{self.world_size}, so random states start anew'
+            f'{self.world_size}, so random states and unfinished updates start anew'
         )
 
 

@@ -76,6 +76,43 @@ def test_learning_rate_is_scaled_to_the_batch_size(make_runner):
     assert runner.optim_wrapper.get_lr()['lr'] == [0.005]
 
 
+def test_learning_rate_counts_iterations_that_share_an_update(make_runner):
+    def change(cfg):
+        cfg['auto_scale_lr'] = {'base_batch_size': 8, 'enable': True}
+        cfg['param_scheduler'] = None
+
+    runner = make_runner('optim_wrapper.accumulative_counts=4', change=change)
+    runner.train()
+    assert runner.optim_wrapper.get_lr()['lr'] == [0.02]  # 4 samples x 4 iterations for 8
+
+
+def test_float16_scales_the_loss_and_leaves_out_broken_steps(monkeypatch):
+    """The arithmetic of float16, on a device that need not have it."""
+    wrappers = 'seg.engine.runner.amp_optim_wrapper._choose_dtype'
+    monkeypatch.setattr(wrappers, lambda *_: torch.float16)
+    weight = nn.Parameter(torch.ones(1))
+    wrapper = MixedPrecisionOptimWrapper(torch.optim.SGD([weight], lr=0.5), loss_scale=1024.0)
+    wrapper.update_params((2 * weight).sum())
+    assert weight.item() == 0.0  # the gradient was unscaled
+    wrapper.update_params((weight * torch.inf).sum())
+    assert weight.item() == 0.0
+    state = wrapper.state_dict()
+    assert state['loss_scaler']['scale'] == 512.0
+    again = MixedPrecisionOptimWrapper(torch.optim.SGD([weight], lr=0.5))
+    again.load_state_dict(state)
+    assert again._scaler.get_scale() == 512.0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_mixed_precision_trains_on_a_gpu(make_runner, dtype):
+    runner = make_runner('optim_wrapper.type=AmpOptimWrapper', f'optim_wrapper.dtype={dtype}')
+    runner.train()
+    assert runner.optim_wrapper._scaler.is_enabled() == (dtype == 'float16')
+    assert torch.isfinite(runner.model.output.weight).all()
+
+
 def test_checkpoints_hold_nothing_that_needs_unpickling(make_runner, tmp_path):
     make_runner().train()
     for path in (tmp_path / 'run').glob('*.pth'):

@@ -1,0 +1,95 @@
+"""How processes are started: what each of them is told. No Slurm and no torchrun is needed."""
+
+import os
+import stat
+import subprocess
+
+import pytest
+
+TELL = 'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT" "$@"'
+# Two tasks on each of two nodes, after the options of srun.
+SRUN = """echo "$@" > "$OUT/options"
+while [[ $1 == --* ]]; do shift; done
+for task in 0 1 2 3; do
+  SLURM_PROCID=$task SLURM_LOCALID=$((task % 2)) SLURM_NTASKS=4 SLURM_JOB_NODELIST='n[1-2]' "$@"
+done"""
+SCONTROL = '[[ "$*" == "show hostnames n[1-2]" ]] && printf "n1\\nn2\\n"'
+
+
+@pytest.fixture
+def run(tmp_path, repository):
+    """Run a script of tools/ with programs that stand for others."""
+
+    def call(script, *args, programs, **settings):
+        for name, body in programs.items():
+            path = tmp_path / name
+            path.write_text(f'#!/usr/bin/env bash\n{body}\n')
+            path.chmod(path.stat().st_mode | stat.S_IEXEC)
+        path = f'{tmp_path}:/usr/bin:/bin'
+        unset = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'NNODES')
+        env = {k: v for k, v in os.environ.items() if k not in unset}
+        env.update(PATH=path, OUT=str(tmp_path), PYTHON='python', **settings)
+        command = [str(repository / 'tools' / script), *args]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    return call
+
+
+def test_slurm_tasks_get_what_torchrun_would_set(run, tmp_path, repository):
+    programs = dict(srun=SRUN, scontrol=SCONTROL, python=TELL)
+    settings = dict(PARTITION='gpu', NODES='2', GPUS_PER_NODE='2', PORT='1234')
+    done = run('slurm_train.sh', 'a b.py', '--amp', programs=programs, **settings)
+
+    assert done.returncode == 0, done.stderr
+    train = repository / 'tools' / 'train.py'
+    assert done.stdout.splitlines() == [
+        f'{task} {task % 2} 4 n1 1234 {train} a b.py --amp --launcher pytorch' for task in range(4)
+    ]
+    options = (tmp_path / 'options').read_text()
+    assert '--partition=gpu' in options
+    assert '--nodes=2 --ntasks=4 --ntasks-per-node=2' in options
+    assert '--gres=gpu:2' in options
+
+
+def test_slurm_without_gpus_or_partition(run, tmp_path):
+    programs = dict(srun=SRUN, scontrol=SCONTROL, python=TELL)
+    done = run('slurm_train.sh', 'c.py', programs=programs, GPUS='0', MASTER_ADDR='head')
+
+    assert done.stdout.startswith('0 0 4 head 29500')
+    assert 'gres' not in (tmp_path / 'options').read_text()
+    assert 'partition' not in (tmp_path / 'options').read_text()
+
+
+def test_no_slurm_is_one_line(run):
+    done = run('slurm_train.sh', 'c.py', programs={})
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        'error: srun: expected Slurm on this machine, found none; use tools/dist_train.sh\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ('settings', 'expected'),
+    [
+        ({}, '--nnodes=1 --node-rank=0 --nproc-per-node=3 --master-addr=127.0.0.1'),
+        (
+            dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='777'),
+            '--nnodes=2 --node-rank=1 --nproc-per-node=3 --master-addr=10.0.0.1 --master-port=777',
+        ),
+    ],
+)
+def test_torchrun_is_told_about_all_nodes(run, repository, settings, expected):
+    programs = dict(python='echo "$@"')
+    done = run('dist_train.sh', 'c.py', '3', '--resume', programs=programs, **settings)
+
+    assert f'-m torch.distributed.run {expected}' in done.stdout
+    assert done.stdout.rstrip().endswith('/train.py c.py --launcher pytorch --resume')
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'slurm_train.sh'])
+def test_missing_arguments_show_the_usage(run, script):
+    done = run(script, programs={})
+
+    assert done.returncode == 2
+    assert done.stderr.startswith('usage: ')
