@@ -7,6 +7,7 @@ from seg.datasets.coco_instance import CocoInstanceDataset
 from seg.datasets.coco_panoptic import CocoPanopticDataset
 from seg.datasets.davis import DavisDataset
 from seg.datasets.folders import FolderDataset
+from seg.datasets.joint_labels import JointLabels
 from seg.datasets.mixed_dataset import MixedDataset
 from seg.datasets.refcoco import RefCocoDataset
 from seg.datasets.sa1b import SA1BDataset
@@ -24,6 +25,7 @@ __all__ = [
     'CocoPanopticDataset',
     'DavisDataset',
     'FolderDataset',
+    'JointLabels',
     'MixedDataset',
     'RefCocoDataset',
     'SA1BDataset',

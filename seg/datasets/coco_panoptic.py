@@ -22,6 +22,7 @@ from seg.datasets.coco_files import (
     usable_rows,
 )
 from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.referring_files import held_out_images
 from seg.datasets.samples import image_sample, masks_of_ids, segments
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -117,6 +118,8 @@ class CocoPanopticDataset(ClipDataset):
         classes: Names to keep, others become void; all by default.
         filter_empty: Leave out images without a segment that is no crowd (not in test mode).
         min_size: Leave out images with a shorter side than this, pixels (not in test mode).
+        held_out_refs: Refs files of RefCOCO, RefCOCO+ or RefCOCOg whose images of validation and
+            tests are left out, for a training that is to be scored on them.
         test_mode: Whether every image is kept.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
@@ -134,6 +137,7 @@ class CocoPanopticDataset(ClipDataset):
         classes: Sequence[str] | None = None,
         filter_empty: bool = True,
         min_size: int = 32,
+        held_out_refs: Sequence[str | Path] = (),
         test_mode: bool = False,
         dataset_name: str = 'coco_panoptic',
         seed: int = 0,
@@ -148,15 +152,22 @@ class CocoPanopticDataset(ClipDataset):
             task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples
         )
         self.labels = categories.labels
-        self.rows = self._chosen_rows(filter_empty and not test_mode, 0 if test_mode else min_size)
+        self.rows = self._chosen_rows(
+            filter_empty and not test_mode,
+            0 if test_mode else min_size,
+            held_out_images(held_out_refs),
+        )
 
-    def _chosen_rows(self, filter_empty: bool, min_size: int) -> np.ndarray:
+    def _chosen_rows(self, filter_empty: bool, min_size: int, held_out: set[int]) -> np.ndarray:
         """Images of the index that are samples of this data set, (S,)."""
         index = self.index
         keep = index['sizes'].min(axis=1, initial=1 << 30) >= min_size
         if filter_empty:
             counts = ~index['is_crowd'] & np.isin(index['category_ids'], list(self.labels))
             keep &= has_any(counts, index['offsets'])
+        if held_out:
+            texts = {json.dumps(image_id) for image_id in held_out}
+            keep &= np.array([text not in texts for text in index.texts('img_ids')], dtype=bool)
         return usable_rows(keep, self.ann_file)
 
     def __len__(self) -> int:

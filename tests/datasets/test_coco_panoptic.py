@@ -122,6 +122,21 @@ def test_empty_and_small_images_are_left_out_in_training_only(toy):
         CocoPanopticDataset(**arguments, min_size=41)
 
 
+def test_images_of_referring_tests_are_left_out(toy, tmp_path):
+    def with_another(content):
+        content['annotations'][1]['segments_info'] = SEGMENTS
+
+    refs = [
+        {'ref_id': 1, 'ann_id': 1, 'image_id': 1, 'split': 'train', 'sentences': [{'sent': 'cat'}]},
+        {'ref_id': 2, 'ann_id': 2, 'image_id': 2, 'split': 'testA', 'sentences': [{'sent': 'dog'}]},
+    ]
+    (tmp_path / 'refs.json').write_text(json.dumps(refs))
+    arguments = toy(with_another)
+    dataset = CocoPanopticDataset(**arguments, held_out_refs=[tmp_path / 'refs.json'])
+    assert len(CocoPanopticDataset(**arguments)) == 2
+    assert [dataset.load(index)['img_id'] for index in range(len(dataset))] == [1]
+
+
 def test_two_data_sets_share_one_index(toy):
     arguments = toy()
     first, second = CocoPanopticDataset(**arguments), CocoPanopticDataset(**arguments)

@@ -1,0 +1,52 @@
+"""DAVIS 2017: clips of two frames at full resolution for training, whole videos at 480p for tests.
+
+All sizes are (H, W).
+"""
+
+from mmengine.dataset import DefaultSampler
+
+from seg.datasets import DavisDataset
+from seg.datasets.samplers import TaskBatchSampler
+from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
+
+data_root = 'data/davis/'
+
+davis_train = dict(
+    type=DavisDataset,
+    root=data_root,
+    split='train',
+    resolution='Full-Resolution',
+    task='vos',
+    num_frames=2,
+    frame_interval=(2, 2),
+    pipeline=[
+        dict(type=ClipFlip, prob=0.5),
+        dict(type=LargeScaleJitter, scale=(736, 1280), ratio_range=(0.9, 1.1)),
+        dict(type=PackClip),
+    ],
+)
+davis_val = dict(
+    type=DavisDataset,
+    root=data_root,
+    split='val',
+    task='vos',
+    test_mode=True,
+    pipeline=[dict(type=TestResize, scale=(480, 854)), dict(type=PackClip)],
+)
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    batch_sampler=dict(type=TaskBatchSampler),
+    dataset=davis_train,
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=davis_val,
+)
+test_dataloader = val_dataloader

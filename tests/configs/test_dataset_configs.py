@@ -1,0 +1,108 @@
+"""Every config of a data set reads Shapes in the layout of that data set, after its pipelines."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from seg.datasets import ClipDataset
+from seg.datasets.converters import WRITERS, write_shapes
+from seg.engine.config_check import check_config
+from seg.registry import DATASETS, METRICS
+from seg.structures import Task
+
+FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
+# Of each config: layout, task, frames of a training clip.
+CONFIGS = {
+    'coco_panoptic': ('coco_panoptic', 'panoptic', 2),
+    'coco_interactive': ('coco_panoptic', 'interactive_image', 1),
+    'youtube_vis_2019': ('youtube_vis', 'panoptic', 2),
+    'youtube_vis_2021': ('youtube_vis', 'panoptic', 2),
+    'davis': ('davis', 'vos', 2),
+    'vipseg': ('vipseg', 'panoptic', 2),
+    'cityscapes': ('cityscapes', 'panoptic', 1),
+    'refcoco': ('refcoco', 'interactive_image', 1),
+    'refcoco_plus': ('refcoco', 'interactive_image', 1),
+    'refcocog': ('refcoco', 'interactive_image', 1),
+    'sa1b': ('sa1b', 'interactive_image', 1),
+    'bdd100k': ('bdd100k', 'panoptic', 1),
+    'folders': ('folders', 'interactive_image', 1),
+}
+ELSEWHERE = {'shapes', 'coco_instance', 'coco_panoptic_interactive'}  # see the other tests here
+
+
+@pytest.fixture(scope='module')
+def layout(tmp_path_factory):
+    folders = {}
+
+    def write(name):
+        if name not in folders:
+            folders[name] = root = tmp_path_factory.mktemp(name)
+            list(write_shapes(WRITERS[name], root, 1, num_frames=3, size=(48, 64)))
+            if name == 'davis':
+                for kind in ('JPEGImages', 'Annotations'):
+                    (root / kind / 'Full-Resolution').symlink_to(root / kind / '480p')
+            if name == 'refcoco':
+                (root / 'refs(umd).p').symlink_to(root / 'refs(unc).p')
+        return folders[name]
+
+    return write
+
+
+def load(name, root):
+    cfg = Config.fromfile(FOLDER / f'{name}.py', format_python_code=False)
+    check_config(cfg)
+    paths = {cfg.data_root: f'{root}/', cfg.get('image_root'): f'{root}/train2014'}
+
+    def replace(value):
+        if isinstance(value, dict):
+            return {key: replace(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [replace(item) for item in value]
+        for old, new in paths.items():
+            if isinstance(value, str) and old is not None and value.startswith(old):
+                return new + value[len(old) :]
+        return value
+
+    return cfg, replace
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_data_set_is_read_through_its_pipelines(layout, name):
+    kind, task, num_frames = CONFIGS[name]
+    cfg, replace = load(name, layout(kind))
+    train = DATASETS.build(replace(cfg.train_dataloader['dataset'].to_dict()))
+    val = DATASETS.build(replace(cfg.val_dataloader['dataset'].to_dict()))
+    for dataset in (train, val):
+        assert isinstance(dataset, ClipDataset)
+        assert dataset.task is Task.parse(task)
+        assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette'])
+        assert dataset.metainfo['dataset_name']
+    packed, whole = train[0], val[0]
+    sample, truth = packed['data_samples'], whole['data_samples']
+    assert packed['inputs'].shape[:2] == (num_frames, 3)
+    assert (
+        sample.gt_segments.masks.shape[1:]
+        == packed['inputs'].shape[::2][:1] + packed['inputs'].shape[2:]
+    )
+    assert max(packed['inputs'].shape[-2:]) <= 1280
+    assert truth.gt_segments.masks.shape[-2:] == (48, 64)  # at the original size
+    assert len(truth.gt_segments) > 0
+    if task == 'interactive_image':
+        assert len(truth.prompts) > 0
+    assert not train.test_mode
+    assert val.test_mode
+    if 'val_evaluator' in cfg:
+        METRICS.build(cfg.val_evaluator)
+
+
+def test_every_config_of_a_data_set_is_tested():
+    assert {path.stem for path in FOLDER.glob('*.py')} == set(CONFIGS) | ELSEWHERE
+
+
+@pytest.mark.parametrize('name', sorted(CONFIGS))
+def test_evaluation_and_training_read_other_splits(name):
+    cfg = Config.fromfile(FOLDER / f'{name}.py', format_python_code=False)
+    train, val = (cfg[f'{part}_dataloader']['dataset'].to_dict() for part in ('train', 'val'))
+    keys = ('split', 'ann_file', 'root')
+    assert [train.get(key) for key in keys] != [val.get(key) for key in keys]
