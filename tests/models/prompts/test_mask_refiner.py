@@ -1,0 +1,56 @@
+"""The refiner of prompted masks."""
+
+import torch
+from torch.nn import functional as F
+
+from seg.models.prompts import MaskRefiner
+from seg.models.prompts.mask_refiner import NUM_HINTS
+
+
+def inputs(num_frames=1):
+    torch.manual_seed(0)
+    feats = torch.randn(2, num_frames, 8, 12, 16)
+    logits = torch.randn(2, 3, num_frames, 12, 16)
+    hints = torch.rand(2, 3, num_frames, NUM_HINTS, 12, 16)
+    return feats, logits, hints
+
+
+def test_a_new_refiner_changes_nothing():
+    feats, logits, hints = inputs(num_frames=2)
+    refined = MaskRefiner(8)(feats, logits, hints)
+
+    assert torch.equal(refined.mask_logits, logits)
+    assert torch.equal(refined.iou_change, torch.zeros(2, 3))
+
+
+def test_a_few_steps_teach_it_to_cut_out_negative_clicks():
+    torch.manual_seed(0)
+    refiner = MaskRefiner(4, hidden_channels=8)
+    optimizer = torch.optim.Adam(refiner.parameters(), lr=0.02)
+    feats, logits = torch.zeros(8, 1, 4, 12, 12), torch.full((8, 1, 1, 12, 12), 3.0)
+    hints, wanted = torch.zeros(8, 1, 1, NUM_HINTS, 12, 12), torch.ones(8, 1, 1, 12, 12)
+    for i in range(8):
+        hints[i, 0, 0, 1, i : i + 3, 4:7] = 1.0
+        wanted[i, 0, 0, i : i + 3, 4:7] = 0.0
+    for _ in range(60):
+        answer = refiner(feats, logits, hints).mask_logits
+        loss = F.binary_cross_entropy_with_logits(answer, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    agreement = ((answer > 0) == (wanted > 0.5)).float().mean()
+    assert agreement > 0.98
+
+
+def test_objects_do_not_see_each_other():
+    torch.manual_seed(1)
+    refiner = MaskRefiner(8)
+    torch.nn.init.normal_(refiner.mask_conv.weight)
+    feats, logits, hints = inputs()
+    changed = logits.clone()
+    changed[:, 1] = 4.0
+    before = refiner(feats, logits, hints).mask_logits
+    after = refiner(feats, changed, hints).mask_logits
+
+    torch.testing.assert_close(before[:, [0, 2]], after[:, [0, 2]])

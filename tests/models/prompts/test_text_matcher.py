@@ -1,0 +1,95 @@
+"""Texts and found objects."""
+
+import torch
+from torch import nn
+
+from seg.models.prompts import TextMatcher, text_visual_loss
+from seg.structures import StageOutput
+
+
+def scene(num_clips=2, num_objects=5):
+    """Found objects that are vertical bars."""
+    masks = torch.full((num_clips, num_objects, 1, 8, 20), -6.0)
+    for i in range(num_objects):
+        masks[:, i, ..., 4 * i : 4 * i + 4] = 6.0
+    queries = torch.randn(num_clips, num_objects, 16)
+    return StageOutput(queries, masks, None, None), torch.randn(num_clips, 1, 16, 8, 20)
+
+
+def test_shapes_and_the_best_mask():
+    torch.manual_seed(0)
+    objects, feats = scene()
+    matches = TextMatcher(16, num_heads=2)(torch.randn(2, 3, 16), objects, feats)
+    best = matches.scores.argmax(dim=-1)
+
+    assert matches.scores.shape == (2, 3, 5)
+    assert matches.contents.shape == (2, 3, 16)
+    assert torch.equal(matches.mask_logits[1, 2], objects.mask_logits[1, best[1, 2]])
+
+
+def test_it_learns_to_find_by_place_and_by_look():
+    """Two words, 'the rightmost' and 'the one with a marked feature', in new pictures each step."""
+    torch.manual_seed(0)
+    matcher, words = TextMatcher(16, num_heads=2, num_layers=1), nn.Embedding(2, 16)
+    parameters = [*matcher.parameters(), *words.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=5e-3)
+    for _ in range(150):
+        objects, feats = scene(num_clips=8)
+        order = torch.rand(8, 5).argsort(dim=1)
+        masks = objects.mask_logits.gather(
+            1, order[:, :, None, None, None].expand_as(objects.mask_logits)
+        )
+        marked = torch.randint(5, (8,))
+        for i in range(8):
+            bar = int(order[i, marked[i]])
+            feats[i, 0, 0, :, 4 * bar : 4 * bar + 4] += 4
+        matches = matcher(
+            words.weight.expand(8, -1, -1), objects._replace(mask_logits=masks), feats
+        )
+        target = torch.stack([(order == 4).int().argmax(dim=1), marked], dim=1)
+        loss = nn.functional.cross_entropy(matches.scores.flatten(0, 1), target.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    accuracy = (matches.scores.argmax(dim=-1) == target).float().mean(dim=0)
+
+    assert accuracy[0] > 0.8
+    assert accuracy[1] > 0.8
+
+
+def test_order_of_objects_changes_only_the_order_of_scores():
+    torch.manual_seed(0)
+    objects, feats = scene()
+    matcher, texts = TextMatcher(16, num_heads=2).eval(), torch.randn(2, 3, 16)
+    turned = StageOutput(objects.queries.flip(1), objects.mask_logits.flip(1), None, None)
+
+    torch.testing.assert_close(
+        matcher(texts, turned, feats).scores.flip(-1),
+        matcher(texts, objects, feats).scores,
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+def test_features_and_texts_learn_but_found_objects_do_not():
+    objects, feats = scene()
+    texts = torch.randn(2, 3, 16, requires_grad=True)
+    objects.queries.requires_grad_()
+    feats.requires_grad_()
+    matches = TextMatcher(16, num_heads=2)(texts, objects, feats)
+    text_visual_loss(matches.scores.flatten(0, 1), torch.rand(6, 5)).backward()
+
+    assert texts.grad.any()
+    assert feats.grad.any()
+    assert objects.queries.grad is None
+
+
+def test_loss_is_the_cross_entropy_of_the_best_object():
+    scores = torch.tensor([[2.0, 0.0, -1.0]])
+    expected = nn.functional.cross_entropy(scores, torch.tensor([1]))
+
+    assert torch.isclose(text_visual_loss(scores, torch.tensor([[0.1, 0.8, 0.5]])), expected)
+
+
+def test_objects_that_were_not_found_do_not_count():
+    assert text_visual_loss(torch.randn(1, 3), torch.tensor([[0.1, 0.3, 0.2]])) == 0
