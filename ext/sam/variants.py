@@ -50,9 +50,9 @@ SAM_VARIANTS = {
         window_size=5,
         patch_size=8,
         native_size=160,
-        prompt_dim=96,
+        prompt_dim=64,
         decoder_heads=4,
-        decoder_mlp_dim=192,
+        decoder_mlp_dim=128,
     ),
 }
 """The three published models, and ``tiny``, which trains from scratch on a CPU."""

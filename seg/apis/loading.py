@@ -14,6 +14,7 @@ from seg.apis.model_zoo import model_entry
 from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
 from seg.engine.runner.safe_loaders import install_safe_loaders
+from seg.models.peft.delta import needs_base, with_base
 from seg.registry import DATASETS, MODELS
 from seg.utils.checkpoints import load_weights, read_checkpoint, read_dataset_meta, unwrap_state
 from seg.utils.checks import UserError
@@ -62,7 +63,10 @@ def load_model(
     fill_class_counts(cfg, stored_meta)
     model: Any = MODELS.build(cfg.model)
     check_class_counts(model, stored_meta or {}, f'{weights_path} (its classes)')
-    load_weights(model, unwrap_state(content, str(weights_path)), name=str(weights_path))
+    state = unwrap_state(content, str(weights_path))
+    if needs_base(content):
+        state = with_base(state, content['meta'], model, str(weights_path))
+    load_weights(model, state, name=str(weights_path))
     model.cfg, model.entry = cfg, entry
     model.dataset_meta = _with_classes(stored_meta, cfg, weights_path)
     return model.to(target).eval()

@@ -13,11 +13,18 @@ from seg.datasets.transforms import (
     RandomClickPrompts,
     SimulatedPrompts,
 )
+from seg.datasets.transforms.segment_prompts import SegmentPrompts
 from seg.registry import TRANSFORMS
 from seg.utils.checks import UserError
 
 # Transforms that invent prompts from ground truth, which images of a user do not have.
-_PROMPT_MAKERS = (EvaluationPrompts, InteriorClickPrompts, RandomClickPrompts, SimulatedPrompts)
+_PROMPT_MAKERS = (
+    EvaluationPrompts,
+    InteriorClickPrompts,
+    RandomClickPrompts,
+    SegmentPrompts,
+    SimulatedPrompts,
+)
 
 
 def build_test_transforms(cfg: Config) -> list[BaseTransform]:

@@ -15,6 +15,7 @@ from seg.datasets.transforms.prompts import InteriorClickPrompts, RandomClickPro
 from seg.datasets.transforms.pseudo_clip import PseudoClip
 from seg.datasets.transforms.resize import ClipRandomResize, ClipResize, TestResize
 from seg.datasets.transforms.results import rng_of
+from seg.datasets.transforms.segment_prompts import FixedSegmentPrompts, RandomSegmentPrompts
 from seg.datasets.transforms.simulated_prompts import SimulatedPrompts
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     'CopyPaste',
     'DropSmallSegments',
     'EvaluationPrompts',
+    'FixedSegmentPrompts',
     'FrameRandomCrop',
     'InteriorClickPrompts',
     'LargeScaleJitter',
@@ -35,6 +37,7 @@ __all__ = [
     'PseudoClip',
     'PseudoClipJitter',
     'RandomClickPrompts',
+    'RandomSegmentPrompts',
     'SimulatedPrompts',
     'TestResize',
     'rng_of',

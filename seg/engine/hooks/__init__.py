@@ -6,6 +6,7 @@ from seg.engine.hooks.learning_curve_hook import LearningCurveHook
 from seg.engine.hooks.progress_hook import ProgressHook
 from seg.engine.hooks.sampler_epoch_hook import SamplerEpochHook
 from seg.engine.hooks.time_budget_hook import CosineByProgressHook, TimeBudgetHook
+from seg.engine.hooks.trained_weights_hook import TrainedWeightsHook
 from seg.engine.hooks.val_picture_hook import ValPictureHook
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     'SafeCheckpointHook',
     'SamplerEpochHook',
     'TimeBudgetHook',
+    'TrainedWeightsHook',
     'ValPictureHook',
 ]

@@ -1,5 +1,6 @@
 """Measures as pure functions of NumPy arrays; nothing here needs torch."""
 
+from seg.evaluation.functional.boundary import boundary_iou, boundary_region
 from seg.evaluation.functional.clicks import (
     Click,
     first_click,
@@ -13,6 +14,8 @@ __all__ = [
     'ClassCounts',
     'Click',
     'PQStat',
+    'boundary_iou',
+    'boundary_region',
     'first_click',
     'mask_iou',
     'next_click',

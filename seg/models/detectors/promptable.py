@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmdet.models.detectors import BaseDetector
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from seg.structures.prompted_masks import (
     candidates_for,
     rank_candidates,
 )
+from seg.utils.checkpoints import load_weights, unwrap_state
 from seg.utils.checks import UserError, unknown_name_message
 
 
@@ -49,6 +51,9 @@ class PromptableSegmentor(BaseDetector, ABC):
 
     criterion: PromptCriterion
 
+    added_parts: tuple[str, ...] = (r'\.lora_[AB]\.', r'\.adapters\.')
+    """Names, as regular expressions, that weights to start from need not have."""
+
     def __init__(
         self,
         criterion: dict[str, Any] | None = None,
@@ -62,6 +67,22 @@ class PromptableSegmentor(BaseDetector, ABC):
             raise UserError(unknown_name_message('model.ranking', ranking, RANKINGS))
         self.ranking = ranking
         self.criterion = MODELS.build(dict(type='PromptCriterion') | dict(criterion or {}))
+
+    def init_weights(self) -> None:
+        """Start from the weights of ``init_cfg``, whatever wraps them, if it names a file.
+
+        Raises:
+            UserError: If they belong to another model.
+        """
+        init_cfg = self.init_cfg
+        if not (isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained'):
+            super().init_weights()
+            return
+        source = str(init_cfg['checkpoint'])
+        content = CheckpointLoader.load_checkpoint(source, 'cpu', logger='silent')
+        state = unwrap_state(content, source)
+        load_weights(self, state, allowed_missing=self.added_parts, name=source)
+        self.is_init = True
 
     @abstractmethod
     def encode_images(self, images: Tensor) -> Tensor:

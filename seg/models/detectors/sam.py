@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ext.sam import build_image_encoder, build_mask_decoder, build_prompt_encoder, sam_variant
+from ext.sam import (
+    SamVariant,
+    build_image_encoder,
+    build_mask_decoder,
+    build_prompt_encoder,
+    sam_variant,
+)
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
 from seg.models.peft.strategies import TuningStrategy
@@ -52,7 +58,7 @@ class SamSegmentor(PromptableSegmentor):
 
     def __init__(
         self,
-        variant: str | Mapping[str, Any] = 'vit_b',
+        variant: str | Mapping[str, Any] | SamVariant = 'vit_b',
         *,
         image_size: int | None = None,
         strategy: dict[str, Any] | None = None,
@@ -62,19 +68,20 @@ class SamSegmentor(PromptableSegmentor):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        sizes = sam_variant(variant)
-        self_size = image_size or sizes.native_size
-        preprocessor = dict(type='ClipPreprocessor', pad_divisor=self_size)
+        sizes = variant if isinstance(variant, SamVariant) else sam_variant(variant)
+        canvas = image_size or sizes.native_size
+        preprocessor = dict(type='ClipPreprocessor', pad_divisor=canvas)
         super().__init__(criterion, ranking, data_preprocessor or preprocessor, init_cfg)
-        if self_size % sizes.patch_size or self_size < sizes.patch_size:
+        if canvas % sizes.patch_size or canvas < sizes.patch_size:
             raise UserError(
                 f'model.image_size: expected a multiple of the patch size {sizes.patch_size}, got '
-                f'{self_size}'
+                f'{canvas}'
             )
-        self.image_size = self_size
+        self.variant = sizes
+        self.image_size = canvas
         self.max_prompts = max_prompts
         self.image_encoder = build_image_encoder(sizes)
-        self.prompt_encoder = build_prompt_encoder(sizes, self_size)
+        self.prompt_encoder = build_prompt_encoder(sizes, canvas)
         self.mask_decoder = build_mask_decoder(sizes)
         self.strategy: TuningStrategy = TASK_UTILS.build(strategy or dict(type='TrainDecoder'))
         self.strategy.apply(self)

@@ -1,0 +1,26 @@
+"""A small SAM from scratch on Shapes: the base that the fine-tuning examples start from."""
+
+from mmengine.config import read_base
+from mmengine.optim import OptimWrapper
+from torch.optim import AdamW
+
+from seg.engine.hooks import CosineByProgressHook
+from seg.models.detectors import SamSegmentor
+from seg.models.peft import TrainAll
+
+with read_base():
+    from .._base_.datasets.shapes_prompts import *
+    from ..default_runtime import *
+
+model = dict(type=SamSegmentor, variant='tiny', strategy=dict(type=TrainAll))
+
+train_cfg = dict(by_epoch=False, max_iters=3000, val_interval=1000)
+val_cfg = dict()
+test_cfg = dict()
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=AdamW, lr=8e-4, weight_decay=0.01, fused=True),
+    clip_grad=dict(max_norm=1.0),
+)
+default_hooks.update(checkpoint=dict(interval=1000, save_best='prompt/IoU'))
+custom_hooks = [dict(type=CosineByProgressHook, warmup=0.03)]
