@@ -65,7 +65,7 @@ class PromptableSegmentor(BaseDetector, ABC):
         super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
         if ranking not in RANKINGS:
             raise UserError(unknown_name_message('model.ranking', ranking, RANKINGS))
-        self.ranking = ranking
+        self.ranking: Ranking = ranking
         self.criterion = MODELS.build(dict(type='PromptCriterion') | dict(criterion or {}))
 
     def init_weights(self) -> None:
@@ -145,7 +145,7 @@ class PromptableSegmentor(BaseDetector, ABC):
     ) -> list[ClipSample]:
         """Write ``pred_prompted`` into the samples, at the original size.
 
-        Samples with ground truth also get the losses of their prompts, in ``pred_prompted.losses``.
+        See :meth:`predict_prompts`.
 
         Raises:
             UserError: If ``rescale`` is off.
@@ -155,14 +155,35 @@ class PromptableSegmentor(BaseDetector, ABC):
                 'rescale: expected True, got False; predictions always have the original size'
             )
         embeddings = self.embed_samples(batch_inputs, batch_data_samples)
-        prompts = [sample.prompts for sample in batch_data_samples]
-        outputs = self.decode_prompts(embeddings, prompts, 'all')
-        for sample, output in zip(batch_data_samples, outputs, strict=True):
-            sample.pred_prompted = self._predict_sample(output, sample)
-        return batch_data_samples
+        return self.predict_prompts(embeddings, batch_data_samples)
 
-    def _predict_sample(self, output: PromptedMasks, sample: ClipSample) -> InstanceData:
-        ranked = rank_candidates(output, sample.prompts, self.ranking)
+    def predict_prompts(
+        self, features: Tensor, samples: list[ClipSample], *, multimask_output: bool = False
+    ) -> list[ClipSample]:
+        """Answer prompts on images that were embedded before.
+
+        Args:
+            features: What :meth:`extract_feat` gave, (B, C, h, w).
+            samples: With ``prompts`` in pixels of the canvas, and the sizes of the images.
+            multimask_output: Whether every prompt gets all the masks for ambiguous prompts rather
+                than those of ``ranking``.
+
+        Returns:
+            The samples, with ``pred_prompted``: object_ids (N,), masks (N, M, 1, H, W) at the
+            original size and iou_scores (N, M), best first, low_res_logits (N, M, 1, h, w), which
+            the next click takes as ``Prompts.previous_logits``, and, where there is ground truth,
+            ``loss_seg`` and ``loss_iou`` (N,).
+        """
+        outputs = self.decode_prompts(features, [sample.prompts for sample in samples], 'all')
+        ranking: Ranking = 'multi' if multimask_output else self.ranking
+        for sample, output in zip(samples, outputs, strict=True):
+            sample.pred_prompted = self._predict_sample(output, sample, ranking)
+        return samples
+
+    def _predict_sample(
+        self, output: PromptedMasks, sample: ClipSample, ranking: Ranking
+    ) -> InstanceData:
+        ranked = rank_candidates(output, sample.prompts, ranking)
         sizes = PictureSizes(
             canvas=(self.image_size, self.image_size),
             img_shape=sample.img_shape,
@@ -174,6 +195,7 @@ class PromptableSegmentor(BaseDetector, ABC):
             object_ids=sample.prompts.object_ids,
             masks=masks.unflatten(0, (num, each)),
             iou_scores=ranked.iou_scores.float().clamp(0, 1),
+            low_res_logits=ranked.mask_logits[:, :, None].float(),
             prompt_kind=_kinds(sample.prompts),
         )
         if 'gt_segments' in sample and 'prompt_targets' in sample:

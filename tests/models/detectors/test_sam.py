@@ -6,6 +6,7 @@ import torch
 from segment_anything import SamPredictor
 
 from ext.sam import sam_variant
+from seg.evaluation.protocols import ClickProtocol
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.structures.prompted_masks import candidates_for, is_ambiguous, rank_candidates
@@ -282,3 +283,25 @@ def test_another_canvas_keeps_the_names_and_shapes():
     with torch.no_grad():
         (sample,) = small.test_step(batch((64, 48)))
     assert sample.pred_prompted.masks.shape[-2:] == (64, 48)
+
+
+def test_clicks_are_answered_on_features_that_are_computed_once():
+    """What the image predictor and simulated sessions use."""
+    model = build()
+    data = model.data_preprocessor(batch((96, 128)))
+    features = model.extract_feat(data['inputs'])
+    (first,) = model.predict_prompts(features, data['data_samples'], multimask_output=True)
+    answer = first.pred_prompted.low_res_logits
+    assert answer.shape == (3, 3, 1, 32, 32)
+    first.prompts = replace(first.prompts, previous_logits=answer[:, 0])
+    (second,) = model.predict_prompts(features, [first])
+
+    assert second.pred_prompted.masks.shape == (3, 1, 1, 96, 128)
+    assert not torch.equal(second.pred_prompted.low_res_logits[:, 0], answer[:, 0])
+
+
+def test_simulated_people_correct_its_masks():
+    data = batch((96, 128))
+    data['data_samples'][0].set_metainfo(dict(prompt_kinds=('click', 'click', 'box')))
+    (sample,) = ClickProtocol(max_clicks=3, min_clicks=3).run(build(), data)
+    assert sample.pred_prompted.click_ious.shape == (3, 3)
