@@ -14,7 +14,7 @@ with read_base():
 
 model = dict(type=SamSegmentor, variant='tiny', strategy=dict(type=TrainAll))
 
-train_cfg = dict(by_epoch=False, max_iters=3000, val_interval=1000)
+train_cfg = dict(by_epoch=False, max_iters=2000, val_interval=500)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
@@ -22,5 +22,5 @@ optim_wrapper = dict(
     optimizer=dict(type=AdamW, lr=8e-4, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=1.0),
 )
-default_hooks.update(checkpoint=dict(interval=1000, save_best='prompt/IoU'))
+default_hooks.update(checkpoint=dict(interval=500, save_best='prompt/IoU'))
 custom_hooks = [dict(type=CosineByProgressHook, warmup=0.03)]
