@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from mmengine.dataset import Compose
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
 from seg.datasets.shapes_dataset import ShapesDataset
-from seg.datasets.transforms import InteriorClickPrompts
-from seg.structures import ClipSample, Task
+from seg.datasets.transforms import EvaluationPrompts
+from seg.structures import PROMPT_KINDS, ClipSample, Task
 from seg.utils.checks import UserError
 
 
@@ -34,7 +34,8 @@ class PackedSample(NamedTuple):
 class ShapesSamples:
     """Samples of the validation split, which no training has seen, whatever the seed.
 
-    In prompted tasks every segment is clicked once at its most interior pixel.
+    In prompted tasks every segment gets one prompt of each kind, see
+    :class:`~seg.datasets.transforms.EvaluationPrompts`.
 
     Args:
         task: What the samples ask of the model.
@@ -42,20 +43,28 @@ class ShapesSamples:
         num_samples: How many.
         seed: Which validation world.
         num_frames: Frames of each sample.
+        prompt_features: What the model understands, its ``prompt_kinds``; it is asked nothing else.
 
     Raises:
         UserError: If the config has no test data.
     """
 
     def __init__(
-        self, task: Task, cfg: Config, num_samples: int, seed: int = 0, num_frames: int = 1
+        self,
+        task: Task,
+        cfg: Config,
+        num_samples: int,
+        seed: int = 0,
+        num_frames: int = 1,
+        prompt_features: Collection[str] = ('click',),
     ) -> None:
         self.dataset = ShapesDataset(
             task, split='val', num_samples=num_samples, num_frames=num_frames, seed=seed
         )
         self.metainfo = self.dataset.metainfo
-        clicks = [InteriorClickPrompts()] if task.is_prompted else []
-        self.pipeline = Compose([*clicks, *build_test_transforms(cfg)])
+        kinds = [kind for kind in PROMPT_KINDS if kind in prompt_features]
+        prompts = [EvaluationPrompts(kinds)] if task.is_prompted else []
+        self.pipeline = Compose([*prompts, *build_test_transforms(cfg)])
 
     def __len__(self) -> int:
         return len(self.dataset)

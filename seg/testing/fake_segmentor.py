@@ -87,7 +87,7 @@ class FakeSegmentor(nn.Module):
         return FakeFeatures(batch_inputs, None)
 
     def predict_prompts(
-        self, features: FakeFeatures, samples: list[ClipSample], multimask_output: bool = False
+        self, features: FakeFeatures, samples: list[ClipSample], *, multimask_output: bool = False
     ) -> list[ClipSample]:
         """Answer prompts; how many rows each sample had is noted in ``asked_rows``."""
         assert len(features.clips) == len(samples), 'one sample per clip'

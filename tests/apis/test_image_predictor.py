@@ -55,9 +55,9 @@ def test_clicks_correct_and_carry_the_last_answer(predictor):
     asked = []
     ask = predictor.model.predict_prompts
 
-    def watch(features, samples, multimask_output=False):
+    def watch(features, samples, *, multimask_output):
         asked.append(samples[0].prompts.previous_logits)
-        return ask(features, samples, multimask_output)
+        return ask(features, samples, multimask_output=multimask_output)
 
     predictor.model.predict_prompts = watch
     predictor.set_image(picture())

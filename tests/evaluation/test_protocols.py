@@ -84,11 +84,11 @@ def test_negative_clicks_are_made_and_counted():
 
 def test_a_model_that_ignores_negative_clicks_is_found_out():
     class Stubborn(FakeSegmentor):
-        def predict_prompts(self, features, samples, multimask_output=False):
+        def predict_prompts(self, features, samples):
             for sample in samples:
                 labels = sample.prompts.point_labels
                 labels[labels == PointLabel.BACKGROUND] = PointLabel.PADDING
-            return super().predict_prompts(features, samples, multimask_output)
+            return super().predict_prompts(features, samples)
 
     batch = picture((45, 45, 55, 55), points=CENTRE)
     (sample,) = ClickProtocol(max_clicks=4).run(Stubborn(prompt_kinds=ALL_PROMPT_KINDS), batch)
@@ -100,9 +100,9 @@ def test_the_last_answer_is_part_of_the_next_question():
     seen = []
 
     class Watching(FakeSegmentor):
-        def predict_prompts(self, features, samples, multimask_output=False):
+        def predict_prompts(self, features, samples):
             seen.append(samples[0].prompts.previous_logits)
-            return super().predict_prompts(features, samples, multimask_output)
+            return super().predict_prompts(features, samples)
 
     batch = picture(WIDE, points=CENTRE)
     (sample,) = ClickProtocol(max_clicks=2).run(Watching(prompt_kinds=ALL_PROMPT_KINDS), batch)

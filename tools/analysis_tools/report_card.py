@@ -31,8 +31,9 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Score a model (the embedded one by default) on held-out Shapes.',
-        epilog='Scores are percentages. The samples come from validation worlds, which no training '
-        'sees; seed 0 is the one that trainings choose their best checkpoint by.',
+        epilog='Scores are percentages, except NoC, which counts clicks. The samples come from '
+        'validation worlds, which no training sees; seed 0 is the one that trainings choose '
+        'their best checkpoint by.',
     )
     parser.add_argument('--config', help='config of a model of your own (with --checkpoint)')
     parser.add_argument('--checkpoint', help='weights to use with --config')
@@ -62,7 +63,13 @@ def main() -> int:
     check_knows_shapes(model.dataset_meta)
     reports = choose_reports(arguments.tasks, model)
     samples = {
-        report.task: ShapesSamples(report.task, model.cfg, arguments.num, arguments.seed)
+        report.task: ShapesSamples(
+            report.task,
+            model.cfg,
+            arguments.num,
+            arguments.seed,
+            prompt_features=model.prompt_kinds if report.task.is_prompted else (),
+        )
         for report in reports
     }
     results = {report.task: run_task(model, report, samples[report.task]) for report in reports}

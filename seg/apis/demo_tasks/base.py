@@ -116,9 +116,14 @@ class ImageDemoTask(DemoTask):
             yield from self._run_on_images(model, request)
             return
         classes, num_things = model.dataset_meta['classes'], model.dataset_meta['num_things']
-        for index, item in enumerate(
-            ShapesSamples(self.task, model.cfg, request.num_shapes, request.seed)
-        ):
+        samples = ShapesSamples(
+            self.task,
+            model.cfg,
+            request.num_shapes,
+            request.seed,
+            prompt_features=model.prompt_kinds if self.task.is_prompted else (),
+        )
+        for index, item in enumerate(samples):
             with torch.no_grad():
                 (sample,) = model.test_step(
                     {'inputs': [item.inputs], 'data_samples': [item.sample]}

@@ -16,7 +16,7 @@ from seg.visualization import SegmentVisualizer
 
 @demo_task
 class InteractiveImageDemo(ImageDemoTask):
-    """A mask for every object; on Shapes without prompts, one click per object is simulated."""
+    """A mask for every object; on Shapes without prompts, those of every kind are simulated."""
 
     task = Task.INTERACTIVE_IMAGE
 
@@ -38,7 +38,8 @@ class InteractiveImageDemo(ImageDemoTask):
         return visualizer.draw_prompted(result.image, result.masks, result.prompts, scores)
 
     def summarize(self, sample: ClipSample, classes: Sequence[str]) -> str:
-        """Such as ``'3 objects, predicted IoU 0.78'``, the mean over the objects."""
+        """Such as ``'3 objects, predicted IoU 0.78'``, the mean over their prompts."""
         scores = sample.pred_prompted.iou_scores[:, 0]
-        count = '1 object' if len(scores) == 1 else f'{len(scores)} objects'
+        num = len(sample.pred_prompted.object_ids.unique())
+        count = '1 object' if num == 1 else f'{num} objects'
         return f'{count}, predicted IoU {float(scores.mean()):.2f}'

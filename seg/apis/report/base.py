@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from mmengine.evaluator import BaseMetric
 
 from seg.apis.shapes_samples import PackedSample
@@ -17,7 +18,8 @@ class TaskReport(ABC):
 
     Attributes:
         task: The task.
-        keys: Pairs (name in the registered metric, name in the report card), the main one first.
+        keys: Pairs (name in the registered metric, name in the report card), the main one first;
+            those that the metric does not give for a model are left out.
     """
 
     task: ClassVar[Task]
@@ -26,6 +28,13 @@ class TaskReport(ABC):
     @abstractmethod
     def metric(self) -> BaseMetric:
         """The registered metric, new."""
+
+    def predict(self, model: Any, packed: PackedSample) -> ClipSample:
+        """The sample with the model's predictions."""
+        with torch.no_grad():
+            batch = {'inputs': [packed.inputs], 'data_samples': [packed.sample]}
+            (sample,) = model.test_step(batch)
+        return sample
 
     @abstractmethod
     def add_baseline(self, packed: PackedSample, sample: ClipSample) -> None:

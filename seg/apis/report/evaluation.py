@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from mmengine.evaluator import BaseMetric
 
 from seg.apis.report.base import TaskReport
-from seg.apis.shapes_samples import PackedSample, ShapesSamples
+from seg.apis.shapes_samples import ShapesSamples
 from seg.structures import ClipSample
 
 
@@ -38,7 +37,7 @@ class TaskResult:
 def evaluate_task(
     model: Any, report: TaskReport, samples: ShapesSamples
 ) -> Iterator[TaskResult | None]:
-    """Score a model through its own ``test_step`` and the registered metric.
+    """Score a model as its task is predicted, by the registered metric.
 
     Yields:
         ``None`` after each sample, so that progress can be shown, and the result at the end.
@@ -49,24 +48,19 @@ def evaluate_task(
         plain = without_predictions(packed.sample)
         report.add_baseline(packed, plain)
         trivial.process(None, [plain.to_dict()])
-        predicted = predict(model, packed).to_dict()
+        predicted = report.predict(model, packed).to_dict()
         ours.process(None, [predicted])
         alone = _new_metric(report, samples)
         alone.process(None, [predicted])
-        per_sample.append(_scores(alone, report.keys, 1)[report.keys[0][1]])
+        per_sample.append(_scores(alone, report.keys[:1], 1)[report.keys[0][1]])
         yield None
+    scores = _scores(ours, report.keys, len(samples))
+    baseline = _scores(trivial, report.keys, len(samples))
     yield TaskResult(
-        model=_scores(ours, report.keys, len(samples)),
-        baseline=_scores(trivial, report.keys, len(samples)),
+        model=scores,
+        baseline={name: baseline.get(name, math.nan) for name in scores},
         per_sample=per_sample,
     )
-
-
-def predict(model: Any, packed: PackedSample) -> ClipSample:
-    """The sample with the model's predictions."""
-    with torch.no_grad():
-        (sample,) = model.test_step({'inputs': [packed.inputs], 'data_samples': [packed.sample]})
-    return sample
 
 
 def without_predictions(sample: ClipSample) -> ClipSample:
@@ -88,4 +82,4 @@ def _scores(
     metric: BaseMetric, keys: Sequence[tuple[str, str]], num_samples: int
 ) -> dict[str, float]:
     values: Mapping[str, float] = metric.evaluate(num_samples)
-    return {name: float(values[key]) for key, name in keys}
+    return {name: float(values[key]) for key, name in keys if key in values}

@@ -1,36 +1,56 @@
-"""Clicks on the report card."""
+"""Prompts on the report card."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from mmengine.structures import InstanceData
+from typing import Any
 
 from seg.apis.report.base import TaskReport, report_task
+from seg.apis.report.color_baseline import ColorBaseline
 from seg.apis.shapes_samples import PackedSample
-from seg.evaluation.functional.trivial_baseline import mask_by_color
 from seg.evaluation.metrics import InteractiveMetric
+from seg.evaluation.protocols import ClickProtocol
 from seg.structures import ClipSample, Task
-from seg.visualization.layers import prompts_on_image
+
+_MAX_CLICKS = 20
+_NAMES = (
+    'mIoU@1',
+    'mIoU@3',
+    'mIoU@5',
+    'box_mIoU',
+    'mask_mIoU',
+    'text_gIoU',
+    'text_cIoU',
+    'NoC@85',
+    'NoC@90',
+    'neg_removed',
+)
 
 
 @report_task
 class InteractiveImageReport(TaskReport):
-    """Mean IoU after one click in the middle of every segment."""
+    """IoU after simulated clicks in every segment, and of boxes, masks and texts.
+
+    The first click lies in the middle of the segment. Sessions have at most 20 clicks; NoC counts
+    those to an IoU of 85 or 90.
+    """
 
     task = Task.INTERACTIVE_IMAGE
-    keys = (('interactive/mIoU@1', 'mIoU@1'),)
+    keys = tuple((f'interactive/{name}', name) for name in _NAMES)
 
     def metric(self) -> InteractiveMetric:
         """The registered metric of prompted objects."""
-        return InteractiveMetric()
+        return InteractiveMetric(_MAX_CLICKS)
+
+    def predict(self, model: Any, packed: PackedSample) -> ClipSample:
+        """The sample with the last masks of all sessions."""
+        return _examine(model, packed, packed.sample)
 
     def add_baseline(self, packed: PackedSample, sample: ClipSample) -> None:
-        """The connected region of one colour around the click."""
-        points = prompts_on_image(sample).point_coords[:, 0].tolist()
-        masks = np.stack([mask_by_color(packed.image, x, y) for x, y in points])
-        sample.pred_prompted = InstanceData(
-            object_ids=sample.prompts.object_ids,
-            masks=torch.from_numpy(masks)[:, None, None],
-            iou_scores=torch.ones(len(masks), 1),
-        )
+        """Regions of the clicked colour, and boxes and masks as they are."""
+        _examine(ColorBaseline(packed.image), packed, sample)
+
+
+def _examine(model: Any, packed: PackedSample, sample: ClipSample) -> ClipSample:
+    batch = {'inputs': [packed.inputs], 'data_samples': [sample]}
+    (answered,) = ClickProtocol(_MAX_CLICKS).run(model, batch)
+    return answered

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from seg.apis.report.evaluation import TaskResult, predict
+from seg.apis.report.base import REPORT_TASKS
+from seg.apis.report.evaluation import TaskResult
 from seg.apis.shapes_samples import ShapesSamples
 from seg.structures import Task
 from seg.utils.atomic_write import write_bytes_atomically
@@ -72,7 +73,7 @@ class ReportPage:
 
         def draw(index: int) -> np.ndarray:
             packed = samples[index]
-            sample = predict(model, packed)
+            sample = REPORT_TASKS[task].predict(model, packed)
             return visualizer.draw_comparison(packed.image, sample, classes, num_things)
 
         self.lines += [f'## {task.value}', '']
@@ -125,8 +126,6 @@ def read_curve(path: Path) -> list[dict[str, Any]]:
 def curve_picture(lines: Sequence[Mapping[str, Any]]) -> bytes:
     """A plot of the main scores against CPU minutes, as PNG."""
     from matplotlib.figure import Figure
-
-    from seg.apis.report.base import REPORT_TASKS
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout='constrained')
     axes = figure.subplots()

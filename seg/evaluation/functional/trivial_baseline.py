@@ -95,6 +95,12 @@ def mask_by_color(image: np.ndarray, x: float, y: float) -> np.ndarray:
     return flooded[1:-1, 1:-1] > 0
 
 
+def largest_color_region(image: np.ndarray) -> np.ndarray:
+    """The largest connected region of one colour of an image (H, W, 3), (H, W), bool."""
+    regions = _color_regions(image)
+    return regions == 1 + int(np.bincount(regions[regions > 0], minlength=2)[1:].argmax())
+
+
 def copy_first_masks(masks: np.ndarray, num_frames: int) -> np.ndarray:
     """Masks of the first frame (N, H, W) for every frame of a clip, (N, T, H, W)."""
     return np.repeat(masks[:, None], num_frames, axis=1)
