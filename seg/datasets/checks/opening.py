@@ -1,0 +1,118 @@
+"""From the data sets of a config to their checks."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from seg.datasets.checks.coco_checks import CocoInstanceCheck, CocoPanopticCheck
+from seg.datasets.checks.fault import DatasetCheck
+from seg.datasets.checks.loading_check import LoadingCheck
+from seg.datasets.clip_dataset import ClipDataset
+from seg.datasets.coco_instance import CocoInstanceDataset
+from seg.datasets.coco_panoptic import CocoPanopticDataset
+from seg.datasets.mixed_dataset import MixedDataset
+from seg.registry import DATASETS
+from seg.utils.checks import UserError, unknown_name_message
+
+Settings = Mapping[str, Any]
+
+SPLITS = ('train', 'val', 'test')
+
+CHECKS: dict[type, Callable[[Settings], DatasetCheck]] = {
+    CocoPanopticDataset: lambda s: CocoPanopticCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
+    CocoInstanceDataset: lambda s: CocoInstanceCheck(s['ann_file'], s['img_dir']),
+}
+"""Data sets with a check of their own, made of their settings; others are loaded and looked at."""
+
+# Settings that do not change which files there are.
+_INDIFFERENT = {
+    'type',
+    'task',
+    'pipeline',
+    'classes',
+    'filter_empty',
+    'min_size',
+    'num_frames',
+    'frame_interval',
+    'test_mode',
+    'dataset_name',
+    'seed',
+    'max_bad_samples',
+}
+
+
+def dataset_settings(cfg: Mapping[str, Any], split: str) -> dict[str, Settings]:
+    """Configs of the data sets of a split by name; those of a mixture one by one.
+
+    Args:
+        cfg: A config.
+        split: One of ``SPLITS``.
+
+    Raises:
+        UserError: If the split is unknown, or the config has no loader for it.
+    """
+    if split not in SPLITS:
+        raise UserError(unknown_name_message('split', split, SPLITS))
+    loader = cfg.get(f'{split}_dataloader')
+    if loader is None:
+        raise UserError(
+            f'{split}_dataloader: expected a loader in the config, got none; choose another split'
+        )
+    return dict(_single_data_sets(split, loader['dataset']))
+
+
+def _single_data_sets(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
+    if dataset_class(settings) is MixedDataset:
+        for source, one in settings['sources'].items():
+            yield from _single_data_sets(f'{name}/{source}', one)
+    else:
+        yield name, settings
+
+
+def dataset_class(settings: Settings) -> type:
+    """The class that a config of a data set names, as a class or by its name.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    kind = settings['type']
+    if isinstance(kind, type):
+        return kind
+    found = DATASETS.get(kind)
+    if found is None:
+        raise UserError(f'data set {kind!r}: expected a registered class, got an unknown name')
+    return found
+
+
+def open_check(settings: Settings) -> DatasetCheck:
+    """The check of one data set.
+
+    Args:
+        settings: Its config. The pipeline is not run, and no sample is left out.
+    """
+    kind = dataset_class(settings)
+    if kind in CHECKS:
+        return CHECKS[kind](settings)
+    chosen = {**settings, 'type': kind, 'pipeline': [], 'max_bad_samples': 0}
+    known = inspect.signature(kind).parameters
+    if 'test_mode' in known:
+        chosen['test_mode'] = True
+    try:
+        dataset = DATASETS.build({k: v for k, v in chosen.items() if k == 'type' or k in known})
+    except (UserError, OSError) as error:
+        return LoadingCheck(error)
+    if not isinstance(dataset, ClipDataset):
+        raise UserError(
+            f'data set: expected a ClipDataset, got a {kind.__name__}; derive it from '
+            'seg.datasets.ClipDataset'
+        )
+    return LoadingCheck(dataset)
+
+
+def same_files(settings: Settings) -> str:
+    """What two data sets over the same files have in common."""
+    relevant = {k: v for k, v in settings.items() if k not in _INDIFFERENT}
+    return json.dumps([dataset_class(settings).__name__, relevant], sort_keys=True, default=str)
