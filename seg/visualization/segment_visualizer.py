@@ -24,7 +24,7 @@ from seg.visualization.layers import (
     to_array,
     with_colors_of,
 )
-from seg.visualization.palettes import class_color
+from seg.visualization.palettes import Color, class_color
 
 
 @VISUALIZERS.register_module()
@@ -60,6 +60,36 @@ class SegmentVisualizer:
         self.show_labels = show_labels
         self.show_scores = show_scores
 
+    def draw_layers(
+        self,
+        image: np.ndarray,
+        layers: Sequence[Layer],
+        prompts: Prompts | None = None,
+        notes: Sequence[tuple[str, Color]] = (),
+    ) -> np.ndarray:
+        """Regions in the order given, their captions, and prompts on top.
+
+        Args:
+            image: (H, W, 3), uint8, RGB.
+            layers: At the size of the image.
+            prompts: In pixels of the image; their texts are not written.
+            notes: Texts for the corner, with their colours.
+        """
+        canvas = Canvas(image, self.min_size)
+        for layer in layers:
+            region = canvas.region(layer.mask)
+            alpha = self.thing_alpha if layer.is_thing else self.stuff_alpha
+            canvas.fill(region, layer.color, alpha)
+            canvas.outline(region, layer.color)
+        if prompts is not None:
+            _draw_prompts(canvas, prompts)
+        _write_notes(canvas, notes)
+        if self.show_labels:
+            # Small regions choose first: they have the fewest places near them.
+            for layer in sorted(layers, key=lambda layer: np.count_nonzero(layer.mask)):
+                canvas.label(layer.caption, layer.mask, layer.color)
+        return canvas.pixels
+
     def draw_panoptic(
         self,
         image: np.ndarray,
@@ -68,7 +98,7 @@ class SegmentVisualizer:
         frame: int = 0,
     ) -> np.ndarray:
         """Every segment of a panoptic map: instances by id, stuff by class, void untouched."""
-        return self._picture(image, panoptic_layers(panoptic, classes, frame, self.show_scores))
+        return self.draw_layers(image, panoptic_layers(panoptic, classes, frame, self.show_scores))
 
     def draw_semantic(
         self, image: np.ndarray, class_map: np.ndarray, classes: Sequence[str]
@@ -79,7 +109,7 @@ class SegmentVisualizer:
             Layer(class_map == label, class_color(label), class_name(classes, label))
             for label in labels
         ]
-        return self._picture(image, layers)
+        return self.draw_layers(image, layers)
 
     def draw_instances(
         self,
@@ -91,7 +121,7 @@ class SegmentVisualizer:
     ) -> np.ndarray:
         """Predicted instances, the most certain one on top."""
         layers = instance_layers(instances, classes, frame, score_threshold, self.show_scores)
-        return self._picture(image, layers)
+        return self.draw_layers(image, layers)
 
     def draw_prompted(
         self,
@@ -125,7 +155,7 @@ class SegmentVisualizer:
             captions = [f'{c} {n}'.strip() for c, n in zip(captions, numbers, strict=True)]
         rows = zip(masks, prompts.object_ids.tolist(), captions, strict=True)
         layers = [Layer(mask, colors[object_id], text) for mask, object_id, text in rows]
-        return self._picture(image, layers, prompts)
+        return self.draw_layers(image, layers, prompts, _unanswered_texts(prompts, layers))
 
     def draw_comparison(
         self,
@@ -147,16 +177,16 @@ class SegmentVisualizer:
         Raises:
             ValueError: If the sample holds no prediction.
         """
-        panels = [('image', self._picture(image, []))]
+        panels = [('image', self.draw_layers(image, []))]
         if 'pred_prompted' in sample:
             panels += self._prompted_panels(image, sample, frame)
         elif 'pred_panoptic' in sample or 'pred_instances' in sample:
             predicted = self._predicted_layers(sample, classes, frame)
             if 'gt_segments' in sample:
                 truth = ground_truth_layers(sample.gt_segments, classes, num_things, frame)
-                panels.append(('ground truth', self._picture(image, truth)))
+                panels.append(('ground truth', self.draw_layers(image, truth)))
                 predicted = with_colors_of(predicted, truth)
-            panels.append(('prediction', self._picture(image, predicted)))
+            panels.append(('prediction', self.draw_layers(image, predicted)))
         else:
             raise ValueError(
                 'sample: expected pred_panoptic, pred_instances or pred_prompted, got none of '
@@ -190,24 +220,6 @@ class SegmentVisualizer:
             panels.append((caption, drawn))
         return panels
 
-    def _picture(
-        self, image: np.ndarray, layers: Sequence[Layer], prompts: Prompts | None = None
-    ) -> np.ndarray:
-        canvas = Canvas(image, self.min_size)
-        for layer in layers:
-            region = canvas.region(layer.mask)
-            alpha = self.thing_alpha if layer.is_thing else self.stuff_alpha
-            canvas.fill(region, layer.color, alpha)
-            canvas.outline(region, layer.color)
-        if prompts is not None:
-            _draw_prompts(canvas, prompts)
-            _write_unanswered_texts(canvas, prompts, layers)
-        if self.show_labels:
-            # Small regions choose first: they have the fewest places near them.
-            for layer in sorted(layers, key=lambda layer: np.count_nonzero(layer.mask)):
-                canvas.label(layer.caption, layer.mask, layer.color)
-        return canvas.pixels
-
 
 def _rows_by_kind(sample: ClipSample) -> dict[str, list[int]]:
     """Captions of the panels of prompted objects, and the rows on each: one panel per kind."""
@@ -235,11 +247,18 @@ def _draw_prompts(canvas: Canvas, prompts: Prompts) -> None:
                 canvas.point(xy, positive=label == PointLabel.FOREGROUND)
 
 
-def _write_unanswered_texts(canvas: Canvas, prompts: Prompts, layers: Sequence[Layer]) -> None:
-    """Write texts whose masks are empty into the corner; captions have no place of their own."""
+def _unanswered_texts(prompts: Prompts, layers: Sequence[Layer]) -> list[tuple[str, Color]]:
+    """Notes about texts whose masks are empty, as their captions have no place of their own."""
+    return [
+        (f'"{text}": nothing', layer.color)
+        for text, layer in zip(prompts.texts, layers, strict=True)
+        if text is not None and not layer.mask.any()
+    ]
+
+
+def _write_notes(canvas: Canvas, notes: Sequence[tuple[str, Color]]) -> None:
     height, width = canvas.image_size
     corner = np.zeros((height, width), dtype=bool)
     corner[: max(1, height // 10), : max(1, width // 3)] = True
-    for text, layer in zip(prompts.texts, layers, strict=True):
-        if text is not None and not layer.mask.any():
-            canvas.label(f'"{text}": nothing', corner, layer.color)
+    for text, color in notes:
+        canvas.label(text, corner, color)
