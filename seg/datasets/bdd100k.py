@@ -22,7 +22,8 @@ IGNORED = 255
 """Pixels of no class."""
 
 LABEL_FOLDERS = ('masks', 'colormaps')
-_ENDINGS = ('', '_train_id')
+ENDINGS = ('', '_train_id')
+"""What may follow an image's name in the name of its PNG file."""
 
 
 @DATASETS.register_module()
@@ -70,7 +71,7 @@ class BDD100KDataset(ClipDataset):
         self.img_dir = Path(root) / 'images' / '10k' / split
         self.label_dir = Path(root) / 'labels' / 'sem_seg' / labels / split
         self.has_colors = labels == 'colormaps'
-        self.index = index_pairs(f'bdd100k-{labels}', self.img_dir, self.label_dir, _ENDINGS)
+        self.index = index_pairs(f'bdd100k-{labels}', self.img_dir, self.label_dir, ENDINGS)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -86,16 +87,37 @@ class BDD100KDataset(ClipDataset):
         img_path = self.img_dir / self.index.texts('images')[index]
         label_path = self.label_dir / self.index.texts('maps')[index]
         image = read_image(img_path)
-        read = _read_colors if self.has_colors else read_map_of
-        values = read(label_path, image.shape[:2])
+        values = read_class_map(label_path, image.shape[:2], self.has_colors)
         shown = np.setdiff1d(values, IGNORED)
-        if strange := [value for value in shown.tolist() if value >= BDD100K.num_classes]:
-            raise UserError(
-                f'{label_path}: expected classes 0..{BDD100K.num_classes - 1} or {IGNORED}, got '
-                f'{strange[:5]}; use the train ids of labels/sem_seg/masks'
-            )
         known = segments(masks_of_ids(values[None], shown), shown.tolist(), shown + 1)
         return image_sample(image, known, img_path.stem, img_path, self.metainfo['dataset_name'])
+
+
+def read_class_map(path: Path, size: tuple[int, ...], has_colors: bool) -> np.ndarray:
+    """Read the classes of an image, 255 where there is none.
+
+    Args:
+        path: The PNG file.
+        size: (H, W) of the image.
+        has_colors: Whether it shows the classes' colours instead of their numbers.
+
+    Returns:
+        (H, W), int32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, of another size, or has a value or colour of no class.
+    """
+    if has_colors:
+        return _read_colors(path, size)
+    values = read_map_of(path, size)
+    shown = np.setdiff1d(values, IGNORED)
+    if strange := [value for value in shown.tolist() if value >= BDD100K.num_classes]:
+        raise UserError(
+            f'{path}: expected classes 0..{BDD100K.num_classes - 1} or {IGNORED}, got '
+            f'{strange[:5]}; use the train ids of labels/sem_seg/masks'
+        )
+    return values
 
 
 def _read_colors(path: Path, size: tuple[int, ...]) -> np.ndarray:

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from seg.datasets.coco_panoptic import CocoPanopticDataset
 from seg.registry import DATASETS
 from seg.utils.checks import UserError
+
+
+def city_image_file(image_id: object, source: Path) -> str:
+    """Path of an image below ``leftImg8bit/{split}``.
+
+    Args:
+        image_id: Such as ``'aachen_000000_000019'``.
+        source: The annotation file, for messages.
+
+    Raises:
+        UserError: If the id names no city.
+    """
+    city, mark, _ = str(image_id).partition('_')
+    if not mark:
+        raise UserError(
+            f"{source}: expected ids like 'aachen_000000_000019' in 'images', got "
+            f'{image_id!r}; make the file with csCreatePanopticImgs of cityscapesScripts'
+        )
+    return f'{city}/{image_id}_leftImg8bit.png'
 
 
 @DATASETS.register_module()
@@ -29,11 +49,4 @@ class CityscapesDataset(CocoPanopticDataset):
         Raises:
             UserError: If its id names no city.
         """
-        image_id = str(json.loads(self.index.texts('img_ids')[row]))
-        city, mark, _ = image_id.partition('_')
-        if not mark:
-            raise UserError(
-                f"{self.ann_file}: expected ids like 'aachen_000000_000019' in 'images', got "
-                f'{image_id!r}; make the file with csCreatePanopticImgs of cityscapesScripts'
-            )
-        return f'{city}/{image_id}_leftImg8bit.png'
+        return city_image_file(json.loads(self.index.texts('img_ids')[row]), self.ann_file)

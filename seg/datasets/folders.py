@@ -91,13 +91,13 @@ class FolderDataset(ClipDataset):
         image = read_image(img_path)
         values = read_map_of(mask_path, image.shape[:2])
         if self.is_binary:
-            values = _binary(values, mask_path)
+            values = binary_mask(values, mask_path)
         ids = np.setdiff1d(values, 0)
         known = segments(masks_of_ids(values[None], ids), [0] * len(ids), ids)
         return image_sample(image, known, img_path.stem, img_path, self.metainfo['dataset_name'])
 
 
-def _binary(values: np.ndarray, path: Path) -> np.ndarray:
+def binary_mask(values: np.ndarray, path: Path) -> np.ndarray:
     """1 where values are above 127, else 0."""
     largest = int(values.max())
     if largest > 255 or 0 < largest <= 127:

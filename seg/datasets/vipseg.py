@@ -127,7 +127,7 @@ class VIPSegDataset(VideoDataset):
         for place in annotated:
             path = self.mask_dir / video / f'{Path(names[place]).stem}.png'
             maps[place] = read_map_of(path, maps.shape[1:])
-            found.update(_values_of(maps[place], path))
+            found.update(values_of_map(maps[place], path))
         values = sorted(found)
         known: dict[str, Any] = segments(
             masks_of_ids(maps, values),
@@ -139,7 +139,7 @@ class VIPSegDataset(VideoDataset):
         return clip_sample(pictures, known, video, frames, paths, self.metainfo['dataset_name'])
 
 
-def _values_of(id_map: np.ndarray, path: Path) -> dict[int, PanopticValue]:
+def values_of_map(id_map: np.ndarray, path: Path) -> dict[int, PanopticValue]:
     """What the values of a map stand for; those of void are left out."""
     found = {}
     for value in np.setdiff1d(id_map, VOID_VALUES).tolist():

@@ -10,6 +10,7 @@ import numpy as np
 
 from seg.datasets.checks.annotation_file import AnnotationFile, Row, check_picture
 from seg.datasets.checks.fault import Fault, FaultKind
+from seg.datasets.cityscapes import city_image_file
 from seg.datasets.coco_instance import decode_segmentation
 from seg.structures.panoptic_ids import decode_panoptic
 from seg.utils.checks import UserError
@@ -67,7 +68,12 @@ class CocoPanopticCheck:
         annotation = self.annotations[part]
         image = self.images[annotation['image_id']]
         size = image['height'], image['width']
-        _, found = check_picture(self.img_dir / self.image_file(image), size, self.file.path)
+        try:
+            name = self.image_file(image)
+        except UserError as error:
+            found = [Fault.of_error(error, self.file.path)]
+        else:
+            _, found = check_picture(self.img_dir / name, size, self.file.path)
         path = self.seg_dir / annotation['file_name']
         picture, faults = check_picture(path, size, self.file.path)
         found += faults
@@ -88,6 +94,14 @@ class CocoPanopticCheck:
             )
             found.append(Fault(FaultKind.EMPTY_MASK, str(path), message))
         return found
+
+
+class CityscapesCheck(CocoPanopticCheck):
+    """The same for Cityscapes, whose images are named by their ids."""
+
+    def image_file(self, image: Row) -> str:
+        """Path of an image below ``img_dir``."""
+        return city_image_file(image['id'], self.file.path)
 
 
 class CocoInstanceCheck:

@@ -5,15 +5,31 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from seg.datasets.checks.coco_checks import CocoInstanceCheck, CocoPanopticCheck
+from seg.datasets.bdd100k import ENDINGS, BDD100KDataset, read_class_map
+from seg.datasets.checks.coco_checks import (
+    CityscapesCheck,
+    CocoInstanceCheck,
+    CocoPanopticCheck,
+)
 from seg.datasets.checks.fault import DatasetCheck
+from seg.datasets.checks.file_pairs import folder_check, frame_folders_check, sa1b_check
 from seg.datasets.checks.loading_check import LoadingCheck
+from seg.datasets.checks.youtube_vis_check import YouTubeVISCheck
+from seg.datasets.cityscapes import CityscapesDataset
 from seg.datasets.clip_dataset import ClipDataset
 from seg.datasets.coco_instance import CocoInstanceDataset
 from seg.datasets.coco_panoptic import CocoPanopticDataset
+from seg.datasets.davis import DavisDataset
+from seg.datasets.folders import FolderDataset, binary_mask
+from seg.datasets.frame_folders import read_map_of
+from seg.datasets.joint_labels import JointLabels
 from seg.datasets.mixed_dataset import MixedDataset
+from seg.datasets.sa1b import SA1BDataset
+from seg.datasets.vipseg import VIPSegDataset, values_of_map
+from seg.datasets.youtube_vis import YouTubeVISDataset
 from seg.registry import DATASETS
 from seg.utils.checks import UserError, unknown_name_message
 
@@ -21,9 +37,58 @@ Settings = Mapping[str, Any]
 
 SPLITS = ('train', 'val', 'test')
 
+
+def _davis_check(settings: Settings) -> DatasetCheck:
+    root, resolution = Path(settings['root']), settings.get('resolution', '480p')
+    lists = root / 'ImageSets' / settings.get('year', '2017')
+    return frame_folders_check(
+        lists / f'{settings["split"]}.txt',
+        root / 'JPEGImages' / resolution,
+        root / 'Annotations' / resolution,
+        read_map_of,
+    )
+
+
+def _vipseg_check(settings: Settings) -> DatasetCheck:
+    def read_map(path: Path, size: tuple[int, int]) -> object:
+        return values_of_map(read_map_of(path, size), path)
+
+    root = Path(settings['root'])
+    return frame_folders_check(
+        root / f'{settings["split"]}.txt', root / 'images', root / 'panomasks', read_map
+    )
+
+
+def _folder_check(settings: Settings) -> DatasetCheck:
+    def read_map(path: Path, size: tuple[int, int]) -> object:
+        values = read_map_of(path, size)
+        return binary_mask(values, path) if settings.get('mask_kind') == 'binary' else values
+
+    root, split = Path(settings['root']), settings['split']
+    return folder_check(root / 'images' / split, root / 'masks' / split, read_map)
+
+
+def _bdd100k_check(settings: Settings) -> DatasetCheck:
+    root, split = Path(settings['root']), settings['split']
+    labels = settings.get('labels', 'masks')
+    return folder_check(
+        root / 'images/10k' / split,
+        root / 'labels/sem_seg' / labels / split,
+        lambda path, size: read_class_map(path, size, labels == 'colormaps'),
+        ENDINGS,
+    )
+
+
 CHECKS: dict[type, Callable[[Settings], DatasetCheck]] = {
-    CocoPanopticDataset: lambda s: CocoPanopticCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
+    BDD100KDataset: _bdd100k_check,
+    CityscapesDataset: lambda s: CityscapesCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
     CocoInstanceDataset: lambda s: CocoInstanceCheck(s['ann_file'], s['img_dir']),
+    CocoPanopticDataset: lambda s: CocoPanopticCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
+    DavisDataset: _davis_check,
+    FolderDataset: _folder_check,
+    SA1BDataset: lambda s: sa1b_check(Path(s['root'])),
+    VIPSegDataset: _vipseg_check,
+    YouTubeVISDataset: lambda s: YouTubeVISCheck(s['ann_file'], s['img_dir']),
 }
 """Data sets with a check of their own, made of their settings; others are loaded and looked at."""
 
@@ -65,7 +130,8 @@ def dataset_settings(cfg: Mapping[str, Any], split: str) -> dict[str, Settings]:
 
 
 def _single_data_sets(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
-    if dataset_class(settings) is MixedDataset:
+    kind = dataset_class(settings)
+    if kind is MixedDataset:
         for source, one in settings['sources'].items():
             yield from _single_data_sets(f'{name}/{source}', one)
     else:
@@ -94,6 +160,8 @@ def open_check(settings: Settings) -> DatasetCheck:
         settings: Its config. The pipeline is not run, and no sample is left out.
     """
     kind = dataset_class(settings)
+    if kind is JointLabels:
+        return open_check(settings['dataset'])
     if kind in CHECKS:
         return CHECKS[kind](settings)
     chosen = {**settings, 'type': kind, 'pipeline': [], 'max_bad_samples': 0}
@@ -114,5 +182,7 @@ def open_check(settings: Settings) -> DatasetCheck:
 
 def same_files(settings: Settings) -> str:
     """What two data sets over the same files have in common."""
+    if dataset_class(settings) is JointLabels:
+        return same_files(settings['dataset'])
     relevant = {k: v for k, v in settings.items() if k not in _INDIFFERENT}
     return json.dumps([dataset_class(settings).__name__, relevant], sort_keys=True, default=str)

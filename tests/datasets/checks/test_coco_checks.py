@@ -138,6 +138,7 @@ def test_other_data_sets_are_loaded_and_looked_at(monkeypatch):
     check = shapes_check(pipeline=[dict(type='NoSuchTransform')])
     assert [faults for _, faults in walk({'shapes': check}, 0)] == [[], [], []]
     sample = check.dataset.load(0)
+    del sample['expressions']
     sample['masks'][0] = False
     sample['labels'][1] = 11
     sample['object_ids'][2] = sample['object_ids'][1]

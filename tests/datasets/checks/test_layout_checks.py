@@ -1,0 +1,193 @@
+"""Shapes in every layout has no fault; every damage to a file is found with its name."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seg.datasets.checks import FaultKind, open_check, walk
+from seg.datasets.converters import WRITERS, write_shapes
+
+
+def settings_of(layout, root):
+    coco = dict(ann_file=root / 'annotations/panoptic_train2017.json', img_dir=root / 'train2017')
+    choices = {
+        'coco_panoptic': dict(
+            type='CocoPanopticDataset', seg_dir=root / 'annotations/panoptic_train2017', **coco
+        ),
+        'coco_instance': dict(
+            type='CocoInstanceDataset',
+            ann_file=root / 'annotations/instances_train2017.json',
+            img_dir=root / 'train2017',
+        ),
+        'youtube_vis': dict(
+            type='YouTubeVISDataset',
+            ann_file=root / 'train.json',
+            img_dir=root / 'train/JPEGImages',
+        ),
+        'davis': dict(type='DavisDataset', root=root, split='train'),
+        'vipseg': dict(type='VIPSegDataset', root=root, split='train'),
+        'cityscapes': dict(
+            type='CityscapesDataset',
+            ann_file=root / 'gtFine/cityscapes_panoptic_train.json',
+            img_dir=root / 'leftImg8bit/train',
+            seg_dir=root / 'gtFine/cityscapes_panoptic_train',
+        ),
+        'sa1b': dict(type='SA1BDataset', root=root / 'train'),
+        'bdd100k': dict(type='BDD100KDataset', root=root, split='train'),
+        'folders': dict(type='FolderDataset', root=root, split='train'),
+        'refcoco': dict(
+            type='RefCocoDataset',
+            refs_file=root / 'refs(unc).p',
+            ann_file=root / 'instances.json',
+            img_dir=root / 'train2014',
+            split='train',
+        ),
+    }
+    return dict(choices[layout], task='panoptic')
+
+
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+    """Function that writes two tiny samples of a layout, once."""
+    known = {}
+
+    def write(layout):
+        if layout not in known:
+            known[layout] = tmp_path_factory.mktemp('data') / layout
+            steps = write_shapes(WRITERS[layout], known[layout], 2, num_frames=3, size=(48, 64))
+            list(steps)
+        return known[layout]
+
+    return write
+
+
+def faults_of(layout, root):
+    check = open_check(settings_of(layout, root))
+    return [*check.faults(), *(fault for _, part in walk({'x': check}, 0) for fault in part)]
+
+
+@pytest.mark.parametrize('layout', WRITERS)
+def test_shapes_in_every_layout_have_no_fault(written, layout):
+    assert len(open_check(settings_of(layout, written(layout)))) >= 2
+    assert faults_of(layout, written(layout)) == []
+
+
+def first(root, pattern):
+    return sorted(root.glob(pattern))[0]
+
+
+LAYOUTS_OF_FILES = {  # where images and maps of the training split lie
+    'davis': ('JPEGImages/480p/*/*.jpg', 'Annotations/480p/*/*.png'),
+    'vipseg': ('images/*/*.jpg', 'panomasks/*/*.png'),
+    'bdd100k': ('images/10k/train/*.jpg', 'labels/sem_seg/masks/train/*.png'),
+    'folders': ('images/train/*', 'masks/train/*.png'),
+    'cityscapes': ('leftImg8bit/train/*/*.png', 'gtFine/cityscapes_panoptic_train/*.png'),
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS_OF_FILES)
+def test_damage_to_images_and_maps_is_found_at_once(small, layout):
+    """Of two complete pairs, one loses its map, and both files of the other are damaged."""
+    root = small(layout, num=2)
+    images, maps = (sorted(root.glob(pattern)) for pattern in LAYOUTS_OF_FILES[layout])
+    if layout in ('davis', 'vipseg'):
+        listed = next(root.rglob('train.txt')).read_text().split()[0]
+        images, maps = ([p for p in paths if p.parent.name == listed] for paths in (images, maps))
+    images[0].write_bytes(images[0].read_bytes()[:-300])
+    ids = np.array(Image.open(maps[0]))
+    Image.fromarray(ids[:-1]).save(maps[0])
+    maps[1].unlink()
+    faults = faults_of(layout, root)
+    lost = maps[1] if layout == 'cityscapes' else images[1]
+    assert {(fault.kind, fault.file) for fault in faults} >= {
+        (FaultKind.BROKEN_FILE, str(images[0])),
+        (FaultKind.MISSING_FILE, str(lost)),
+    }
+    kinds = {fault.kind for fault in faults if fault.file == str(maps[0])}
+    # Without its image, whose size nobody else knows, a map can only be read.
+    assert kinds == ({FaultKind.SIZE_MISMATCH} if layout == 'cityscapes' else set())
+
+
+@pytest.mark.parametrize('layout', ['davis', 'bdd100k', 'folders', 'vipseg'])
+def test_maps_of_another_size_and_maps_alone_are_found(small, layout):
+    root = small(layout, num=1)
+    maps = first(root, LAYOUTS_OF_FILES[layout][1])
+    ids = np.array(Image.open(maps))
+    Image.fromarray(ids[:-1]).save(maps)
+    extra = maps.with_name('zzz.png')
+    Image.fromarray(ids).save(extra)
+    found = {(fault.kind, fault.file) for fault in faults_of(layout, root)}
+    assert found == {
+        (FaultKind.SIZE_MISMATCH, str(maps)),
+        (FaultKind.MISSING_FILE, str(extra)),
+    }
+
+
+def test_values_of_no_class_are_found(small):
+    root = small('vipseg')
+    path = first(root, 'panomasks/*/*.png')
+    ids = np.array(Image.open(path)).astype(np.uint16)
+    ids[0, 0] = 60000
+    Image.fromarray(ids).save(path)
+    [fault] = faults_of('vipseg', root)
+    assert fault.file == str(path)
+
+
+def test_every_fault_of_youtube_vis_is_found(small):
+    root = small('youtube_vis')
+    path = root / 'train.json'
+    content = json.loads(path.read_text())
+    video, row = content['videos'][0], content['annotations'][0]
+    codes = row['segmentations']
+    content['annotations'] += [
+        {**row, 'id': 900, 'category_id': 77},
+        {**row, 'id': 901, 'video_id': 77},
+        {**row, 'id': 902, 'segmentations': codes[1:]},
+        {**row, 'id': 903, 'segmentations': [None] * len(codes)},
+        {**row, 'id': 904, 'segmentations': [{'size': [9, 9], 'counts': [81]}, *codes[1:]]},
+        row,
+    ]
+    path.write_text(json.dumps(content))
+    frame = root / 'train/JPEGImages' / video['file_names'][1]
+    frame.unlink()
+    found = sorted((fault.kind, fault.file) for fault in faults_of('youtube_vis', root))
+    assert found == sorted(
+        [
+            (FaultKind.WRONG_CATEGORY, str(path)),
+            (FaultKind.BAD_ANNOTATION, str(path)),
+            (FaultKind.BAD_ANNOTATION, str(path)),
+            (FaultKind.BAD_ANNOTATION, str(path)),
+            (FaultKind.EMPTY_MASK, str(path)),
+            (FaultKind.DUPLICATE_ID, str(path)),
+            (FaultKind.MISSING_FILE, str(frame)),
+        ]
+    )
+
+
+def test_every_fault_of_sa1b_is_found(small):
+    root = small('sa1b', num=3)
+    images = sorted((root / 'train').rglob('*.jpg'))
+    images[0].unlink()
+    path = images[1].with_suffix('.json')
+    content = json.loads(path.read_text())
+    content['annotations'].append(content['annotations'][0])
+    content['annotations'].append({'id': 99, 'segmentation': {'size': [48, 64], 'counts': [3072]}})
+    content['image']['height'] += 1
+    path.write_text(json.dumps(content))
+    broken = images[2].with_suffix('.json')
+    broken.write_text('{')
+    found = {(fault.kind, fault.file) for fault in faults_of('sa1b', root)}
+    assert found >= {
+        (FaultKind.MISSING_FILE, str(images[0].with_suffix('.json'))),
+        (FaultKind.DUPLICATE_ID, str(path)),
+        (FaultKind.SIZE_MISMATCH, str(images[1])),
+        (FaultKind.BROKEN_FILE, str(broken)),
+    }
+
+
+def test_joint_labels_are_checked_as_what_is_behind_them(small):
+    root = small('davis')
+    settings = dict(type='JointLabels', dataset=settings_of('davis', root), label_space='vipseg')
+    assert len(open_check(settings)) == 3
