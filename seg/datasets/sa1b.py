@@ -11,7 +11,7 @@ from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import check_image_size
 from seg.datasets.imaging import read_image
 from seg.datasets.index import Index, list_files, shared_index
-from seg.datasets.sa1b_files import image_size_of, parse_sa1b, sa1b_segments
+from seg.datasets.sa1b_files import choose_masks, image_size_of, parse_sa1b, sa1b_segments
 from seg.datasets.samples import image_sample
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -93,10 +93,7 @@ class SA1BDataset(ClipDataset):
         size = image_size_of(annotation, str(source))
         image = read_image(img_path)
         check_image_size(img_path, image.shape[:2], size, source)
-        chosen = None
-        if rng is not None and self.max_segments is not None:
-            order = rng.permutation(len(annotation['annotations']))
-            chosen = sorted(order[: self.max_segments].tolist())
+        chosen = choose_masks(annotation, self.max_segments, rng)
         known = sa1b_segments(annotation, str(source), chosen)
         img_id = annotation['image'].get('image_id', img_path.stem)
         return image_sample(image, known, img_id, img_path, self.metainfo['dataset_name'])

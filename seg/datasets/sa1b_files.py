@@ -65,6 +65,24 @@ def image_size_of(annotation: Mapping[str, Any], where: str) -> tuple[int, int]:
     return height, width
 
 
+def choose_masks(
+    annotation: Mapping[str, Any], most: int | None, rng: np.random.Generator | None
+) -> list[int] | None:
+    """Places of some random masks of an annotation.
+
+    Args:
+        annotation: See :func:`parse_sa1b`.
+        most: How many to choose.
+        rng: Where the choice comes from.
+
+    Returns:
+        The places in increasing order; ``None``, for all of them, without a number or a generator.
+    """
+    if most is None or rng is None:
+        return None
+    return sorted(rng.permutation(len(annotation['annotations']))[:most].tolist())
+
+
 def sa1b_segments(
     annotation: Mapping[str, Any], where: str, chosen: Sequence[int] | None = None
 ) -> dict[str, Tensor]:

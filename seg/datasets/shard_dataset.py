@@ -13,12 +13,13 @@ from PIL import Image
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import check_image_size
 from seg.datasets.imaging import MAX_PIXELS
-from seg.datasets.sa1b_files import image_size_of, parse_sa1b, sa1b_segments
+from seg.datasets.sa1b_files import choose_masks, image_size_of, parse_sa1b, sa1b_segments
 from seg.datasets.samples import image_sample
 from seg.datasets.shards import find_shards, load_shard_index, read_member, sample_place
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
+from seg.visualization.palettes import class_palette
 
 _DECODERS = ('JPEG', 'PNG', 'WEBP')
 
@@ -62,7 +63,8 @@ class ShardDataset(ClipDataset):
         shards: A folder of ``*.tar``, or one or several tar files, on this machine.
         task: What the samples ask of the model.
         pipeline: Transforms or their configs.
-        classes: Name of the one class; every label is -1, unknown.
+        max_segments: How many masks of a training image are decoded, chosen at random each time;
+            all by default. An image of SA-1B has about a hundred, of some megabytes each.
         test_mode: Whether the samples are for evaluation.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
@@ -75,21 +77,25 @@ class ShardDataset(ClipDataset):
         task: Task | str,
         pipeline: Pipeline,
         *,
-        classes: Sequence[str] = ('object',),
+        max_segments: int | None = None,
         test_mode: bool = False,
         dataset_name: str = 'shards',
         seed: int = 0,
         max_bad_samples: int = 0,
     ) -> None:
+        if max_segments is not None and max_segments < 1:
+            raise UserError(f'max_segments: expected 1 or more, got {max_segments}')
         metainfo = {
-            'classes': tuple(classes),
-            'num_things': len(classes),
-            'palette': [(220, 20, 60)] * len(classes),
+            'classes': ('object',),
+            'num_things': 1,
+            'palette': class_palette(1),
+            'annotated_classes': (),
             'dataset_name': dataset_name,
         }
         super().__init__(
             task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples
         )
+        self.max_segments = max_segments
         self.shards = find_shards(shards)
         self.index = load_shard_index(self.shards)
         if not len(self):
@@ -100,12 +106,19 @@ class ShardDataset(ClipDataset):
         return len(self.index['shard'])
 
     def load(self, index: int) -> dict[str, Any]:
-        """Read one image with its masks.
+        """Read one image with all of its masks.
 
         Raises:
             FileNotFoundError: If a shard is missing.
             UserError: If a file is broken, sizes disagree, or the shard changed.
         """
+        return self._load(index, None)
+
+    def draw(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Read one image with some of its masks; see ``max_segments``."""
+        return self._load(index, None if self.test_mode else rng)
+
+    def _load(self, index: int, rng: np.random.Generator | None) -> dict[str, Any]:
         number, pair = sample_place(self.index, index)
         shard = self.shards[number]
         where = f'{shard}: {pair.key}'
@@ -116,7 +129,9 @@ class ShardDataset(ClipDataset):
         check_image_size(Path(where), image.shape[:2], size, Path(f'{pair.key}.json'))
         return image_sample(
             image,
-            sa1b_segments(annotation, f'{where}.json'),
+            sa1b_segments(
+                annotation, f'{where}.json', choose_masks(annotation, self.max_segments, rng)
+            ),
             annotation['image'].get('image_id', pair.key),
             shard / pair.key,
             self.metainfo['dataset_name'],

@@ -183,8 +183,10 @@ def frame_folders_check(
 def sa1b_check(root: Path) -> FilePairsCheck:
     """The check of images beside JSON files, in folders of any depth."""
     try:
-        names = list_files(root, ('.jpg', '.jpeg'), recursive=True)
-        found = list_files(root, ('.json',), recursive=True)
+        listed = list_files(root, ('.jpg', '.json'), recursive=True)
     except (UserError, OSError) as error:
         return FilePairsCheck([], [Fault.of_error(error)], examine_sa1b)
+    files = [name for name in listed if name.rpartition('/')[2].startswith('sa_')]
+    names = [name for name in files if name.lower().endswith('.jpg')]
+    found = [name for name in files if name.lower().endswith('.json')]
     return FilePairsCheck(list(_pairs(root, names, root, found, ('',))), [], examine_sa1b)

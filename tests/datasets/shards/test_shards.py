@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
-from seg.datasets import ShardDataset
+from seg.datasets import SampleRef, ShardDataset
 from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.shards import (
     INDEX_NAME,
@@ -80,6 +80,21 @@ def test_samples_come_back_as_they_were(write_pairs, tmp_path):
         assert sample['labels'].tolist() == [-1]
         assert sample['object_ids'].tolist() == [7]  # the annotation's id
         assert f'sa_{index}' in sample['img_path']
+
+
+def test_training_decodes_some_masks_and_tests_all(tmp_path, picture):
+    annotation = json.loads(annotation_text())
+    code = {'size': [20, 30], 'counts': [0, 600]}
+    annotation['annotations'] = [{'id': i, 'segmentation': code} for i in range(1, 10)]
+    pack(tmp_path / 'x.tar', [('a.png', picture), ('a.json', json.dumps(annotation).encode())])
+    training = ShardDataset(tmp_path, 'interactive_image', [], max_segments=4)
+    drawn = {tuple(training[SampleRef(0, draw=draw)]['object_ids'].tolist()) for draw in range(5)}
+    assert {len(ids) for ids in drawn} == {4}
+    assert len(drawn) > 1
+    test = ShardDataset(tmp_path, 'interactive_image', [], max_segments=4, test_mode=True)
+    assert test[0]['object_ids'].tolist() == list(range(1, 10))
+    with pytest.raises(UserError, match='max_segments'):
+        ShardDataset(tmp_path, 'interactive_image', [], max_segments=0)
 
 
 def test_a_pickled_data_set_reads_on(write_pairs, tmp_path):
