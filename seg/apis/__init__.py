@@ -1,11 +1,13 @@
 """What programs use: load a model, list models, segment images."""
 
+from seg.apis.automatic_masks import AutomaticMaskGenerator
 from seg.apis.image_predictor import ImagePredictor, ImageResult
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
 from seg.apis.loading import load_model
 from seg.apis.model_zoo import ModelEntry, list_models, model_entry
 
 __all__ = [
+    'AutomaticMaskGenerator',
     'ImageInput',
     'ImagePredictor',
     'ImageResult',

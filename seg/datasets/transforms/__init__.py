@@ -1,5 +1,6 @@
 """Steps of a pipeline over one dict per clip; see ``results.py`` for its keys."""
 
+from seg.datasets.transforms.caching import AddImageKey, FixedViews
 from seg.datasets.transforms.color import (
     ClipColorJitter,
     ClipMotionBlur,
@@ -19,6 +20,7 @@ from seg.datasets.transforms.segment_prompts import FixedSegmentPrompts, RandomS
 from seg.datasets.transforms.simulated_prompts import SimulatedPrompts
 
 __all__ = [
+    'AddImageKey',
     'ClipColorJitter',
     'ClipFlip',
     'ClipMotionBlur',
@@ -30,6 +32,7 @@ __all__ = [
     'DropSmallSegments',
     'EvaluationPrompts',
     'FixedSegmentPrompts',
+    'FixedViews',
     'FrameRandomCrop',
     'InteriorClickPrompts',
     'LargeScaleJitter',

@@ -1,7 +1,8 @@
 """Detectors."""
 
+from seg.models.detectors.embedding_cache import EmbeddingCache
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.rapsam import ClipFeatures, RapSAM
 from seg.models.detectors.sam import SamSegmentor
 
-__all__ = ['ClipFeatures', 'PromptableSegmentor', 'RapSAM', 'SamSegmentor']
+__all__ = ['ClipFeatures', 'EmbeddingCache', 'PromptableSegmentor', 'RapSAM', 'SamSegmentor']

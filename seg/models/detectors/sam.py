@@ -15,11 +15,12 @@ from ext.sam import (
     build_prompt_encoder,
     sam_variant,
 )
+from seg.models.detectors.embedding_cache import EmbeddingCache
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
 from seg.models.peft.strategies import TuningStrategy
 from seg.registry import MODELS, TASK_UTILS
-from seg.structures import Prompts
+from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import Candidates, PromptedMasks, Ranking
 from seg.utils.checks import UserError
 
@@ -45,6 +46,8 @@ class SamSegmentor(PromptableSegmentor):
         strategy: What is trained: config of a :class:`~seg.models.peft.TuningStrategy`; by default
             decoder and prompt encoder.
         max_prompts: Prompts decoded at a time in evaluation.
+        embedding_cache: Config of an :class:`~seg.models.detectors.EmbeddingCache`; needs a frozen
+            encoder.
         criterion: See :class:`PromptableSegmentor`.
         ranking: See :class:`PromptableSegmentor`.
         data_preprocessor: By default SAM's normalisation and a canvas of ``image_size``.
@@ -63,6 +66,7 @@ class SamSegmentor(PromptableSegmentor):
         image_size: int | None = None,
         strategy: dict[str, Any] | None = None,
         max_prompts: int = 64,
+        embedding_cache: dict[str, Any] | None = None,
         criterion: dict[str, Any] | None = None,
         ranking: Ranking = 'auto',
         data_preprocessor: dict[str, Any] | None = None,
@@ -85,6 +89,14 @@ class SamSegmentor(PromptableSegmentor):
         self.mask_decoder = build_mask_decoder(sizes)
         self.strategy: TuningStrategy = TASK_UTILS.build(strategy or dict(type='TrainDecoder'))
         self.strategy.apply(self)
+        self.embedding_cache: EmbeddingCache | None = None
+        if embedding_cache is not None:
+            if not self.encoder_is_frozen:
+                raise UserError(
+                    'model.embedding_cache: expected a frozen image encoder, got the strategy '
+                    f'{type(self.strategy).__name__}, which trains it; use TrainDecoder or no cache'
+                )
+            self.embedding_cache = TASK_UTILS.build(embedding_cache)
 
     @property
     def encoder_is_frozen(self) -> bool:
@@ -97,6 +109,14 @@ class SamSegmentor(PromptableSegmentor):
             with torch.no_grad():
                 return self.image_encoder(images)
         return self.image_encoder(images)
+
+    def embed_samples(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> Tensor:
+        """Embed the images of a batch, or take their embeddings from the cache."""
+        if self.embedding_cache is None:
+            return self.extract_feat(batch_inputs)
+        grid = self.image_size // self.variant.patch_size
+        shape = (self.variant.prompt_dim, grid, grid)
+        return self.embedding_cache.embed(batch_inputs, batch_data_samples, self, shape)
 
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
