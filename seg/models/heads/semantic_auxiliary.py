@@ -19,7 +19,8 @@ class SemanticTargets(NamedTuple):
 
     Attributes:
         labels: Class of each pixel, (B*T, h, w), int64.
-        weights: Share of a pixel in its segment, (B*T, h, w); 0 where no class is known.
+        weights: Of each pixel, (B*T, h, w); 0 where no class is known. Those of a picture sum to
+            the number of its segments.
     """
 
     labels: Tensor
@@ -41,12 +42,26 @@ class SemanticAuxiliary(BaseModule):
     Args:
         feat_channels: Width C.
         num_classes: K.
+        balance: From 0, every pixel counts alike, to 1, every segment does, whatever its size.
+            Pixels get large segments learned within a few hundred steps; segments make small
+            objects count.
+
+    Raises:
+        ValueError: If ``balance`` is not in [0, 1].
     """
 
     def __init__(
-        self, feat_channels: int, num_classes: int, *, init_cfg: dict | None = None
+        self,
+        feat_channels: int,
+        num_classes: int,
+        *,
+        balance: float = 1.0,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if not 0 <= balance <= 1:
+            raise ValueError(f'SemanticAuxiliary.balance: expected 0 to 1, got {balance}')
+        self.balance = balance
         self.conv = nn.Conv2d(feat_channels, num_classes, 1)
 
     def prepare(self, mask_features: Tensor, targets: Sequence[Targets]) -> SemanticTargets:
@@ -57,8 +72,14 @@ class SemanticAuxiliary(BaseModule):
             targets: One per clip, masks at any larger size.
         """
         size = mask_features.shape[-2:]
-        labels, shares = zip(*(_label_map(target, size) for target in targets), strict=True)
-        return SemanticTargets(torch.cat(labels), torch.cat(shares))
+        labels, weights = [], []
+        for target in targets:
+            classes, shares = _label_map(target, size)
+            known = shares > 0
+            alike = known * (shares.sum() / known.sum().clamp(min=1))
+            labels.append(classes)
+            weights.append(self.balance * shares + (1 - self.balance) * alike)
+        return SemanticTargets(torch.cat(labels), torch.cat(weights))
 
     def loss(
         self,
@@ -66,10 +87,7 @@ class SemanticAuxiliary(BaseModule):
         prepared: SemanticTargets,
         num_segments: Tensor | float | None = None,
     ) -> Tensor:
-        """Cross-entropy, first averaged over the pixels of each segment, then over segments.
-
-        Small objects so count as much as the background that surrounds them. Segments of unknown
-        class do not count.
+        """Weighted cross-entropy of all pixels; segments of unknown class do not count.
 
         Args:
             mask_features: (B, T, C, h, w).

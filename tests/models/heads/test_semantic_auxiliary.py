@@ -41,6 +41,22 @@ def test_segments_count_alike_whatever_their_size():
     torch.testing.assert_close(loss, (large + small) / 2)
 
 
+def test_pixels_count_alike_without_balance():
+    module, feats = SemanticAuxiliary(5, 3, balance=0.0), torch.randn(1, 1, 5, 4, 4)
+    masks = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
+    masks[0, :, :12], masks[1, :, 12:] = True, True
+    loss = loss_of(module, feats, [Targets(masks, torch.tensor([2, 0]))])
+    logits = module.conv(feats[0])[0].flatten(1).T
+    expected = F.cross_entropy(logits, torch.tensor([2] * 12 + [0] * 4))
+
+    torch.testing.assert_close(loss, expected)
+
+
+def test_balance_lies_between():
+    with pytest.raises(ValueError, match=r'balance: expected 0 to 1, got 1\.5'):
+        SemanticAuxiliary(5, 3, balance=1.5)
+
+
 @pytest.mark.parametrize('labels', [[], [-1]])
 def test_nothing_known_is_zero_with_a_graph(labels):
     module, feats = SemanticAuxiliary(5, 3), torch.randn(2, 2, 5, 4, 4, requires_grad=True)
