@@ -16,15 +16,16 @@ from seg.structures.panoptic_ids import encode_panoptic
 from seg.testing.tiny_rapsam import toy_sample
 
 FULL_SIZE = ('r18', 'r50', 'convl')
-NANO = ['nano_shapes', 'nano_shapes_long', 'nano_coco_sample']
+NANO = ['nano_shapes', 'nano_shapes_long', 'nano_coco_sample', 'nano_prompts_shapes']
 PARAMETERS = {
-    'r18_12e_adaptor': 20_828_469,
-    'r50_12e_adaptor': 47_253_269,
-    'convl_12e_adaptor': 213_464_309,
-    'r50_custom_coco': 47_651_356,
+    'r18_12e_adaptor': 21_355_317,
+    'r50_12e_adaptor': 47_780_117,
+    'convl_12e_adaptor': 213_991_157,
+    'r50_custom_coco': 48_178_204,
     'nano_shapes': 4_590_475,
     'nano_shapes_long': 4_590_475,
     'nano_coco_sample': 4_615_871,
+    'nano_prompts_shapes': 5_163_950,
 }
 SIZE = (48, 72)
 
