@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from seg.datasets.imaging import read_id_map
-from seg.datasets.index import Column, Index, list_files, shared_index
+from seg.datasets.index import Column, Index, cached_index, digest_names, list_files, stem_of
 from seg.datasets.split_files import read_split
 from seg.utils.checks import UserError
+
+_VERSION = 1
 
 
 def index_frame_folders(
@@ -33,33 +35,43 @@ def index_frame_folders(
         UserError: If a video has no frame, or a map without a frame.
     """
     videos = read_split(list_file)
-    frames: list[list[str]] = []
-    usable: list[bool] = []
-    for video in videos:
-        names = list_files(images / video, ('.jpg', '.jpeg'))
-        lacks_maps = unannotated and not (maps / video).exists()
-        files = [] if lacks_maps else list_files(maps / video, ('.png',))
-        known = {Path(name).stem for name in files}
-        if not names:
-            raise UserError(
-                f'{images / video}: expected frames (*.jpg) of the video {video!r} in '
-                f'{list_file}, got none; unpack the archive again'
-            )
-        if strange := sorted(known - {Path(name).stem for name in names}):
-            raise UserError(
-                f'{maps / video / strange[0]}.png: expected a frame of that name in '
-                f'{images / video}, got none; frames and annotations belong to different sets'
-            )
-        frames.append(names)
-        usable += [Path(name).stem in known for name in names]
-    columns: dict[str, Column] = {
-        'videos': videos,
-        'frames': [name for names in frames for name in names],
-        'usable': np.array(usable, dtype=bool),
-        'offsets': np.cumsum([0, *map(len, frames)], dtype=np.int64),
-    }
-    meta = {'list': str(list_file), 'images': str(images), 'maps': str(maps)}
-    return shared_index(f'{kind}-{images.name}', list_file, Index(columns, meta))
+    frames = [list_files(images / video, ('.jpg', '.jpeg')) for video in videos]
+    known = [
+        [] if unannotated and not (maps / video).exists() else list_files(maps / video, ('.png',))
+        for video in videos
+    ]
+
+    def build() -> Index:
+        usable: list[bool] = []
+        for video, names, others in zip(videos, frames, known, strict=True):
+            _check_video(images / video, maps / video, names, others, list_file)
+            stems = {stem_of(name) for name in others}
+            usable += [stem_of(name) in stems for name in names]
+        columns: dict[str, Column] = {
+            'videos': videos,
+            'frames': [name for names in frames for name in names],
+            'usable': np.array(usable, dtype=bool),
+            'offsets': np.cumsum([0, *map(len, frames)], dtype=np.int64),
+        }
+        return Index(columns, {})
+
+    digest = digest_names(videos, *frames, *known)
+    return cached_index(f'{kind}-{images.name}', _VERSION, list_file, digest, build)
+
+
+def _check_video(
+    images: Path, maps: Path, names: list[str], others: list[str], list_file: Path
+) -> None:
+    if not names:
+        raise UserError(
+            f'{images}: expected frames (*.jpg) of the video {images.name!r} in {list_file}, got '
+            'none; unpack the archive again'
+        )
+    if strange := {stem_of(name) for name in others} - {stem_of(name) for name in names}:
+        raise UserError(
+            f'{maps / min(strange)}.png: expected a frame of that name in {images}, got none; '
+            'frames and annotations belong to different sets'
+        )
 
 
 def read_map_of(path: Path, size: Sequence[int]) -> np.ndarray:

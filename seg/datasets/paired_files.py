@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seg.datasets.index import IMAGE_SUFFIXES, Index, list_files, shared_index
+from seg.datasets.index import (
+    IMAGE_SUFFIXES,
+    Index,
+    cached_index,
+    digest_names,
+    list_files,
+    stem_of,
+)
 from seg.utils.checks import UserError
+
+_VERSION = 1
 
 
 def index_pairs(kind: str, images: Path, maps: Path, endings: tuple[str, ...] = ('',)) -> Index:
@@ -24,15 +33,29 @@ def index_pairs(kind: str, images: Path, maps: Path, endings: tuple[str, ...] = 
         UserError: If there is no image, or an image without a map, or the other way round.
     """
     names = list_files(images, IMAGE_SUFFIXES)
-    rest = {name[: -len('.png')]: name for name in list_files(maps, ('.png',))}
+    others = list_files(maps, ('.png',))
     if not names:
         raise UserError(
             f'{images}: expected images ({", ".join(IMAGE_SUFFIXES)}), got none; check the root '
             'of the data and the split'
         )
+
+    def build() -> Index:
+        columns = {'images': names, 'maps': _pair(names, others, images, maps, endings)}
+        return Index(columns, {})
+
+    kind = f'{kind}-{maps.parent.name}'
+    return cached_index(kind, _VERSION, images, digest_names(names, others), build)
+
+
+def _pair(
+    names: list[str], others: list[str], images: Path, maps: Path, endings: tuple[str, ...]
+) -> list[str]:
+    """The map of each image."""
+    rest = {stem_of(name): name for name in others}
     found, stems = [], set()
     for name in names:
-        stem = Path(name).stem
+        stem = stem_of(name)
         if stem in stems:
             raise UserError(
                 f'{images / name}: expected one image named {stem!r}, got several; rename one'
@@ -50,4 +73,4 @@ def index_pairs(kind: str, images: Path, maps: Path, endings: tuple[str, ...] = 
             f'{maps / min(rest.values())}: expected an image of that name in {images}, got none '
             f'({len(rest)} such maps); add the image or remove the map'
         )
-    return shared_index(kind, images, Index({'images': names, 'maps': found}, {'maps': str(maps)}))
+    return found

@@ -10,13 +10,16 @@ import numpy as np
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import check_image_size
 from seg.datasets.imaging import read_image
-from seg.datasets.index import Index, list_files, shared_index
+from seg.datasets.index import Index, cached_index, digest_names, list_files, stem_of
 from seg.datasets.sa1b_files import choose_masks, image_size_of, parse_sa1b, sa1b_segments
 from seg.datasets.samples import image_sample
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
 from seg.visualization.palettes import class_palette
+
+_SUFFIXES = ('.jpg', '.json')
+_VERSION = 1
 
 
 @DATASETS.register_module()
@@ -103,12 +106,17 @@ def _index_images(root: Path) -> Index:
     """The index of the images, through the cache; column ``images``: paths below the root."""
     names = [
         name
-        for name in list_files(root, ('.jpg', '.json'), recursive=True)
-        if name.rpartition('/')[2].startswith('sa_')
+        for name in list_files(root, _SUFFIXES, recursive=True)
+        if name.startswith('sa_', name.rfind('/') + 1)
     ]
+    return cached_index(
+        'sa1b', _VERSION, root, digest_names(names), lambda: _pair_files(root, names)
+    )
+
+
+def _pair_files(root: Path, names: list[str]) -> Index:
     stems: list[set[str]] = [
-        {name.rpartition('.')[0] for name in names if name.lower().endswith(suffix)}
-        for suffix in ('.jpg', '.json')
+        {stem_of(name) for name in names if name.lower().endswith(suffix)} for suffix in _SUFFIXES
     ]
     images = [name for name in names if name.lower().endswith('.jpg')]
     if not images:
@@ -116,10 +124,10 @@ def _index_images(root: Path) -> Index:
             f'{root}: expected sa_*.jpg beside sa_*.json in it or in folders below, got none; '
             'unpack the archives of SA-1B there'
         )
-    for (own, other), suffix in zip((stems, stems[::-1]), ('.json', '.jpg'), strict=True):
+    for (own, other), suffix in zip((stems, stems[::-1]), _SUFFIXES, strict=True):
         if alone := own - other:
             raise UserError(
-                f'{root / min(alone)}{suffix}: expected a file beside its twin, got none '
-                f'({len(alone)} such files); unpack the archive again'
+                f'{root / min(alone)}{suffix}: expected its twin, {" and ".join(_SUFFIXES)}, got '
+                f'it alone ({len(alone)} such files); unpack the archive again'
             )
-    return shared_index('sa1b', root, Index({'images': images}, {}))
+    return Index({'images': images}, {})

@@ -99,7 +99,7 @@ def test_one_damaged_file_can_be_skipped(root):
 @pytest.mark.parametrize('missing', ['.json', '.jpg'])
 def test_files_without_their_twin_are_named(root, missing):
     (root / FILE).with_suffix(missing).unlink()
-    with pytest.raises(UserError, match=r'sa_1\.(jpg|json): expected a file beside its twin'):
+    with pytest.raises(UserError, match=r'sa_1\.(jpg|json): expected its twin'):
         build(root)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from mmengine.logging import print_log
 
 from seg.datasets.index.index_file import Index, IndexFileError, open_index, write_index
@@ -62,18 +60,3 @@ def cached_index(
             30,
         )
         return index
-
-
-def shared_index(kind: str, where: Path, index: Index) -> Index:
-    """An index that is quick to make, through the cache, so that processes share its memory.
-
-    Args:
-        kind: What reads the data set.
-        where: File or folder of the data set.
-        index: The present index; an equal one in the cache is taken instead of it.
-    """
-    digest = hashlib.sha256(json.dumps(index.meta).encode())
-    for name, array in sorted(index.arrays.items()):
-        digest.update(f'{name} {array.dtype} {array.shape}'.encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return cached_index(kind, 0, where, digest.hexdigest(), lambda: index)

@@ -8,9 +8,9 @@ from seg.datasets.index import (
     Index,
     cached_index,
     digest_file,
+    digest_names,
     index_cache_dir,
     list_files,
-    shared_index,
 )
 from seg.utils.checks import UserError
 
@@ -86,15 +86,16 @@ def test_digests_follow_content_alone(tmp_path):
     assert digest_file(tmp_path / 'a') != first  # though size and times are the same
 
 
-def test_a_listed_index_is_shared_while_it_stays_the_same(cache, tmp_path):
-    def share(names, **meta):
-        return shared_index('toy', tmp_path, Index({'names': names}, meta))
-
-    first = share(['a', 'b'])
-    assert share(['a', 'b']) is first
-    for other in (share(['ab']), share(['b', 'a']), share(['a', 'b'], split='val')):
-        assert other is not first
-    assert len(list(index_cache_dir().iterdir())) == 1
+def test_digests_of_names_follow_names_and_order():
+    digests = [
+        digest_names(['a', 'b'], ['c']),
+        digest_names(['a'], ['b', 'c']),
+        digest_names(['b', 'a'], ['c']),
+        digest_names(['ab'], ['c']),
+        digest_names(['a', 'b'], []),
+    ]
+    assert len(set(digests)) == 5
+    assert digest_names(iter(['a', 'b']), ['c']) == digests[0]
 
 
 def test_listings(tmp_path):
