@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = Path('outputs/demo')
 MAX_ON_SHEET = 12
-WIDE_CELL = 1600
+WIDE_CELL, WIDEST_CELL = 1600, 2600
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -181,7 +181,8 @@ def make_sheet(pictures: Sequence[DemoPicture]) -> Any:
     captions = [f'{picture.name}: {picture.summary}' for picture in pictures]
     images = [picture.image for picture in pictures]
     if images[0].shape[1] > 2 * images[0].shape[0]:
-        return contact_sheet(images, 1, captions, cell_width=WIDE_CELL)
+        width = min(max(images[0].shape[1], WIDE_CELL), WIDEST_CELL)
+        return contact_sheet(images, 1, captions, cell_width=width)
     return contact_sheet(images, 3, captions)
 
 
