@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.layers import mlp
 from seg.registry import MODELS
 
@@ -58,8 +59,7 @@ class MaskShapeEncoder(nn.Module):
         """Windows on masks (N, h, w): crops (N, window, window), and which masks have pixels."""
         height, width = probs.shape[-2:]
         inside = probs > 0.5
-        x1, x2 = _extent(inside.any(dim=1))
-        y1, y2 = _extent(inside.any(dim=2))
+        x1, y1, x2, y2 = mask_extents(inside).unbind(-1)
         half = torch.maximum(x2 - x1, y2 - y1) * (_MARGIN / 2)
         steps = torch.linspace(-1, 1, self.window, device=probs.device)
         xs = ((x1 + x2) / 2)[:, None] + half[:, None] * steps
@@ -73,12 +73,3 @@ class MaskShapeEncoder(nn.Module):
         )
         crops = F.grid_sample(probs.unsqueeze(1), grid, align_corners=False)
         return crops.squeeze(1), (x2 > x1).float()
-
-
-def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """First and past-the-last occupied position of each row (N, L), both 0 where none is."""
-    length = occupied.shape[1]
-    any_ = occupied.any(dim=1)
-    first = occupied.int().argmax(dim=1)
-    last = length - occupied.flip(1).int().argmax(dim=1)
-    return (first * any_).float(), (last * any_).float()

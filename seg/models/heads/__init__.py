@@ -1,7 +1,7 @@
 """Heads: targets, losses and predictions around the decoder."""
 
 from seg.models.heads.mask_resizing import resize_masks
-from seg.models.heads.panoptic_fusion import PanopticFusion, mask_boxes
+from seg.models.heads.panoptic_fusion import PanopticFusion
 from seg.models.heads.prompt_alignment import PromptAlignment
 from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
@@ -11,6 +11,5 @@ __all__ = [
     'PromptAlignment',
     'RapSAMVideoHead',
     'SemanticAuxiliary',
-    'mask_boxes',
     'resize_masks',
 ]

@@ -6,6 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from seg.models.decoders.extents import mask_extents
 from seg.models.heads.mask_resizing import PictureSizes, full_size, resized_chunks
 from seg.registry import MODELS
 from seg.structures import PanopticData, Segment
@@ -147,7 +148,7 @@ class PanopticFusion(nn.Module):
             masks=masks[position],
             labels=labels,
             scores=scores * quality[position],
-            bboxes=mask_boxes(masks[:, 0])[position],
+            bboxes=mask_extents(masks[:, 0])[position],
         )
 
 
@@ -192,14 +193,3 @@ def _score_masks(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[Tenso
         inside = (logits.sigmoid() * part).flatten(1).sum(dim=1)
         quality[rows] = inside / part.flatten(1).sum(dim=1).clamp(min=1)
     return masks, quality
-
-
-def mask_boxes(masks: Tensor) -> Tensor:
-    """Tight boxes xyxy around masks (N, H, W), pixel edges, zeros for empty masks, (N, 4)."""
-    height, width = masks.shape[-2:]
-    columns, rows = masks.any(dim=1), masks.any(dim=2)
-    x1, y1 = columns.int().argmax(dim=1), rows.int().argmax(dim=1)
-    x2 = width - columns.flip(1).int().argmax(dim=1)
-    y2 = height - rows.flip(1).int().argmax(dim=1)
-    boxes = torch.stack([x1, y1, x2, y2], dim=1).float()
-    return boxes * columns.any(dim=1, keepdim=True)

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.models.prompts.positional import sine_encoding
 from seg.models.prompts.prompt_fusion import PromptFusion, PromptKind
@@ -19,7 +20,6 @@ from seg.models.prompts.prompt_maps import (
     PromptBatch,
     batch_prompts,
     box_logits,
-    mask_extents,
     mask_prompt_logits,
     point_logits,
 )
@@ -275,7 +275,7 @@ class PromptEncoder(BaseModule):
         if self.fusion is not None:
             extents = {
                 PromptKind.BOX: batch.boxes,
-                PromptKind.MASK: mask_extents(batch.mask_probs) * stride.repeat(2),
+                PromptKind.MASK: mask_extents(batch.mask_probs > 0.5) * stride.repeat(2),
             }
             exists = {PromptKind.BOX: batch.has_box, PromptKind.MASK: batch.has_mask}
             for kind, boxes in extents.items():

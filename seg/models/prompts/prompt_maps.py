@@ -168,20 +168,3 @@ def mask_prompt_logits(batch: PromptBatch) -> Tensor:
     """Mask prompts as logits in the range of windows, (B, N, h, w); low where there are none."""
     logits = WINDOW_LOGIT * (2 * batch.mask_probs - 1)
     return torch.where(batch.has_mask[..., None, None], logits, -2 * WINDOW_LOGIT)
-
-
-def mask_extents(probs: Tensor) -> Tensor:
-    """Boxes xyxy in cells around where masks (..., h, w) exceed one half; zeros where nowhere."""
-    inside = probs > 0.5
-    x1, x2 = _extent(inside.any(dim=-2))
-    y1, y2 = _extent(inside.any(dim=-1))
-    return torch.stack([x1, y1, x2, y2], dim=-1)
-
-
-def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """First and past-the-last occupied position along the last axis, both 0 where none is."""
-    length = occupied.shape[-1]
-    occurs = occupied.any(dim=-1)
-    first = occupied.int().argmax(dim=-1)
-    last = length - occupied.flip(-1).int().argmax(dim=-1)
-    return (first * occurs).float(), (last * occurs).float()

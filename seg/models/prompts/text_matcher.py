@@ -9,10 +9,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.layers import check_num_heads, mlp
 from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.models.prompts.positional import sine_encoding
-from seg.models.prompts.prompt_maps import mask_extents
 from seg.registry import MODELS
 from seg.structures import StageOutput
 
@@ -84,7 +84,7 @@ class TextMatcher(BaseModule):
         pooled = self.pooling(masks, mask_features).to(texts)
         looks = self.object_proj(torch.cat([self.query_norm(queries.to(texts)), pooled], dim=-1))
         tokens = looks + self.place_proj(self._places(masks).to(texts))
-        num_texts, num_objects = texts.shape[1], tokens.shape[1]
+        num_texts = texts.shape[1]
         together = torch.cat(
             [
                 self.text_norm(texts).unsqueeze(2),
@@ -96,13 +96,12 @@ class TextMatcher(BaseModule):
         scores = self.score_proj(read).squeeze(-1).unflatten(0, (len(texts), num_texts))
         contents = scores.softmax(dim=-1) @ self.content_proj(tokens)
         index = scores.argmax(dim=-1)[..., None, None, None].expand(-1, -1, *masks.shape[2:])
-        assert scores.shape[-1] == num_objects
         return TextMatches(scores.float(), contents, masks.gather(1, index))
 
     def _places(self, masks: Tensor) -> Tensor:
         """Sine code of centre and extent on the first frame, (B, Q, 4 * num_feats)."""
         height, width = masks.shape[-2:]
-        x1, y1, x2, y2 = mask_extents(masks[:, :, 0].sigmoid()).unbind(-1)
+        x1, y1, x2, y2 = mask_extents(masks[:, :, 0] > 0).unbind(-1)
         place = [(y1 + y2) / 2 / height, (x1 + x2) / 2 / width]
         extent = [(x2 - x1) / width, (y2 - y1) / height]
         return sine_encoding(torch.stack([*place, *extent], dim=-1), self.num_feats)

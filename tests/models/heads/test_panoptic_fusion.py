@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seg.models.heads import PanopticFusion, mask_boxes, resize_masks
+from seg.models.heads import PanopticFusion, resize_masks
 from seg.structures import PanopticData
 
 
@@ -159,15 +159,6 @@ def test_instances_are_scored_by_class_and_mask():
     assert result.scores[0].item() == pytest.approx(0.5 * torch.tensor(1.0).sigmoid().item())
     assert result.scores[1].item() == 0  # an empty mask
     assert result.bboxes.tolist() == [[0, 0, 2, 2], [0, 0, 0, 0]]
-
-
-def test_boxes_are_tight_pixel_edges():
-    masks = torch.zeros(2, 6, 8, dtype=torch.bool)
-    masks[0, 2, 3] = True
-    masks[1, 1:5, 2:8] = True
-
-    assert mask_boxes(masks).tolist() == [[3, 2, 4, 3], [2, 1, 8, 5]]
-    assert mask_boxes(masks[:0]).shape == (0, 4)
 
 
 def test_masks_are_resized_in_two_steps():

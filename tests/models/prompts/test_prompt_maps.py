@@ -6,7 +6,6 @@ from seg.models.prompts.prompt_maps import (
     WINDOW_LOGIT,
     batch_prompts,
     box_logits,
-    mask_extents,
     mask_prompt_logits,
     point_logits,
 )
@@ -66,13 +65,6 @@ def test_masks_are_averaged_over_cells():
     assert batch.mask_probs[0, 0, 1, 2] == 1
     assert batch.mask_probs[0, 0, 1, 3] == 0.5
     assert mask_prompt_logits(batch)[0, 0, 1, 2] == WINDOW_LOGIT
-
-
-def test_extents_are_edges_and_zero_for_nothing():
-    probs = torch.zeros(2, 8, 16)
-    probs[0, 2:5, 3:9] = 0.9
-
-    assert mask_extents(probs).tolist() == [[3, 2, 9, 5], [0, 0, 0, 0]]
 
 
 def test_negative_clicks_alone_say_no_place():
