@@ -78,7 +78,7 @@ def draw(args: argparse.Namespace) -> Iterator[tuple[str, Any, str]]:
     from seg.visualization import SegmentVisualizer
     from seg.visualization.sample_pictures import sample_caption, sample_picture
 
-    visualizer = SegmentVisualizer(min_size=320)
+    visualizer = SegmentVisualizer(thing_alpha=0.35, stuff_alpha=0.3, min_size=320)
     for name, dataset in open_data_sets(args).items():
         meta = dataset.metainfo
         for index in chosen_indices(args, len(dataset)):
