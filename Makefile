@@ -15,7 +15,7 @@ ALL := $(VENV)/.rapsam-all-$(KEY)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo train report test lint clean
+.PHONY: help setup setup-all demo train report bench-train test lint clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ train: $(BASE)  ## Train the small model from scratch on Shapes
 
 report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
 	$(PY) tools/analysis_tools/report_card.py --out outputs/report $(ARGS)
+
+bench-train: $(BASE)  ## Measure time, memory and waiting for data per training step
+	$(PY) tools/analysis_tools/bench_train.py $(ARGS)
 
 test: $(BASE)  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --durations=20 $(ARGS)

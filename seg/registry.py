@@ -13,6 +13,7 @@ _install_mmcv_ops()
 _install_light_imports()
 
 from mmdet import registry as _host  # noqa: E402
+from mmengine.registry import STRATEGIES as _HOST_STRATEGIES  # noqa: E402
 from mmengine.registry import Registry  # noqa: E402
 
 
@@ -37,6 +38,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 )
 PARAM_SCHEDULERS = _child('parameter scheduler', _host.PARAM_SCHEDULERS, 'seg.engine')
 MODEL_WRAPPERS = _child('model wrapper', _host.MODEL_WRAPPERS, 'seg.engine')
+STRATEGIES = _child('strategy', _HOST_STRATEGIES, 'seg.engine')
 TASK_UTILS = _child('task util', _host.TASK_UTILS, 'seg.models', 'seg.evaluation.protocols')
 VISUALIZERS = _child('visualizer', _host.VISUALIZERS, 'seg.visualization')
 VISBACKENDS = _child('vis_backend', _host.VISBACKENDS, 'seg.visualization')

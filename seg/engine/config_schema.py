@@ -32,6 +32,7 @@ _RUNNER_EXTRAS = (
     'activation_checkpointing',
     'efficient_conv_bn_eval',
     'compile',
+    'strategy',
 )
 _DATALOADER_EXTRAS = ('num_batch_per_epoch', 'disable_subprocess_warning')
 # mmcv's layer builders take these and complete them, for example with requires_grad.

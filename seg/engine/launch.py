@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from seg.engine.class_counts import fill_class_counts
-from seg.engine.runner import MixedPrecisionOptimWrapper, SegRunner
+from seg.engine.runner import ExactRunning, MixedPrecisionOptimWrapper, SegRunner
 from seg.utils.checks import UserError
 from seg.utils.writable import check_writable_folder
 
@@ -19,7 +19,7 @@ def build_runner(
     config_path: str | os.PathLike[str],
     work_dir: str | os.PathLike[str] | None,
     launcher: str = 'none',
-) -> SegRunner:
+) -> ExactRunning:
     """Build the runner of a config.
 
     Args:
@@ -42,8 +42,10 @@ def build_runner(
     if launcher == 'pytorch':
         os.environ.setdefault('LOCAL_RANK', '0')
     runner_class = cfg.get('runner_type') or SegRunner
-    if not (isinstance(runner_class, type) and issubclass(runner_class, SegRunner)):
-        raise UserError(f'runner_type: expected SegRunner or a subclass, got {runner_class!r}')
+    if not (isinstance(runner_class, type) and issubclass(runner_class, ExactRunning)):
+        raise UserError(
+            f'runner_type: expected SegRunner, ShardedRunner or a subclass, got {runner_class!r}'
+        )
     return runner_class.from_cfg(cfg)
 
 

@@ -3,6 +3,7 @@
 from mmengine.config import read_base
 
 from seg.datasets import MixedDataset
+from seg.datasets.samplers import OrderedTaskBatchSampler
 from seg.evaluation.metrics import InteractiveMetric, PanopticMetric, TaskEvaluator
 
 with read_base():
@@ -15,6 +16,7 @@ train_dataloader['dataset'] = dict(
     sources=dict(panoptic=coco_panoptic_train, interactive_image=coco_interactive_train),
     ratios=dict(panoptic=1, interactive_image=1),
 )
+val_dataloader['batch_sampler'] = dict(type=OrderedTaskBatchSampler)
 val_dataloader['dataset'] = dict(
     type=MixedDataset,
     sources=dict(panoptic=coco_panoptic_val, interactive_image=coco_interactive_val),

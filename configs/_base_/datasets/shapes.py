@@ -3,7 +3,7 @@
 from mmengine.dataset import DefaultSampler
 
 from seg.datasets import MixedDataset, ShapesDataset
-from seg.datasets.samplers import TaskBatchSampler
+from seg.datasets.samplers import OrderedTaskBatchSampler, TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
     InteriorClickPrompts,
@@ -47,6 +47,7 @@ val_dataloader = dict(
     batch_size=16,
     num_workers=0,
     sampler=dict(type=DefaultSampler, shuffle=False),
+    batch_sampler=dict(type=OrderedTaskBatchSampler),
     dataset=dict(
         type=MixedDataset,
         sources=dict(

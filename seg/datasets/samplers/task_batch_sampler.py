@@ -95,6 +95,7 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         if num_batches is not None and num_batches < 1:
             raise ValueError(f'num_batches: expected at least 1, got {num_batches}')
         self.sampler = sampler
+        self.batch_size = batch_size
         self.infinite = infinite
         self.same_source = same_source
         self.seed = sampler.seed
