@@ -6,21 +6,28 @@ from torch.optim import AdamW
 
 from seg.engine.hooks import CosineByProgressHook
 from seg.models.detectors import SamSegmentor
+from seg.models.losses import MaskBCELoss, MaskDiceLoss
 from seg.models.peft import TrainAll
 
 with read_base():
     from .._base_.datasets.shapes_prompts import *
     from ..default_runtime import *
 
-model = dict(type=SamSegmentor, variant='tiny', strategy=dict(type=TrainAll))
+# Focal loss, which counts background most, is slow where nothing is known yet.
+model = dict(
+    type=SamSegmentor,
+    variant='tiny',
+    strategy=dict(type=TrainAll),
+    criterion=dict(mask_losses=[dict(type=MaskDiceLoss), dict(type=MaskBCELoss)]),
+)
 
-train_cfg = dict(by_epoch=False, max_iters=2000, val_interval=500)
+train_cfg = dict(by_epoch=False, max_iters=2000, val_interval=1000)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=8e-4, weight_decay=0.01, fused=True),
+    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=1.0),
 )
-default_hooks.update(checkpoint=dict(interval=500, save_best='prompt/IoU'))
+default_hooks.update(checkpoint=dict(interval=1000, save_best='prompt/IoU'))
 custom_hooks = [dict(type=CosineByProgressHook, warmup=0.03)]

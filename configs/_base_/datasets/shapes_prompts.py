@@ -14,7 +14,7 @@ from seg.datasets.transforms import (
 )
 from seg.evaluation.metrics import PromptSegMetric
 
-shapes_canvas = (256, 256)
+shapes_canvas = (160, 160)
 
 train_dataloader = dict(
     batch_size=4,

@@ -6,6 +6,7 @@ from seg.datasets.transforms.color import (
     ClipMotionBlur,
     ClipPhotometricDistortion,
 )
+from seg.datasets.transforms.components import SplitComponents
 from seg.datasets.transforms.copy_paste import CopyPaste
 from seg.datasets.transforms.crop import ClipRandomCrop, DropSmallSegments, FrameRandomCrop
 from seg.datasets.transforms.evaluation_prompts import EvaluationPrompts
@@ -42,6 +43,7 @@ __all__ = [
     'RandomClickPrompts',
     'RandomSegmentPrompts',
     'SimulatedPrompts',
+    'SplitComponents',
     'TestResize',
     'rng_of',
 ]

@@ -4,6 +4,7 @@ from seg.evaluation.metrics.instance_metric import InstanceMetric
 from seg.evaluation.metrics.interactive_metric import InteractiveMetric
 from seg.evaluation.metrics.panoptic_metric import PanopticMetric
 from seg.evaluation.metrics.prompt_seg_metric import PromptSegMetric
+from seg.evaluation.metrics.semantic_iou_metric import SemanticIoUMetric
 from seg.evaluation.metrics.task_evaluator import TaskEvaluator
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     'InteractiveMetric',
     'PanopticMetric',
     'PromptSegMetric',
+    'SemanticIoUMetric',
     'TaskEvaluator',
 ]

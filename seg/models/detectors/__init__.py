@@ -4,5 +4,13 @@ from seg.models.detectors.embedding_cache import EmbeddingCache
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.rapsam import ClipFeatures, RapSAM
 from seg.models.detectors.sam import SamSegmentor
+from seg.models.detectors.sam_semantic import SamSemanticSegmentor
 
-__all__ = ['ClipFeatures', 'EmbeddingCache', 'PromptableSegmentor', 'RapSAM', 'SamSegmentor']
+__all__ = [
+    'ClipFeatures',
+    'EmbeddingCache',
+    'PromptableSegmentor',
+    'RapSAM',
+    'SamSegmentor',
+    'SamSemanticSegmentor',
+]

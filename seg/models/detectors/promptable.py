@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.heads.semantic_fusion import fuse_semantic
 from seg.models.losses.prompt_criterion import PromptCriterion
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts
@@ -39,6 +40,9 @@ class PromptableSegmentor(BaseDetector, ABC):
         ranking: Masks that are predicted per prompt: ``'auto'`` the best one, out of several for a
             single click and the one for clear prompts otherwise; ``'single'`` the one for clear
             prompts; ``'multi'`` all the others, best first.
+        semantic: Whether predictions also hold a map of classes, ``pred_panoptic``: every pixel
+            gets the class of the prompted segment with the largest logit there. As the classes are
+            those of the ground truth, this is for evaluation with prompts from it.
         data_preprocessor: Config of a :class:`~seg.models.data_preprocessors.ClipPreprocessor`.
         init_cfg: Where pretrained weights come from.
     """
@@ -58,6 +62,7 @@ class PromptableSegmentor(BaseDetector, ABC):
         self,
         criterion: dict[str, Any] | None = None,
         ranking: Ranking = 'auto',
+        semantic: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
@@ -66,6 +71,7 @@ class PromptableSegmentor(BaseDetector, ABC):
         if ranking not in RANKINGS:
             raise UserError(unknown_name_message('model.ranking', ranking, RANKINGS))
         self.ranking: Ranking = ranking
+        self.semantic = semantic
         self.criterion = MODELS.build(dict(type='PromptCriterion') | dict(criterion or {}))
 
     def init_weights(self) -> None:
@@ -177,18 +183,25 @@ class PromptableSegmentor(BaseDetector, ABC):
         outputs = self.decode_prompts(features, [sample.prompts for sample in samples], 'all')
         ranking: Ranking = 'multi' if multimask_output else self.ranking
         for sample, output in zip(samples, outputs, strict=True):
-            sample.pred_prompted = self._predict_sample(output, sample, ranking)
+            ranked = rank_candidates(output, sample.prompts, ranking)
+            sample.pred_prompted = self._predict_sample(output, ranked, sample)
+            if self.semantic:
+                labels = sample.gt_segments.labels[sample.prompt_targets]
+                logits = ranked.mask_logits[:, 0]
+                sample.pred_panoptic = fuse_semantic(logits, labels, self._sizes(sample))
         return samples
 
-    def _predict_sample(
-        self, output: PromptedMasks, sample: ClipSample, ranking: Ranking
-    ) -> InstanceData:
-        ranked = rank_candidates(output, sample.prompts, ranking)
-        sizes = PictureSizes(
+    def _sizes(self, sample: ClipSample) -> PictureSizes:
+        return PictureSizes(
             canvas=(self.image_size, self.image_size),
             img_shape=sample.img_shape,
             ori_shape=sample.ori_shape,
         )
+
+    def _predict_sample(
+        self, output: PromptedMasks, ranked: PromptedMasks, sample: ClipSample
+    ) -> InstanceData:
+        sizes = self._sizes(sample)
         num, each = ranked.mask_logits.shape[:2]
         masks = resized_binary_masks(ranked.mask_logits.flatten(0, 1)[:, None], sizes)
         prediction = InstanceData(

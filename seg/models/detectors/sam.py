@@ -50,6 +50,7 @@ class SamSegmentor(PromptableSegmentor):
             encoder.
         criterion: See :class:`PromptableSegmentor`.
         ranking: See :class:`PromptableSegmentor`.
+        semantic: See :class:`PromptableSegmentor`.
         data_preprocessor: By default SAM's normalisation and a canvas of ``image_size``.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` to start from published weights.
 
@@ -69,13 +70,14 @@ class SamSegmentor(PromptableSegmentor):
         embedding_cache: dict[str, Any] | None = None,
         criterion: dict[str, Any] | None = None,
         ranking: Ranking = 'auto',
+        semantic: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         sizes = variant if isinstance(variant, SamVariant) else sam_variant(variant)
         canvas = image_size or sizes.native_size
         preprocessor = dict(type='ClipPreprocessor', pad_divisor=canvas)
-        super().__init__(criterion, ranking, data_preprocessor or preprocessor, init_cfg)
+        super().__init__(criterion, ranking, semantic, data_preprocessor or preprocessor, init_cfg)
         if canvas % sizes.patch_size or canvas < sizes.patch_size:
             raise UserError(
                 f'model.image_size: expected a multiple of the patch size {sizes.patch_size}, got '

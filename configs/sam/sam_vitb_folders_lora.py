@@ -1,0 +1,11 @@
+"""SAM ViT-B on folders of images and masks: low-rank updates, decoder and prompts."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .sam_vitb_folders_decoder import *
+
+from seg.models.peft import TrainLora
+
+model.update(strategy=dict(type=TrainLora))
+optim_wrapper.update(optimizer=dict(lr=2e-4))
