@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from seg.datasets.checks.coco_checks import mask_faults
 from seg.datasets.checks.fault import Fault, FaultKind
+from seg.datasets.checks.sa1b_checks import sa1b_faults
 from seg.datasets.imaging import read_image
 from seg.datasets.index import IMAGE_SUFFIXES, list_files
-from seg.datasets.sa1b_files import image_size_of, parse_sa1b
 from seg.datasets.split_files import read_split
 from seg.utils.checks import UserError
 
@@ -94,32 +91,7 @@ class MapExaminer:
 
 def examine_sa1b(image: Path, masks: Path) -> list[Fault]:
     """What is wrong with an image and its annotation in the format of SA-1B."""
-    found: list[Fault] = []
-    got: np.ndarray | None = None
-    try:
-        got = read_image(image)
-    except (UserError, OSError) as error:
-        found.append(Fault.of_error(error, image))
-    try:
-        annotation = parse_sa1b(masks.read_bytes(), str(masks))
-        size = image_size_of(annotation, str(masks))
-    except (UserError, OSError) as error:
-        return [*found, Fault.of_error(error, masks)]
-    if got is not None and got.shape[:2] != size:
-        message = (
-            f'expected height x width {size[0]} x {size[1]} as in {masks}, got {got.shape[0]} x '
-            f'{got.shape[1]}; the image was resized after it was annotated'
-        )
-        found.append(Fault(FaultKind.SIZE_MISMATCH, str(image), message))
-    seen: set[Any] = set()
-    for place, row in enumerate(annotation['annotations']):
-        object_id = row.get('id', place + 1)
-        if object_id in seen:
-            message = f'expected every id of a mask once, got {object_id} twice; rename one'
-            found.append(Fault(FaultKind.DUPLICATE_ID, str(masks), message))
-        seen.add(object_id)
-        found += mask_faults(row.get('segmentation'), size, masks, f'annotations[{place}]')
-    return found
+    return sa1b_faults(lambda: read_image(image), masks.read_bytes, str(image), str(masks))
 
 
 def folder_check(

@@ -17,6 +17,8 @@ from seg.datasets.checks.coco_checks import (
 from seg.datasets.checks.fault import DatasetCheck
 from seg.datasets.checks.file_pairs import folder_check, frame_folders_check, sa1b_check
 from seg.datasets.checks.loading_check import LoadingCheck
+from seg.datasets.checks.refcoco_check import RefCocoCheck
+from seg.datasets.checks.sa1b_checks import ShardCheck
 from seg.datasets.checks.youtube_vis_check import YouTubeVISCheck
 from seg.datasets.cityscapes import CityscapesDataset
 from seg.datasets.clip_dataset import ClipDataset
@@ -27,7 +29,9 @@ from seg.datasets.folders import FolderDataset, binary_mask
 from seg.datasets.frame_folders import read_map_of
 from seg.datasets.joint_labels import JointLabels
 from seg.datasets.mixed_dataset import MixedDataset
+from seg.datasets.refcoco import RefCocoDataset
 from seg.datasets.sa1b import SA1BDataset
+from seg.datasets.shard_dataset import ShardDataset
 from seg.datasets.vipseg import VIPSegDataset, values_of_map
 from seg.datasets.youtube_vis import YouTubeVISDataset
 from seg.registry import DATASETS
@@ -79,6 +83,16 @@ def _bdd100k_check(settings: Settings) -> DatasetCheck:
     )
 
 
+def _refcoco_check(settings: Settings) -> DatasetCheck:
+    return RefCocoCheck(
+        settings['refs_file'],
+        settings['ann_file'],
+        settings['img_dir'],
+        settings['split'],
+        settings.get('image_template'),
+    )
+
+
 CHECKS: dict[type, Callable[[Settings], DatasetCheck]] = {
     BDD100KDataset: _bdd100k_check,
     CityscapesDataset: lambda s: CityscapesCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
@@ -86,7 +100,9 @@ CHECKS: dict[type, Callable[[Settings], DatasetCheck]] = {
     CocoPanopticDataset: lambda s: CocoPanopticCheck(s['ann_file'], s['img_dir'], s['seg_dir']),
     DavisDataset: _davis_check,
     FolderDataset: _folder_check,
+    RefCocoDataset: _refcoco_check,
     SA1BDataset: lambda s: sa1b_check(Path(s['root'])),
+    ShardDataset: lambda s: ShardCheck(s['shards']),
     VIPSegDataset: _vipseg_check,
     YouTubeVISDataset: lambda s: YouTubeVISCheck(s['ann_file'], s['img_dir']),
 }

@@ -1,6 +1,7 @@
 """Shapes in every layout has no fault; every damage to a file is found with its name."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from seg.datasets.checks import FaultKind, open_check, walk
 from seg.datasets.converters import WRITERS, write_shapes
+from seg.datasets.shards import find_pairs, write_shards
 
 
 def settings_of(layout, root):
@@ -191,3 +193,57 @@ def test_joint_labels_are_checked_as_what_is_behind_them(small):
     root = small('davis')
     settings = dict(type='JointLabels', dataset=settings_of('davis', root), label_space='vipseg')
     assert len(open_check(settings)) == 3
+
+
+def test_every_fault_of_refcoco_is_found(small):
+    root = small('refcoco', num=2)
+    path = root / 'instances.json'
+    content = json.loads(path.read_text())
+    refs = pickle.loads((root / 'refs(unc).p').read_bytes())
+    named = [ref for ref in refs if ref['split'] == 'train']
+    by_id = {row['id']: row for row in content['annotations']}
+    by_id[named[0]['ann_id']]['segmentation'] = [[1, 2]]
+    by_id[named[1]['ann_id']]['category_id'] = 77
+    refs += [{**named[0], 'ann_id': 12345}, {**named[0], 'ref_id': 999, 'image_id': 12345}]
+    path.write_text(json.dumps(content))
+    (root / 'refs.json').write_text(json.dumps(refs))
+    lost = first(root, 'train2014/*.jpg')
+    lost.unlink()
+    settings = dict(settings_of('refcoco', root), refs_file=root / 'refs.json')
+    check = open_check(settings)
+    found = [*check.faults(), *(f for _, part in walk({'x': check}, 0) for f in part)]
+    assert sorted((fault.kind, fault.file) for fault in found) == sorted(
+        [
+            (FaultKind.BAD_ANNOTATION, str(path)),
+            (FaultKind.WRONG_CATEGORY, str(path)),
+            (FaultKind.DUPLICATE_ID, str(root / 'refs.json')),
+            (FaultKind.BAD_ANNOTATION, str(root / 'refs.json')),
+            (FaultKind.BAD_ANNOTATION, str(root / 'refs.json')),
+            (FaultKind.MISSING_FILE, str(lost)),
+        ]
+    )
+    missing = open_check(dict(settings, split='testZ'))
+    assert any("'testZ'" in fault.message for fault in missing.faults())
+
+
+def test_every_fault_of_shards_is_found(small, tmp_path):
+    root = small('sa1b', num=4)
+    folder = tmp_path / 'shards'
+    path = first(root / 'train', '**/*.json')
+    content = json.loads(path.read_text())
+    content['annotations'].append(content['annotations'][0])
+    path.write_text(json.dumps(content))
+    list(write_shards(find_pairs(root / 'train'), folder, 1))
+    shards = sorted(folder.glob('*.tar'))
+    assert len(shards) == 4
+    shards[1].write_bytes(shards[1].read_bytes()[:2000])
+    shards[2].write_bytes(shards[3].read_bytes())
+    check = open_check(dict(type='ShardDataset', shards=folder, task='interactive_image'))
+    found = [*check.faults(), *(f for _, part in walk({'x': check}, 0) for f in part)]
+    assert [(fault.kind, fault.file.split(':')[0]) for fault in found] == [
+        (FaultKind.BROKEN_FILE, str(shards[1])),
+        (FaultKind.DUPLICATE_ID, str(shards[3])),
+        (FaultKind.DUPLICATE_ID, str(shards[0])),
+    ]
+    nothing = open_check(dict(type='ShardDataset', shards='pipe:ls', task='interactive_image'))
+    assert 'never opened' in nothing.faults()[0].message
