@@ -37,7 +37,7 @@ def load_refcoco_index(refs_file: Path, ann_file: Path) -> Index:
 
     Image ``i`` has the refs ``offsets[i]:offsets[i + 1]``. Columns per image: ``img_ids`` (JSON
     texts), ``sizes`` (H, W), ``img_files``; per ref: ``splits``, ``ann_ids``, ``category_ids``,
-    ``sentences`` (JSON lists), ``segmentations`` (JSON texts).
+    ``sentences`` (JSON lists of id and text), ``segmentations`` (JSON texts).
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -106,9 +106,10 @@ def _check_ref(
 class RefCocoDataset(ClipDataset):
     """Images with the objects that people named, and what they said.
 
-    A sample is an image with its refs of one split. In training every object has one of its
-    expressions, drawn anew each time; in test mode there is one row per expression, so an object
-    occurs as often as it has expressions, with the same id. Object ids are annotation ids.
+    A sample is an image with its refs of one split. In training there is one row per object, with
+    one of its expressions, drawn anew each time; object ids are annotation ids. In test mode there
+    is one row per expression, so an object occurs as often as it has expressions; object ids are
+    the ids of the expressions (``sent_id``).
 
     The pixels are those of COCO train2014, whose images are part of train2017 under the same ids:
     ``image_template='{id:012d}.jpg'`` reads them there.
@@ -169,19 +170,21 @@ class RefCocoDataset(ClipDataset):
         return len(self.rows)
 
     def load(self, index: int) -> dict[str, Any]:
-        """Read one image with all expressions of its objects.
+        """Read one image with the first expression of each object, or all in test mode.
 
         Raises:
             FileNotFoundError: If the image is missing.
             UserError: If it is broken, its size disagrees with the file, or a mask is malformed.
         """
         refs = self._refs_of(index)
-        rows, texts = [], []
-        for place, ref in enumerate(refs):
-            sentences = self._sentences(ref)
-            rows += [place] * len(sentences)
-            texts += sentences
-        return self._read(index, refs, rows, texts)
+        sentences = [self._sentences(ref) for ref in refs]
+        if not self.test_mode:
+            return self._read(index, refs, [texts[0][1] for texts in sentences])
+        rows = [place for place, texts in enumerate(sentences) for _ in texts]
+        results = self._read(index, refs, [text for texts in sentences for _, text in texts], rows)
+        ids = [number for texts in sentences for number, _ in texts]
+        results['object_ids'] = torch.tensor(ids, dtype=torch.long)
+        return results
 
     def draw(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
         """Read one image with one expression of each object, or all of them in test mode."""
@@ -191,20 +194,26 @@ class RefCocoDataset(ClipDataset):
         texts = []
         for ref in refs:
             sentences = self._sentences(ref)
-            texts.append(sentences[int(rng.integers(len(sentences)))])
-        return self._read(index, refs, list(range(len(refs))), texts)
+            texts.append(sentences[int(rng.integers(len(sentences)))][1])
+        return self._read(index, refs, texts)
 
     def _refs_of(self, index: int) -> list[int]:
         stop = self.starts[index + 1] if index + 1 < len(self.starts) else len(self.refs)
         return self.refs[self.starts[index] : stop].tolist()
 
-    def _sentences(self, ref: int) -> list[str]:
+    def _sentences(self, ref: int) -> list[tuple[int, str]]:
+        """Id and text of each expression."""
         return json.loads(self.index.texts('sentences').raw(ref))
 
     def _read(
-        self, index: int, refs: Sequence[int], rows: Sequence[int], texts: list[str]
+        self,
+        index: int,
+        refs: Sequence[int],
+        texts: list[str],
+        rows: Sequence[int] | None = None,
     ) -> dict[str, Any]:
         """An image whose segment ``i`` is object ``refs[rows[i]]``, called ``texts[i]``."""
+        rows = range(len(refs)) if rows is None else rows
         row = int(self.rows[index])
         img_id = json.loads(self.index.texts('img_ids')[row])
         name = self.index.texts('img_files')[row]

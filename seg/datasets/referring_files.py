@@ -56,7 +56,8 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
             require(ref, key, path, f'refs[{place}]')
         if not sentences_of(ref):
             raise UserError(
-                f"{path}: expected texts 'sent' in sentences of refs[{place}], got none; remove it"
+                f"{path}: expected 'sent' and 'sent_id' in the sentences of refs[{place}], "
+                'got none; remove it'
             )
     return content
 
@@ -88,13 +89,17 @@ _BROKEN = (
 )
 
 
-def sentences_of(ref: Mapping[str, Any]) -> list[str]:
-    """The expressions of a ref, without those that say nothing."""
+def sentences_of(ref: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """The expressions of a ref, without those that say nothing: id and text of each."""
     sentences = ref['sentences']
     if not isinstance(sentences, list):
         return []
-    texts = [sentence.get('sent') for sentence in sentences if isinstance(sentence, Mapping)]
-    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+    pairs = [(s.get('sent_id'), s.get('sent')) for s in sentences if isinstance(s, Mapping)]
+    return [
+        (number, text.strip())
+        for number, text in pairs
+        if isinstance(number, int) and isinstance(text, str) and text.strip()
+    ]
 
 
 def held_out_images(refs_files: Iterable[str | Path]) -> set[int]:

@@ -126,9 +126,10 @@ def test_images_of_referring_tests_are_left_out(toy, tmp_path):
     def with_another(content):
         content['annotations'][1]['segments_info'] = SEGMENTS
 
+    sentences = [{'sent_id': 1, 'sent': 'cat'}]
     refs = [
-        {'ref_id': 1, 'ann_id': 1, 'image_id': 1, 'split': 'train', 'sentences': [{'sent': 'cat'}]},
-        {'ref_id': 2, 'ann_id': 2, 'image_id': 2, 'split': 'testA', 'sentences': [{'sent': 'dog'}]},
+        {'ref_id': n, 'ann_id': n, 'image_id': n, 'split': split, 'sentences': sentences}
+        for n, split in ((1, 'train'), (2, 'testA'))
     ]
     (tmp_path / 'refs.json').write_text(json.dumps(refs))
     arguments = toy(with_another)

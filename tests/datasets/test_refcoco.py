@@ -4,9 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
+from mmengine.structures import InstanceData
 
 from seg.datasets import RefCocoDataset
 from seg.datasets.referring_files import held_out_images, read_refs
+from seg.datasets.transforms import EvaluationPrompts, PackClip, TestResize
+from seg.evaluation.metrics import InteractiveMetric
 from seg.registry import DATASETS
 from seg.utils.checks import UserError
 
@@ -39,7 +43,8 @@ def change_refs(root, edit):
 def test_training_draws_one_expression_per_object(root):
     def edit(refs):
         for ref in refs:
-            ref['sentences'] = [{'sent': f'{word} {ref["ann_id"]}'} for word in ('a', 'b', 'c')]
+            texts = [f'{word} {ref["ann_id"]}' for word in ('a', 'b', 'c')]
+            ref['sentences'] = [{'sent_id': n, 'sent': text} for n, text in enumerate(texts)]
 
     change_refs(root, edit)
     dataset = DATASETS.build({'type': 'RefCocoDataset', **arguments(root)})
@@ -53,16 +58,38 @@ def test_training_draws_one_expression_per_object(root):
 
 def test_evaluation_has_a_row_per_expression(root):
     def edit(refs):
-        refs[0]['sentences'] = [{'sent': 'one'}, {'sent': ' two '}, {'sent': ''}, {'sent': 'three'}]
+        texts = ['one', ' two ', '', 'three']
+        refs[0]['sentences'] = [{'sent_id': 90 + n, 'sent': t} for n, t in enumerate(texts)]
 
     change_refs(root, edit)
     before = RefCocoDataset(**arguments(root))[0]
     sample = RefCocoDataset(**arguments(root, test_mode=True))[0]
     assert sample['expressions'][:3] == ['one', 'two', 'three']
-    assert len(set(sample['object_ids'][:3].tolist())) == 1
+    assert sample['object_ids'][:3].tolist() == [90, 91, 93]
     assert len(sample['masks']) == len(before['masks']) + 2
     assert bool((sample['masks'][:3] == before['masks'][0]).all())
     assert sample['labels'][:3].tolist() == before['labels'][:1].tolist() * 3
+
+
+def test_every_expression_is_scored(root):
+    def edit(refs):
+        for ref in refs:
+            ref['sentences'].append({'sent_id': 1000 + ref['ref_id'], 'sent': 'the star'})
+
+    change_refs(root, edit)
+    pipeline = [EvaluationPrompts(kinds=('text',)), TestResize(scale=(48, 64)), PackClip()]
+    dataset = RefCocoDataset(**{**arguments(root, test_mode=True), 'pipeline': pipeline})
+    sample = dataset[0]['data_samples']
+    sample.pred_prompted = InstanceData(
+        object_ids=sample.prompts.object_ids,
+        masks=sample.gt_segments.masks[sample.prompt_targets][:, None],
+        iou_scores=torch.ones(len(sample.prompts), 1),
+        prompt_kind=list(sample.prompt_kinds),
+    )
+    metric = InteractiveMetric()
+    metric.process(None, [sample.to_dict()])
+    assert len(sample.prompts) == 2 * len(RefCocoDataset(**arguments(root))[0]['labels'])
+    assert metric.evaluate(1)['interactive/text_gIoU'] == 100
 
 
 def test_splits_do_not_share_images(root):
@@ -121,7 +148,8 @@ def test_files_that_are_cut_off_are_named(root, kept):
         (lambda refs: refs.__setitem__(0, 3), r'a dict in refs\[0\], got int'),
         (lambda refs: refs[1].pop('ann_id'), r"'ann_id' in refs\[1\]"),
         (lambda refs: refs[1].update(sentences=[]), r'sentences of refs\[1\]'),
-        (lambda refs: refs[1].update(sentences=[{'raw': 'x'}]), r'sentences of refs\[1\]'),
+        (lambda refs: refs[1].update(sentences=[{'sent_id': 1}]), r'sentences of refs\[1\]'),
+        (lambda refs: refs[1].update(sentences=[{'sent': 'x'}]), r'sentences of refs\[1\]'),
         (lambda refs: refs[1].update(image_id=9), 'image_id of ref 1 to be in .*json, got 9'),
         (lambda refs: refs[1].update(ann_id=9999), 'ann_id of ref 1 to be in .*json, got 9999'),
     ],
