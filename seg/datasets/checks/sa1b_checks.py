@@ -12,7 +12,14 @@ from seg.datasets.checks.coco_checks import mask_faults
 from seg.datasets.checks.fault import Fault, FaultKind
 from seg.datasets.sa1b_files import image_size_of, parse_sa1b
 from seg.datasets.shard_dataset import decode_member
-from seg.datasets.shards import Pair, find_shards, read_member, scan_shard
+from seg.datasets.shards import (
+    Pair,
+    ShardTable,
+    find_shards,
+    read_member,
+    sample_place,
+    scan_shard,
+)
 from seg.utils.checks import UserError
 
 
@@ -72,20 +79,18 @@ class ShardCheck:
 
     def __init__(self, shards: str | Path | Sequence[str | Path]) -> None:
         self._faults: list[Fault] = []
-        self.parts: list[tuple[Path, Pair]] = []
         try:
-            paths = find_shards(shards)
+            self.shards = find_shards(shards)
         except (UserError, OSError) as error:
             self._faults.append(Fault.of_error(error))
-            paths = []
-        owner: dict[str, Path] = {}
-        for path in paths:
-            for pair in self._scan(path):
-                first = owner.setdefault(pair.key, path)
-                if first != path:
-                    message = f'expected the key {pair.key!r} in one shard, got it in {first}, too'
-                    self._faults.append(Fault(FaultKind.DUPLICATE_ID, str(path), message))
-                self.parts.append((path, pair))
+            self.shards = []
+        table = ShardTable()
+        for path in self.shards:
+            table.add(self._scan(path))
+        for key, first, second in table.repeated_keys():
+            message = f'expected the key {key!r} in one shard, got it in {self.shards[first]}, too'
+            self._faults.append(Fault(FaultKind.DUPLICATE_ID, str(self.shards[second]), message))
+        self.index = table.index()
 
     def _scan(self, path: Path) -> list[Pair]:
         try:
@@ -100,11 +105,12 @@ class ShardCheck:
 
     def __len__(self) -> int:
         """Number of samples."""
-        return len(self.parts)
+        return len(self.index['shard'])
 
     def part_faults(self, part: int) -> Sequence[Fault]:
         """Faults of one image and its annotation."""
-        path, pair = self.parts[part]
+        number, pair = sample_place(self.index, part)
+        path = self.shards[number]
         name = f'{path}: {pair.key}'
         return sa1b_faults(
             lambda: decode_member(read_member(path, pair.key, pair.image), name),

@@ -36,11 +36,11 @@ def walk(
         Name of the data set and faults, part by part.
     """
     names = list(checks)
-    places = [
+    places = (
         (number, part)
         for number, name in enumerate(names)
         for part in range(min(len(checks[name]), max_parts or len(checks[name])))
-    ]
+    )
     everything = tuple(checks.values())
     if not num_workers:
         for number, part in places:

@@ -2,6 +2,7 @@
 
 from seg.datasets.shards.shard_index import (
     INDEX_NAME,
+    ShardTable,
     build_shard_index,
     load_shard_index,
     sample_place,
@@ -23,6 +24,7 @@ __all__ = [
     'Member',
     'Pair',
     'PairFiles',
+    'ShardTable',
     'build_shard_index',
     'find_pairs',
     'find_shards',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from seg.datasets.index import (
     Column,
     Index,
     IndexFileError,
+    Texts,
     cached_index,
     open_index,
     write_index,
@@ -26,13 +27,68 @@ INDEX_NAME = 'shards.index'
 """The index beside the shards of a folder."""
 
 
+class ShardTable:
+    """Collects the pairs of shards in arrays; a sample costs less than 100 bytes."""
+
+    def __init__(self) -> None:
+        self._numbers: list[np.ndarray] = []
+        self._keys: list[Texts] = []
+        self._hashes: list[np.ndarray] = []
+
+    def add(self, pairs: Sequence[Pair]) -> None:
+        """Add the pairs of the next shard."""
+        rows = [
+            (pair.image.offset, pair.annotation.offset, pair.image.size, pair.annotation.size)
+            for pair in pairs
+        ]
+        self._numbers.append(np.array(rows, dtype=np.int64).reshape(-1, 4))
+        keys = Texts.pack(pair.key for pair in pairs)
+        self._keys.append(keys)
+        digests = [
+            hashlib.blake2b(keys.raw(place), digest_size=8).digest() for place in range(len(keys))
+        ]
+        self._hashes.append(np.frombuffer(b''.join(digests), dtype=np.uint64))
+
+    def repeated_keys(self) -> Iterator[tuple[str, int, int]]:
+        """Keys that two shards have, with the numbers of the shards."""
+        hashes = np.concatenate(self._hashes) if self._hashes else np.zeros(0, np.uint64)
+        order = np.argsort(hashes, kind='stable')
+        ends = np.cumsum([len(keys) for keys in self._keys])
+        for place in np.flatnonzero(np.diff(hashes[order]) == 0).tolist():
+            rows = order[place : place + 2]
+            shards = np.searchsorted(ends, rows, side='right').tolist()
+            starts = [int(ends[number]) - len(self._keys[number]) for number in shards]
+            first, second = (
+                self._keys[number][int(row) - start]
+                for number, row, start in zip(shards, rows, starts, strict=True)
+            )
+            if first == second:
+                yield first, shards[0], shards[1]
+
+    def index(self) -> Index:
+        """The index of all pairs.
+
+        The columns are ``keys`` (texts) and, per sample, ``shard``, ``offsets`` and ``sizes`` of
+        the image and of the annotation, (S, 2).
+        """
+        numbers = np.concatenate([np.zeros((0, 4), np.int64), *self._numbers])
+        lengths = [len(keys) for keys in self._keys]
+        starts = np.cumsum([0, *(len(keys.data) for keys in self._keys)])
+        ends = [keys.ends + start for keys, start in zip(self._keys, starts, strict=False)]
+        data = np.concatenate([np.zeros(0, np.uint8), *(keys.data for keys in self._keys)])
+        columns: dict[str, Column] = {
+            'keys': Texts(data, np.concatenate([np.zeros(0, np.int64), *ends])),
+            'shard': np.repeat(np.arange(len(lengths), dtype=np.int32), lengths),
+            'offsets': numbers[:, :2].copy(),
+            'sizes': numbers[:, 2:].astype(np.uint32),
+        }
+        return Index(columns, {})
+
+
 def build_shard_index(
     shards: Sequence[Path], each: Callable[[Path], object] | None = None
 ) -> Index:
-    """Scan shards.
-
-    The columns are ``keys`` (texts) and, per sample, ``shard``, ``offsets`` and ``sizes`` of the
-    image and of the annotation, (S, 2).
+    """Scan shards; see :meth:`ShardTable.index`.
 
     Args:
         shards: The tar files.
@@ -41,36 +97,17 @@ def build_shard_index(
     Raises:
         UserError: If a shard is damaged, or a key occurs twice.
     """
-    pairs: list[list[Pair]] = []
-    owner: dict[str, Path] = {}
+    table = ShardTable()
     for path in shards:
-        pairs.append(scan_shard(path))
-        for pair in pairs[-1]:
-            if pair.key in owner:
-                raise UserError(
-                    f'{path}: expected every key in one shard, got {pair.key!r}, which is in '
-                    f'{owner[pair.key]}, too; remove one of them'
-                )
-            owner[pair.key] = path
+        table.add(scan_shard(path))
         if each is not None:
             each(path)
-    return _to_index(pairs)
-
-
-def _to_index(pairs: Sequence[Sequence[Pair]]) -> Index:
-    rows = [
-        (pair.image.offset, pair.annotation.offset, pair.image.size, pair.annotation.size)
-        for part in pairs
-        for pair in part
-    ]
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
-    columns: dict[str, Column] = {
-        'keys': [pair.key for part in pairs for pair in part],
-        'shard': np.repeat(np.arange(len(pairs), dtype=np.int32), [len(part) for part in pairs]),
-        'offsets': table[:, :2].copy(),
-        'sizes': table[:, 2:].astype(np.uint32),
-    }
-    return Index(columns, {})
+    for key, first, second in table.repeated_keys():
+        raise UserError(
+            f'{shards[second]}: expected every key in one shard, got {key!r}, which is in '
+            f'{shards[first]}, too; remove one of them'
+        )
+    return table.index()
 
 
 def shards_digest(shards: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@ import io
 import json
 import pickle
 import tarfile
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from seg.datasets import SampleRef, ShardDataset
 from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.shards import (
     INDEX_NAME,
+    Member,
+    Pair,
+    ShardTable,
     find_pairs,
     find_shards,
     scan_shard,
@@ -317,12 +321,25 @@ def test_shards_are_not_mixed_with_others(write_pairs, tmp_path):
         list(write_shards([], folder))
 
 
-def test_index_of_a_million_costs_no_objects():
-    """Columns alone: a sample is three rows of numbers and its key."""
-    from seg.datasets.shards import Member, Pair
-    from seg.datasets.shards.shard_index import _to_index
-
-    pair = Pair('sa_1', Member(512, 100), Member(1536, 50))
-    index = _to_index([[pair] * 1000])
-    assert sum(array.nbytes for array in index.arrays.values()) <= 1000 * 40
+def test_an_index_costs_some_bytes_per_sample():
+    table = ShardTable()
+    for number in range(4):
+        pairs = [Pair(f'sa_{number}_{i}', Member(512, 100), Member(1536, 50)) for i in range(5000)]
+        table.add(pairs)
+    tracemalloc.start()
+    table.add([Pair(f'sa_4_{i}', Member(512, 100), Member(1536, 50)) for i in range(5000)])
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5000 * 100  # of Python objects it would be five times as much
+    index = table.index()
+    assert sum(array.nbytes for array in index.arrays.values()) < 25000 * 50
     assert index['sizes'].dtype == np.uint32
+    assert index.texts('keys')[7003] == 'sa_1_2003'
+    assert list(table.repeated_keys()) == []
+
+
+def test_all_repeated_keys_are_found():
+    table = ShardTable()
+    for keys in (['a', 'b'], ['c'], ['b', 'c']):
+        table.add([Pair(key, Member(512, 1), Member(1536, 1)) for key in keys])
+    assert sorted(table.repeated_keys()) == [('b', 0, 2), ('c', 1, 2)]
