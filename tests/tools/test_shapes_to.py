@@ -1,5 +1,4 @@
 import importlib.util
-import subprocess
 import sys
 
 import pytest
@@ -32,16 +31,20 @@ def test_both_splits_are_written(tool, tmp_path, monkeypatch):
         assert len(list((out / 'JPEGImages/480p' / video).iterdir())) == 2
 
 
-def test_a_folder_with_files_is_refused_in_one_line(repository, tmp_path):
+def test_a_folder_with_files_is_refused(tool, tmp_path, monkeypatch):
     (tmp_path / 'old.txt').write_text('')
-    done = subprocess.run(
-        [sys.executable, repository / TOOL, '--format', 'davis', '--out', tmp_path, '--num', '1'],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f'error: out {tmp_path}: expected a new or an empty folder')
+    arguments = f'--format davis --out {tmp_path} --num 1'
+    monkeypatch.setattr(sys, 'argv', ['shapes_to.py', *arguments.split()])
+    with pytest.raises(UserError, match=f'out {tmp_path}: expected a new or an empty folder'):
+        tool.main()
+
+
+def test_the_classes_of_a_fixed_list_are_told(tool, tmp_path, monkeypatch, capsys):
+    arguments = f'--format bdd100k --out {tmp_path} --num 1 --size 48 64'
+    monkeypatch.setattr(sys, 'argv', ['shapes_to.py', *arguments.split()])
+    tool.main()
+    told = capsys.readouterr().err
+    assert all(name in told for name in WRITERS['bdd100k'].classes)
 
 
 def test_a_number_below_one_is_refused(tmp_path):

@@ -1,4 +1,3 @@
-import gc
 import pickle
 
 import numpy as np
@@ -59,7 +58,6 @@ def test_a_process_maps_a_file_once_and_lets_it_go(path):
     assert pickle.loads(pickle.dumps(index)) is index
     path.unlink()
     del index
-    gc.collect()
     with pytest.raises(IndexFileError, match='cannot be read'):
         open_index(path, 'key')
 
