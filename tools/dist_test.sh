@@ -15,7 +15,7 @@ checkpoint=$2
 processes=$3
 shift 3
 
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" "$(dirname "$0")/start_processes.py" \
   --nnodes="${NNODES:-1}" \
   --node-rank="${NODE_RANK:-0}" \
   --nproc-per-node="$processes" \

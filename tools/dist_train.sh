@@ -14,7 +14,7 @@ config=$1
 processes=$2
 shift 2
 
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" "$(dirname "$0")/start_processes.py" \
   --nnodes="${NNODES:-1}" \
   --node-rank="${NODE_RANK:-0}" \
   --nproc-per-node="$processes" \

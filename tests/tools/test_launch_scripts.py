@@ -3,8 +3,11 @@
 import os
 import stat
 import subprocess
+import sys
 
 import pytest
+
+from seg.testing.processes import free_port
 
 TELL = 'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT" "$@"'
 # Two tasks on each of two nodes, after the options of srun.
@@ -83,8 +86,36 @@ def test_torchrun_is_told_about_all_nodes(run, repository, settings, expected):
     programs = dict(python='echo "$@"')
     done = run('dist_train.sh', 'c.py', '3', '--resume', programs=programs, **settings)
 
-    assert f'-m torch.distributed.run {expected}' in done.stdout
+    assert f'start_processes.py {expected}' in done.stdout
     assert done.stdout.rstrip().endswith('/train.py c.py --launcher pytorch --resume')
+
+
+@pytest.mark.parametrize(
+    ('body', 'code', 'line'),
+    [
+        (
+            'os.kill(os.getpid(), 9)',
+            1,
+            'error: process 1 was killed by SIGKILL, so the others were',
+        ),
+        ('sys.exit(2)', 2, None),  # a tool that has told its mistake itself
+        ('sys.exit(3)', 3, 'error: process 1 failed with exit code 3, so the others'),
+    ],
+    ids=['killed', 'told', 'failed'],
+)
+def test_the_process_that_died_is_named_in_one_line(tmp_path, repository, body, code, line):
+    script = tmp_path / 'work.py'
+    script.write_text(
+        f'import os, sys, time\nif os.environ["RANK"] == "1":\n    {body}\ntime.sleep(60)\n'
+    )
+    command = [sys.executable, str(repository / 'tools' / 'start_processes.py')]
+    options = ['--nproc-per-node=2', f'--master-port={free_port()}', str(script)]
+    done = subprocess.run(command + options, capture_output=True, text=True, check=False)
+
+    assert done.returncode == code
+    assert 'Traceback' not in done.stderr
+    errors = [text for text in done.stderr.splitlines() if text.startswith('error: ')]
+    assert [text[: len(line)] for text in errors] == [line] if line else not errors
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'slurm_train.sh'])
