@@ -33,8 +33,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--input', type=Path, help='an image or a folder of images')
     parser.add_argument(
         '--task',
-        help='panoptic or interactive_image; by default interactive_image with prompts, '
-        'else panoptic (all of them on Shapes)',
+        help='panoptic, interactive_image or everything (a grid of points); by default '
+        'interactive_image with prompts, else panoptic, or everything with models that only answer '
+        'prompts (all of them on Shapes)',
     )
     parser.add_argument(
         '--point',
@@ -88,11 +89,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def choose_tasks(arguments: argparse.Namespace, model: Any) -> list[str]:
     """Names of the tasks to run, in order."""
     from seg.apis.demo_tasks import DEMO_TASKS
+    from seg.models.detectors import PromptableSegmentor
 
     if arguments.task is not None:
         return [arguments.task]
     if arguments.prompts:
         return ['interactive_image']
+    if isinstance(model, PromptableSegmentor):
+        return ['everything']
     if arguments.input is not None or model.entry is None:
         return ['panoptic']
     return [task.value for task in model.entry.tasks if task in DEMO_TASKS]

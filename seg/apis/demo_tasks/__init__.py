@@ -8,6 +8,7 @@ from seg.apis.demo_tasks.base import (
     demo_task,
     find_demo_task,
 )
+from seg.apis.demo_tasks.everything import EverythingDemo
 from seg.apis.demo_tasks.interactive_image import InteractiveImageDemo
 from seg.apis.demo_tasks.panoptic import PanopticDemo
 
@@ -16,6 +17,7 @@ __all__ = [
     'DemoPicture',
     'DemoRequest',
     'DemoTask',
+    'EverythingDemo',
     'InteractiveImageDemo',
     'PanopticDemo',
     'demo_task',

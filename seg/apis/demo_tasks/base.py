@@ -76,6 +76,9 @@ class DemoTask(ABC):
 
 DEMO_TASKS: dict[Task, DemoTask] = {}
 
+FURTHER_DEMOS: dict[str, DemoTask] = {}
+"""Demos by name that are no task of a model."""
+
 
 def demo_task(cls: type[DemoTask]) -> type[DemoTask]:
     """Class decorator that offers a task in the demo."""
@@ -90,9 +93,11 @@ def find_demo_task(name: str) -> DemoTask:
     Raises:
         UserError: If there is none.
     """
+    if name in FURTHER_DEMOS:
+        return FURTHER_DEMOS[name]
     names = [task.value for task in DEMO_TASKS]
     if name not in names:
-        raise UserError(unknown_name_message('task', name, names))
+        raise UserError(unknown_name_message('task', name, [*names, *FURTHER_DEMOS]))
     return DEMO_TASKS[Task(name)]
 
 

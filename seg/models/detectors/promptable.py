@@ -10,7 +10,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.heads.semantic_fusion import fuse_semantic
@@ -53,6 +53,8 @@ class PromptableSegmentor(BaseDetector, ABC):
     image_size: int
     """Side of the square canvas that images are padded to, pixels."""
 
+    image_encoder: nn.Module
+
     criterion: PromptCriterion
 
     added_parts: tuple[str, ...] = (r'\.lora_[AB]\.', r'\.adapters\.')
@@ -89,6 +91,11 @@ class PromptableSegmentor(BaseDetector, ABC):
         state = unwrap_state(content, source)
         load_weights(self, state, allowed_missing=self.added_parts, name=source)
         self.is_init = True
+
+    @property
+    @abstractmethod
+    def embedding_shape(self) -> tuple[int, int, int]:
+        """Shape (C, h, w) of an image's embedding."""
 
     @abstractmethod
     def encode_images(self, images: Tensor) -> Tensor:
@@ -135,6 +142,12 @@ class PromptableSegmentor(BaseDetector, ABC):
             batch_data_samples: B samples with ground truth, prompts and ``prompt_targets``.
         """
         embeddings = self.embed_samples(batch_inputs, batch_data_samples)
+        return self.loss_of_embeddings(embeddings, batch_data_samples)
+
+    def loss_of_embeddings(
+        self, embeddings: Tensor, batch_data_samples: list[ClipSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch whose images are embedded already, (B, C, h, w)."""
         prompts = [sample.prompts for sample in batch_data_samples]
         if not sum(map(len, prompts)):
             return {'loss_seg': self._zero(), 'loss_iou': self._zero()}

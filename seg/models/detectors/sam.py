@@ -105,6 +105,12 @@ class SamSegmentor(PromptableSegmentor):
         """Whether nothing in the image encoder is trained."""
         return not any(value.requires_grad for value in self.image_encoder.parameters())
 
+    @property
+    def embedding_shape(self) -> tuple[int, int, int]:
+        """Shape (C, h, w) of an image's embedding."""
+        grid = self.image_size // self.variant.patch_size
+        return self.variant.prompt_dim, grid, grid
+
     def encode_images(self, images: Tensor) -> Tensor:
         """Embed normalised images (B, 3, H, W) as (B, C, H / patch, W / patch)."""
         if self.encoder_is_frozen:
@@ -116,9 +122,9 @@ class SamSegmentor(PromptableSegmentor):
         """Embed the images of a batch, or take their embeddings from the cache."""
         if self.embedding_cache is None:
             return self.extract_feat(batch_inputs)
-        grid = self.image_size // self.variant.patch_size
-        shape = (self.variant.prompt_dim, grid, grid)
-        return self.embedding_cache.embed(batch_inputs, batch_data_samples, self, shape)
+        return self.embedding_cache.embed(
+            batch_inputs, batch_data_samples, self, self.embedding_shape
+        )
 
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'

@@ -1,0 +1,179 @@
+"""Segment a folder of images: masks, a COCO file and overlays, one image after the other.
+
+What is done is remembered in OUTPUT/records, so that the same command goes on after a stop. Without
+--boxes everything in the images is found with a grid of points.
+
+Examples:
+    python tools/batch_inference.py CONFIG CHECKPOINT photos/ outputs/photos --save json overlays
+    python tools/batch_inference.py CONFIG CHECKPOINT photos/ out --boxes boxes.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from seg.utils.cli import run_main
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of the model, or the name of one of the package')
+    parser.add_argument('checkpoint', type=Path, nargs='?', help='its weights')
+    parser.add_argument('input', type=Path, help='an image or a folder of images')
+    parser.add_argument('output', type=Path, help='folder for what is written')
+    parser.add_argument(
+        '--save',
+        nargs='+',
+        default=['masks', 'json', 'overlays'],
+        choices=['masks', 'json', 'overlays'],
+        help='masks: a PNG file of ids per image; json: annotations.json in COCO format; overlays: '
+        'pictures (default: all)',
+    )
+    parser.add_argument(
+        '--boxes', type=Path, help='JSON: {"photo.jpg": [[x1, y1, x2, y2], ...], ...}, pixels'
+    )
+    parser.add_argument('--points-per-side', type=int, default=32)
+    parser.add_argument('--min-iou', type=float, default=0.5, help='smallest predicted IoU')
+    parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
+    parser.add_argument('--overwrite', action='store_true', help='begin anew')
+    return parser.parse_args()
+
+
+def read_boxes(path: Path, names: list[str]) -> dict[str, Any]:
+    """Boxes by file name; every one has to name an image of the input.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is no such JSON, or names other images.
+    """
+    from seg.utils.checks import UserError, unknown_name_message
+
+    if not path.is_file():
+        raise FileNotFoundError(f'--boxes {path}: expected a JSON file, found nothing there')
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f'--boxes {path}: expected JSON, got: {error}') from None
+    if not isinstance(content, dict):
+        raise UserError(f'--boxes {path}: expected an object of lists of boxes by file name')
+    for name in content:
+        if name not in names:
+            raise UserError(f'--boxes {path}: {unknown_name_message("image", name, names[:20])}')
+    return content
+
+
+def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace) -> list[Any]:
+    """Masks of one image, as dicts of an automatic mask generator."""
+    import numpy as np
+    from pycocotools import mask as coco_mask
+
+    from seg.apis import AutomaticMaskGenerator, ImagePredictor
+
+    if boxes is None:
+        generator = AutomaticMaskGenerator(
+            model,
+            points_per_side=args.points_per_side,
+            pred_iou_thresh=args.min_iou,
+            output_mode='coco_rle',
+        )
+        return generator.generate(image)
+    if not boxes:
+        return []
+    predictor = ImagePredictor(model, args.min_iou)
+    predictor.set_image(image)
+    found = predictor.predict(boxes=boxes)
+    results = []
+    for mask, score in zip(found.masks[:, 0], found.iou_scores[:, 0].tolist(), strict=True):
+        code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        area, box = int(coco_mask.area(code)), coco_mask.toBbox(code).tolist()
+        code['counts'] = code['counts'].decode()
+        results.append(
+            dict(segmentation=code, area=area, bbox=box, predicted_iou=score, stability_score=1.0)
+        )
+    return results
+
+
+def write_results(image: np.ndarray, masks: list[Any], stem: str, args: argparse.Namespace) -> None:
+    """The mask file and the overlay of one image."""
+    import numpy as np
+    from PIL import Image
+    from pycocotools import mask as coco_mask
+
+    from seg.apis.demo_tasks.everything import map_of
+    from seg.visualization import SegmentVisualizer, write_picture
+
+    drawn = [coco_mask.decode(mask['segmentation']).astype(bool) for mask in masks]
+    found = map_of(drawn, image)
+    if 'masks' in args.save:
+        folder = args.output / 'masks'
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(found.segment_map[0].numpy().astype(np.uint16)).save(folder / f'{stem}.png')
+    if 'overlays' in args.save:
+        picture = SegmentVisualizer().draw_panoptic(image, found, ['object'])
+        write_picture(args.output / 'overlays' / f'{stem}.png', picture)
+
+
+def write_coco(records: list[Path], output: Path) -> int:
+    """Join the records into one file; returns the number of annotations."""
+    from seg.apis.automatic_masks import coco_annotations
+    from seg.utils.atomic_write import write_bytes_atomically
+
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, path in enumerate(records, start=1):
+        record = json.loads(path.read_bytes())
+        images.append({'id': image_id, **record['image']})
+        annotations += coco_annotations(record['masks'], image_id, len(annotations) + 1)
+    categories = [{'id': 1, 'name': 'object'}]
+    content = dict(images=images, annotations=annotations, categories=categories)
+    write_bytes_atomically(output / 'annotations.json', json.dumps(content).encode())
+    return len(annotations)
+
+
+def main() -> None:
+    """Segment what is not done yet."""
+    args = parse_arguments()
+    from rich.console import Console
+    from rich.progress import track
+
+    from seg.apis import load_model
+    from seg.apis.inferencer import list_sources
+    from seg.datasets.imaging import read_image
+    from seg.utils.atomic_write import write_bytes_atomically
+
+    sources = [path for path in list_sources(args.input) if isinstance(path, Path)]
+    boxes = None if args.boxes is None else read_boxes(args.boxes, [p.name for p in sources])
+    model = load_model(args.config, args.checkpoint, args.device)
+    (args.output / 'records').mkdir(parents=True, exist_ok=True)
+    records = [args.output / 'records' / f'{path.name}.json' for path in sources]
+    console = Console(stderr=True)
+    done = 0
+    for path, record in track(list(zip(sources, records, strict=True)), 'images', console=console):
+        if record.is_file() and not args.overwrite:
+            done += 1
+            continue
+        image = read_image(path, exif=True)
+        masks = segment(model, image, None if boxes is None else boxes.get(path.name, []), args)
+        write_results(image, masks, path.name.replace('.', '_'), args)
+        about = {'file_name': path.name, 'height': image.shape[0], 'width': image.shape[1]}
+        content = json.dumps({'image': about, 'masks': masks})
+        write_bytes_atomically(record, content.encode())
+    count = write_coco(records, args.output) if 'json' in args.save else None
+    summary = {'images': len(sources), 'done_before': done, 'annotations': count}
+    print(json.dumps(summary))
+
+
+if __name__ == '__main__':
+    run_main(main)
