@@ -173,6 +173,15 @@ def test_weights_of_another_width_are_refused(make_runner, tmp_path):
         runner.test()
 
 
+def test_a_run_of_another_architecture_cannot_be_resumed(make_runner, tmp_path):
+    make_runner('model.width=5').train()
+    runner = make_runner('resume=true', f'load_from={tmp_path / "run" / "iter_6.pth"}')
+    with pytest.raises(UserError, match=r'cannot load .*iter_6\.pth into ToyModel') as caught:
+        runner.train()
+    assert runner.iter == 0
+    assert '\n' not in str(caught.value)
+
+
 def test_resuming_without_a_checkpoint_says_so(make_runner, capsys):
     make_runner('resume=true').train()
     assert 'found no checkpoint in' in capsys.readouterr().err

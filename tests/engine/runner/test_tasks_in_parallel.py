@@ -8,6 +8,7 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed as torch_dist
 
+from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.registry import MODELS
 from seg.testing.processes import in_processes
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg, toy_sample
@@ -63,9 +64,11 @@ def weights_of(model):
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def train_one_of_two(rank, steps):
+def train_one_of_two(rank, steps, recomputed=()):
     torch_dist.init_process_group('gloo')
-    model = MMDistributedDataParallel(make_model(), find_unused_parameters=True)
+    model = make_model()
+    turn_on_activation_checkpointing(model, recomputed)
+    model = MMDistributedDataParallel(model, find_unused_parameters=True)
     optimizer = optimizer_of(model)
     for i, step in enumerate(steps):
         task, counts = step[rank]
@@ -94,11 +97,16 @@ def train_alone(steps):
 
 @needs_fork
 @pytest.mark.parametrize(
-    'steps', [pytest.param(DIFFERENT, id='different tasks'), pytest.param(SAME, id='one task')]
+    ('steps', 'recomputed'),
+    [
+        pytest.param(DIFFERENT, (), id='different tasks'),
+        pytest.param(DIFFERENT, ('backbone', 'head.stages.0'), id='recomputed activations'),
+        pytest.param(SAME, (), id='one task'),
+    ],
 )
-def test_two_processes_equal_one_on_the_joined_batch(steps):
+def test_two_processes_equal_one_on_the_joined_batch(steps, recomputed):
     start = weights_of(make_model())
-    first, second = in_processes(lambda rank: train_one_of_two(rank, steps))
+    first, second = in_processes(lambda rank: train_one_of_two(rank, steps, recomputed))
     alone = train_alone(steps)
 
     for name, value in first.items():
