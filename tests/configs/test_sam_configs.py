@@ -1,5 +1,6 @@
 """The shipped configs of SAM: they train on the data they are for, in small."""
 
+import importlib
 import importlib.util
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 from ext.sam import sam_variant
 from seg.datasets.converters import WRITERS, write_shapes
 from seg.engine.config_options import load_config
-from seg.engine.launch import build_runner
+from seg.engine.launch import build_runner, set_mixed_precision
 from seg.registry import MODELS
+from seg.testing.processes import in_processes
 from seg.testing.reference_sam import TOY_SAM, reference_sam
 
 HAS_PEFT = importlib.util.find_spec('peft') is not None
@@ -123,3 +125,31 @@ def test_class_tokens_add_4864_parameters(repository):
     assert sum(p.numel() for p in model.parameters()) == 93_735_472 + 4_864
     trained = {n.split('.')[0] for n, p in model.named_parameters() if p.requires_grad}
     assert trained == {'mask_decoder', 'class_tokens'}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='fork after CUDA has started')
+@pytest.mark.parametrize('name', ['decoder', 'adapter'])
+def test_two_processes_train_the_same_weights(repository, data, tmp_path, name):
+    """Frozen stem, recomputed activations, bfloat16 and parameters that boxes leave unused."""
+    path = repository / f'configs/sam/sam_vitb_folders_{name}.py'
+
+    def work(rank):
+        cfg = small(load_config(path), data, tmp_path)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.dataset.root = str(data / 'folders')
+        cfg.train_dataloader.batch_size = 1
+        cfg.train_dataloader.dataset.pipeline[3].mode = 'box'
+        cfg.activation_checkpointing = ['image_encoder.blocks.1']
+        cfg.experiment_name = f'sam_{name}'
+        set_mixed_precision(cfg)
+        runner = build_runner(cfg, path, tmp_path / 'work', launcher='pytorch')
+        before = {k: v.clone() for k, v in runner.model.module.state_dict().items()}
+        runner.train()
+        after = runner.model.module.state_dict()
+        moved = {k.split('.')[0] for k, v in after.items() if not torch.equal(v, before[k])}
+        return {k: v.clone() for k, v in after.items()}, moved
+
+    importlib.import_module('mmcv.ops')  # so that the processes need not do it each
+    (first, moved), (second, _) = in_processes(work)
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+    assert 'mask_decoder' in moved
