@@ -185,7 +185,9 @@ class SamSegmentor(PromptableSegmentor):
             size = [4 * side for side in embeddings.shape[-2:]]
             masks, scores = [embeddings.new_zeros(0, num, *size)], [embeddings.new_zeros(0, num)]
             rows = [torch.zeros(0, dtype=torch.long)]
-        back = torch.cat(rows).argsort()
-        all_masks, all_scores = torch.cat(masks)[back], torch.cat(scores)[back]
+        all_masks, all_scores = torch.cat(masks), torch.cat(scores)
+        if len(rows) > 1:  # several kinds of prompts, or passes
+            back = torch.cat(rows).argsort()
+            all_masks, all_scores = all_masks[back], all_scores[back]
         pairs = zip(all_masks.split(counts), all_scores.split(counts), strict=True)
         return [PromptedMasks(*pair) for pair in pairs]
