@@ -30,7 +30,7 @@ val_dataloader['dataset'] = dict(
     pipeline=val_dataloader['dataset']['pipeline'],
 )
 test_dataloader = val_dataloader
-train_cfg.update(max_iters=300, val_interval=300)
+train_cfg.update(max_iters=400, val_interval=200)
 optim_wrapper.update(optimizer=dict(lr=5e-4))
-default_hooks.update(checkpoint=dict(interval=300))
+default_hooks.update(checkpoint=dict(interval=400))
 custom_hooks = [dict(type=CosineByProgressHook, warmup=0.05), dict(type=TrainedWeightsHook)]
