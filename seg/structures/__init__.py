@@ -5,6 +5,7 @@ from seg.structures.outputs import StageOutput
 from seg.structures.prompt_geometry import resize_prompts
 from seg.structures.prompts import PROMPT_KINDS, PointLabel, Prompts
 from seg.structures.task import Task
+from seg.structures.tracks import TrackData, Tube
 
 __all__ = [
     'PROMPT_KINDS',
@@ -15,5 +16,7 @@ __all__ = [
     'Segment',
     'StageOutput',
     'Task',
+    'TrackData',
+    'Tube',
     'resize_prompts',
 ]

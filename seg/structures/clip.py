@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seg.structures.prompts import Prompts
 from seg.structures.task import Task
+from seg.structures.tracks import TrackData
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class ClipSample(BaseDataElement):
         'Masks of prompted objects, best first: object_ids (N,), masks (N, M, T, H, W) bool, '
         'iou_scores (N, M).',
     )
+    pred_tracks = _typed_field('pred_tracks', TrackData, 'Objects followed through the clip.')
+    pred_tubes = _typed_field('pred_tubes', list, 'Predicted tubes of video instances, `Tube`s.')
 
     @property
     def declared_task(self) -> Task:
