@@ -54,6 +54,20 @@ def read_id_map(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         FileNotFoundError: If there is no such file.
         UserError: If it is broken, or a picture in colours.
     """
+    return read_id_pixels(path, max_pixels=max_pixels).astype(np.int32)
+
+
+def read_id_pixels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The same in the type that the file is stored in, (H, W), bool or integers.
+
+    Args:
+        path: The file.
+        max_pixels: Largest height times width to decode.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, or a picture in colours.
+    """
     path = Path(path)
     with _opened(path, max_pixels) as image:
         if image.mode not in ('1', 'L', 'P') and not image.mode.startswith('I'):
@@ -66,7 +80,7 @@ def read_id_map(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
                 f'{path}: expected a map of ids in a file without loss, got JPEG, which changes '
                 'ids at borders; save it as PNG'
             )
-        return np.asarray(image).astype(np.int32)
+        return np.asarray(image)
 
 
 @contextmanager

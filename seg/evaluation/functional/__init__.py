@@ -8,6 +8,7 @@ from seg.evaluation.functional.clicks import (
     next_click,
     num_clicks_to_reach,
 )
+from seg.evaluation.functional.davis import davis_summary, score_objects, score_proposals
 from seg.evaluation.functional.pq import ClassCounts, PQStat, pq_stat
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     'PQStat',
     'boundary_iou',
     'boundary_region',
+    'davis_summary',
     'first_click',
     'mask_iou',
     'next_click',
     'num_clicks_to_reach',
     'pq_stat',
+    'score_objects',
+    'score_proposals',
 ]
