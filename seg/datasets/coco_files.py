@@ -13,8 +13,29 @@ import numpy as np
 
 from seg.datasets.imaging import read_image
 from seg.datasets.index import digest_file
+from seg.datasets.json_fields import (
+    COLOR,
+    FLAG,
+    IDENTITY,
+    INTEGER,
+    LIST,
+    SIDE,
+    TEXT,
+    Fields,
+    check_fields,
+    require,
+)
 from seg.utils.checks import UserError, unknown_name_message
 from seg.visualization.palettes import class_palette
+
+IMAGE_FIELDS: Fields = {'id': IDENTITY, 'file_name': TEXT, 'height': SIDE, 'width': SIDE}
+"""What an entry of the list ``images`` must have."""
+
+CATEGORY_FIELDS: Fields = {'name': TEXT, 'id': INTEGER}
+CATEGORY_OPTIONS: Fields = {'color': COLOR}
+"""What an entry of the list ``categories`` must and may have."""
+
+CROWD: Fields = {'iscrowd': FLAG}
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,8 @@ class CocoCategories:
         classes: Sequence[str] | None = None,
     ) -> CocoCategories:
         """Read the field ``categories`` of a format of instances; see :meth:`from_json`."""
-        return cls.from_json([{**row, 'isthing': 1} for row in categories], source, classes)
+        rows = [{**row, 'isthing': 1} if isinstance(row, dict) else row for row in categories]
+        return cls.from_json(rows, source, classes)
 
     @classmethod
     def from_json(
@@ -75,16 +97,15 @@ class CocoCategories:
             classes: Names to keep, in this order (things still come first); all by default.
 
         Raises:
-            UserError: If a field is missing, a name or an id occurs twice, or a name in
-                ``classes`` is unknown.
+            UserError: If a field is missing or malformed, a name or an id occurs twice, or a name
+                in ``classes`` is unknown.
         """
         rows = []
         for place, category in enumerate(categories):
-            where = f'categories[{place}]'
-            name, category_id, isthing = (
-                require(category, key, source, where) for key in ('name', 'id', 'isthing')
-            )
-            rows.append((str(name), int(category_id), bool(isthing), category.get('color')))
+            fields = {**CATEGORY_FIELDS, 'isthing': FLAG}
+            check_fields(category, fields, source, f'categories[{place}]', CATEGORY_OPTIONS)
+            name, category_id, isthing = (category[key] for key in ('name', 'id', 'isthing'))
+            rows.append((name, int(category_id), bool(isthing), category.get('color')))
         _check_unique(rows, source)
         rows.sort(key=lambda row: row[1])
         if classes is not None:
@@ -123,20 +144,6 @@ def _check_unique(rows: Sequence[tuple[str, int, bool, Any]], source: Path) -> N
                 f'{source}: expected every category {kind} once, got {twice} more than once in '
                 "the field 'categories'; rename or merge them"
             )
-
-
-def require(record: Mapping[str, Any], key: str, source: Path, where: str) -> Any:
-    """A field of a JSON object.
-
-    Raises:
-        UserError: If it is missing; the message names the file and the place in it.
-    """
-    if key not in record:
-        raise UserError(
-            f'{source}: expected the field {key!r} in {where}, got the fields '
-            f'{sorted(record)}; export the annotations in COCO format'
-        )
-    return record[key]
 
 
 def digest_annotations(path: Path) -> str:
@@ -197,7 +204,7 @@ def read_coco_json(path: Path, images: str = 'images') -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested lists
         raise UserError(
             f'{path}: expected JSON, got a file that cannot be parsed ({error}); '
             'copy or download it again'
@@ -210,8 +217,7 @@ def read_coco_json(path: Path, images: str = 'images') -> dict[str, Any]:
     if images == 'videos' and content.get('annotations') is None:
         content['annotations'] = []
     for key in (images, 'annotations', 'categories'):
-        if not isinstance(require(content, key, path, 'the file'), list):
-            raise UserError(f'{path}: expected a list in the field {key!r}, got something else')
+        require(content, key, path, 'the file', LIST)
     return content
 
 

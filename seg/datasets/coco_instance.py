@@ -13,24 +13,44 @@ from pycocotools import mask as coco_mask
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import (
+    CROWD,
+    IMAGE_FIELDS,
     CocoCategories,
     check_image_size,
     digest_annotations,
     has_any,
     read_coco_json,
     read_named_image,
-    require,
     usable_rows,
 )
 from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.json_fields import (
+    ANYTHING,
+    IDENTITY,
+    INTEGER,
+    Fields,
+    check_fields,
+    entries_by_id,
+    entry_name,
+    shown,
+)
 from seg.datasets.run_length import decode_run_length
 from seg.datasets.samples import image_sample, segments, stack_masks
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
 
-KIND, VERSION = 'coco_instance', 1
+KIND, VERSION = 'coco_instance', 2
 """Names the index of this format, and the version of its columns."""
+
+ANNOTATION_FIELDS: Fields = {
+    'image_id': IDENTITY,
+    'category_id': INTEGER,
+    'segmentation': ANYTHING,  # looked at when it is drawn
+}
+
+_FAR = 10
+"""How far from the image the points of a polygon may be, in sides of the image."""
 
 
 def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> np.ndarray:
@@ -46,26 +66,38 @@ def decode_segmentation(segmentation: Any, size: Sequence[int], where: str) -> n
         (H, W), bool.
 
     Raises:
-        UserError: If it is neither, a polygon has fewer than three points, or the code is of
-            another size or does not cover the image.
+        UserError: If it is neither, a polygon has fewer than three points or points far away, or
+            the code is of another size or does not cover the image.
     """
     height, width = size
     if isinstance(segmentation, Mapping):
-        if list(segmentation.get('size', ())) != [height, width] or 'counts' not in segmentation:
+        got = segmentation.get('size')
+        if got not in ([height, width], (height, width)) or 'counts' not in segmentation:
             raise UserError(
                 f'{where}: expected a run-length code with counts and size [{height}, {width}], '
-                f'got size {segmentation.get("size")}; draw the mask at the size of the image'
+                f'got size {shown(got)}; draw the mask at the size of the image'
             )
         return decode_run_length(segmentation, where)
     polygons = segmentation if isinstance(segmentation, list) else []
-    good = [isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in polygons]
-    if not polygons or not all(good):
+    if not polygons or not all(_is_polygon(polygon, size) for polygon in polygons):
         raise UserError(
-            f'{where}: expected polygons of at least three points or a run-length code in '
-            f"'segmentation', got {str(segmentation)[:60]}; remove the annotation or draw its mask"
+            f'{where}: expected polygons of at least three points near the image or a run-length '
+            f"code in 'segmentation', got {shown(segmentation)}; remove the annotation or draw "
+            'its mask'
         )
     codes = coco_mask.frPyObjects(polygons, height, width)
     return coco_mask.decode(coco_mask.merge(codes)).astype(bool)
+
+
+def _is_polygon(polygon: Any, size: Sequence[int]) -> bool:
+    """Whether a value is [x1, y1, x2, y2, ...] that can be drawn.
+
+    Drawing costs as many steps as the outline is long, so points must not be far from the image.
+    """
+    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+        return False
+    far = _FAR * max(size)
+    return all(type(value) in (int, float) and -far <= value <= far for value in polygon)
 
 
 def load_instance_index(ann_file: Path) -> Index:
@@ -77,7 +109,8 @@ def load_instance_index(ann_file: Path) -> Index:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If a field is missing, or an annotation names an unknown image or category.
+        UserError: If a field is missing or malformed, an image's id occurs twice, or an annotation
+            names an unknown image or category.
     """
     digest = digest_annotations(ann_file)
     return cached_index(KIND, VERSION, ann_file, digest, lambda: _build_index(ann_file))
@@ -86,15 +119,12 @@ def load_instance_index(ann_file: Path) -> Index:
 def _build_index(ann_file: Path) -> Index:
     content = read_coco_json(ann_file)
     known = set(CocoCategories.all_things(content['categories'], ann_file).ids)
-    of_image: dict[Any, list[Mapping[str, Any]]] = {
-        require(image, 'id', ann_file, 'images'): [] for image in content['images']
-    }
-    for annotation in content['annotations']:
-        of_image[_check_annotation(annotation, of_image, known, ann_file)].append(annotation)
-    for image in content['images']:
-        for key in ('file_name', 'height', 'width'):
-            require(image, key, ann_file, f'image {image["id"]}')
-    per_image = [of_image[image['id']] for image in content['images']]
+    images = entries_by_id(content['images'], IMAGE_FIELDS, ann_file, 'image', 'images')
+    of_image: dict[Any, list[Mapping[str, Any]]] = {image_id: [] for image_id in images}
+    for place, annotation in enumerate(content['annotations']):
+        where = entry_name(annotation, 'annotation', 'annotations', place)
+        of_image[_check_annotation(annotation, of_image, known, ann_file, where)].append(annotation)
+    per_image = list(of_image.values())
     rows = [annotation for annotations in per_image for annotation in annotations]
     sizes = [(image['height'], image['width']) for image in content['images']]
     columns: dict[str, Column] = {
@@ -112,14 +142,11 @@ def _build_index(ann_file: Path) -> Index:
 
 
 def _check_annotation(
-    annotation: Mapping[str, Any], images: Mapping[Any, Any], categories: set[int], source: Path
+    annotation: Any, images: Mapping[Any, Any], categories: set[int], source: Path, where: str
 ) -> Any:
     """Check what an annotation points at; returns its image id."""
-    where = f'annotation {annotation.get("id", "without id")}'
-    image_id, category, _ = (
-        require(annotation, key, source, where)
-        for key in ('image_id', 'category_id', 'segmentation')
-    )
+    check_fields(annotation, ANNOTATION_FIELDS, source, where, CROWD)
+    image_id, category = annotation['image_id'], annotation['category_id']
     if image_id not in images:
         raise UserError(
             f"{source}: expected image_id of {where} to be one of the ids in 'images', "

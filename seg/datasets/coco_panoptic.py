@@ -12,16 +12,26 @@ import torch
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import (
+    CROWD,
+    IMAGE_FIELDS,
     CocoCategories,
     check_image_size,
     digest_annotations,
     has_any,
     read_coco_json,
     read_named_image,
-    require,
     usable_rows,
 )
 from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.json_fields import (
+    IDENTITY,
+    INTEGER,
+    LIST,
+    TEXT,
+    Fields,
+    check_fields,
+    entries_by_id,
+)
 from seg.datasets.referring_files import held_out_images
 from seg.datasets.samples import image_sample, masks_of_ids, segments
 from seg.registry import DATASETS
@@ -29,8 +39,11 @@ from seg.structures import Task
 from seg.structures.panoptic_ids import decode_panoptic
 from seg.utils.checks import UserError
 
-KIND, VERSION = 'coco_panoptic', 1
+KIND, VERSION = 'coco_panoptic', 2
 """Names the index of this format, and the version of its columns."""
+
+ANNOTATION_FIELDS: Fields = {'image_id': IDENTITY, 'file_name': TEXT, 'segments_info': LIST}
+SEGMENT_FIELDS: Fields = {'id': INTEGER, 'category_id': INTEGER}
 
 
 def load_panoptic_index(ann_file: Path) -> Index:
@@ -42,7 +55,8 @@ def load_panoptic_index(ann_file: Path) -> Index:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If a field is missing, or an annotation names an unknown image or category.
+        UserError: If a field is missing or malformed, an id occurs twice, or an annotation names an
+            unknown image or category.
     """
     digest = digest_annotations(ann_file)
     return cached_index(KIND, VERSION, ann_file, digest, lambda: _build_index(ann_file))
@@ -50,29 +64,28 @@ def load_panoptic_index(ann_file: Path) -> Index:
 
 def _build_index(ann_file: Path) -> Index:
     content = read_coco_json(ann_file)
-    images = {require(image, 'id', ann_file, 'images'): image for image in content['images']}
+    images = entries_by_id(content['images'], IMAGE_FIELDS, ann_file, 'image', 'images')
     known = set(CocoCategories.from_json(content['categories'], ann_file).ids)
     img_ids, sizes, img_files, seg_files, offsets = [], [], [], [], [0]
     rows: list[tuple[int, int, bool]] = []
-    for annotation in content['annotations']:
-        image_id = require(annotation, 'image_id', ann_file, 'annotations')
-        where = f'the annotation of image {image_id}'
-        if image_id not in images:
+    seen: set[Any] = set()
+    for place, annotation in enumerate(content['annotations']):
+        where = _annotation_name(annotation, place)
+        check_fields(annotation, ANNOTATION_FIELDS, ann_file, where)
+        image_id = annotation['image_id']
+        if image_id not in images or image_id in seen:
+            got = 'a second annotation of it' if image_id in seen else 'an annotation alone'
             raise UserError(
-                f"{ann_file}: expected an entry in 'images' for image {image_id}, got an "
-                "annotation alone; add the image's file_name, height and width"
+                f"{ann_file}: expected an entry in 'images' for image {image_id}, and one "
+                f'annotation, got {got}; add or remove entries'
             )
+        seen.add(image_id)
         image = images[image_id]
-        names = ('file_name', 'height', 'width')
-        file_name, height, width = (
-            require(image, name, ann_file, f'image {image_id}') for name in names
-        )
         img_ids.append(json.dumps(image_id))
-        sizes.append((height, width))
-        img_files.append(file_name)
-        seg_files.append(require(annotation, 'file_name', ann_file, where))
-        for segment in require(annotation, 'segments_info', ann_file, where):
-            rows.append(_read_segment(segment, known, ann_file, where))
+        sizes.append((image['height'], image['width']))
+        img_files.append(image['file_name'])
+        seg_files.append(annotation['file_name'])
+        rows += _read_segments(annotation['segments_info'], known, ann_file, where)
         offsets.append(len(rows))
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     columns: dict[str, Column] = {
@@ -88,17 +101,32 @@ def _build_index(ann_file: Path) -> Index:
     return Index(columns, {'categories': content['categories']})
 
 
-def _read_segment(
-    segment: Mapping[str, Any], known: set[int], ann_file: Path, where: str
-) -> tuple[int, int, bool]:
-    """Id, category and crowd flag of one entry of ``segments_info``."""
-    segment_id, category = (require(segment, key, ann_file, where) for key in ('id', 'category_id'))
-    if category not in known:
-        raise UserError(
-            f'{ann_file}: expected category_id of segment {segment_id} in {where} to be one of '
-            f"the ids in 'categories', got {category}; add the category or mend the segment"
-        )
-    return segment_id, category, bool(segment.get('iscrowd', 0))
+def _annotation_name(annotation: Any, place: int) -> str:
+    if isinstance(annotation, Mapping) and IDENTITY.accepts(annotation.get('image_id')):
+        return f'the annotation of image {annotation["image_id"]}'
+    return f'annotations[{place}]'
+
+
+def _read_segments(
+    entries: Sequence[Any], known: set[int], ann_file: Path, where: str
+) -> list[tuple[int, int, bool]]:
+    """Id, category and crowd flag of the entries of one ``segments_info``."""
+    rows: dict[int, tuple[int, int, bool]] = {}
+    for segment in entries:
+        check_fields(segment, SEGMENT_FIELDS, ann_file, where, CROWD)
+        segment_id, category = segment['id'], segment['category_id']
+        if category not in known:
+            raise UserError(
+                f'{ann_file}: expected category_id of segment {segment_id} in {where} to be one '
+                f"of the ids in 'categories', got {category}; add the category or mend the segment"
+            )
+        if segment_id in rows:
+            raise UserError(
+                f'{ann_file}: expected every segment id once in {where}, got {segment_id} more '
+                'than once; remove or rename the repeated ones'
+            )
+        rows[segment_id] = segment_id, category, bool(segment.get('iscrowd', 0))
+    return list(rows.values())
 
 
 @DATASETS.register_module()

@@ -13,23 +13,30 @@ import torch
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
 from seg.datasets.coco_files import (
+    IMAGE_FIELDS,
     CocoCategories,
     check_image_size,
     digest_annotations,
     read_coco_json,
     read_named_image,
-    require,
 )
 from seg.datasets.coco_instance import decode_segmentation
 from seg.datasets.index import Column, Index, cached_index, digest_file
+from seg.datasets.json_fields import ANYTHING, INTEGER, Fields, entries_by_id
 from seg.datasets.referring_files import read_refs, sentences_of
 from seg.datasets.samples import image_sample, segments, stack_masks
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
 
-KIND, VERSION = 'refcoco', 1
+KIND, VERSION = 'refcoco', 2
 """Names the index of this format, and the version of its columns."""
+
+ANNOTATION_FIELDS: Fields = {
+    'id': INTEGER,
+    'category_id': INTEGER,
+    'segmentation': ANYTHING,  # looked at when it is drawn
+}
 
 
 def load_refcoco_index(refs_file: Path, ann_file: Path) -> Index:
@@ -54,19 +61,16 @@ def load_refcoco_index(refs_file: Path, ann_file: Path) -> Index:
 
 def _build_index(refs_file: Path, ann_file: Path) -> Index:
     content = read_coco_json(ann_file)
-    CocoCategories.all_things(content['categories'], ann_file)
-    images = {require(image, 'id', ann_file, 'images'): image for image in content['images']}
-    annotations = {
-        require(annotation, 'id', ann_file, 'annotations'): annotation
-        for annotation in content['annotations']
-    }
+    categories = CocoCategories.all_things(content['categories'], ann_file).ids
+    images = entries_by_id(content['images'], IMAGE_FIELDS, ann_file, 'image', 'images')
+    annotations = entries_by_id(
+        content['annotations'], ANNOTATION_FIELDS, ann_file, 'annotation', 'annotations'
+    )
     of_image: dict[Any, list[Mapping[str, Any]]] = {}
     for ref in read_refs(refs_file):
         _check_ref(ref, images, annotations, refs_file, ann_file)
+        _check_category(annotations[ref['ann_id']], categories, ann_file)
         of_image.setdefault(ref['image_id'], []).append(ref)
-    for image_id in of_image:
-        for key in ('file_name', 'height', 'width'):
-            require(images[image_id], key, ann_file, f'image {image_id}')
     chosen = [images[image_id] for image_id in of_image]
     refs = [ref for group in of_image.values() for ref in group]
     named = [annotations[ref['ann_id']] for ref in refs]
@@ -97,9 +101,17 @@ def _check_ref(
                 f'{refs_file}: expected {key} of ref {ref["ref_id"]} to be in {ann_file}, got '
                 f'{ref[key]}; use the two files of one data set'
             )
-    where = f'annotation {ref["ann_id"]}'
-    for key in ('category_id', 'segmentation'):
-        require(annotations[ref['ann_id']], key, ann_file, where)
+
+
+def _check_category(
+    annotation: Mapping[str, Any], categories: Sequence[int], ann_file: Path
+) -> None:
+    if annotation['category_id'] not in categories:
+        raise UserError(
+            f'{ann_file}: expected category_id of annotation {annotation["id"]} to be one of the '
+            f"ids in 'categories', got {annotation['category_id']}; add the category or mend the "
+            'annotation'
+        )
 
 
 @DATASETS.register_module()

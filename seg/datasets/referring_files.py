@@ -9,10 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seg.datasets.coco_files import require
+from seg.datasets.json_fields import INTEGER, LIST, TEXT, Fields, check_fields
 from seg.utils.checks import UserError
 
-_FIELDS = ('ref_id', 'ann_id', 'image_id', 'split', 'sentences')
+REF_FIELDS: Fields = {
+    'ref_id': INTEGER,
+    'ann_id': INTEGER,
+    'image_id': INTEGER,
+    'split': TEXT,
+    'sentences': LIST,
+}
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -50,10 +56,7 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
             f'{path}: expected a list of refs, got {got}; give the file refs(...).p of RefCOCO'
         )
     for place, ref in enumerate(content):
-        if not isinstance(ref, dict):
-            raise UserError(f'{path}: expected a dict in refs[{place}], got {type(ref).__name__}')
-        for key in _FIELDS:
-            require(ref, key, path, f'refs[{place}]')
+        check_fields(ref, REF_FIELDS, path, f'refs[{place}]')
         if not sentences_of(ref):
             raise UserError(
                 f"{path}: expected 'sent' and 'sent_id' in the sentences of refs[{place}], "
@@ -91,10 +94,7 @@ _BROKEN = (
 
 def sentences_of(ref: Mapping[str, Any]) -> list[tuple[int, str]]:
     """The expressions of a ref, without those that say nothing: id and text of each."""
-    sentences = ref['sentences']
-    if not isinstance(sentences, list):
-        return []
-    pairs = [(s.get('sent_id'), s.get('sent')) for s in sentences if isinstance(s, Mapping)]
+    pairs = [(s.get('sent_id'), s.get('sent')) for s in ref['sentences'] if isinstance(s, Mapping)]
     return [
         (number, text.strip())
         for number, text in pairs

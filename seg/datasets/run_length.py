@@ -43,7 +43,7 @@ def decode_run_length(code: Mapping[str, Any], where: str) -> np.ndarray:
     if isinstance(counts, list):
         values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         return np.ascontiguousarray(values.reshape(width, height).T)
-    return coco_mask.decode(dict(code)).astype(bool)
+    return coco_mask.decode({'size': [height, width], 'counts': counts}).astype(bool)
 
 
 def _runs_of_list(counts: list[Any]) -> np.ndarray | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from seg.datasets.coco_files import require
 from seg.datasets.coco_instance import decode_segmentation
+from seg.datasets.json_fields import INTEGER, SIDE, require, shown
 from seg.datasets.samples import segments, stack_masks
 from seg.utils.checks import UserError
 
@@ -53,15 +52,10 @@ def image_size_of(annotation: Mapping[str, Any], where: str) -> tuple[int, int]:
     Raises:
         UserError: If it is not given as positive integers.
     """
-    source = Path(where)
     height, width = (
-        require(annotation['image'], key, source, "'image'") for key in ('height', 'width')
+        int(require(annotation['image'], key, where, "'image'", SIDE))
+        for key in ('height', 'width')
     )
-    if not all(isinstance(side, int) and side > 0 for side in (height, width)):
-        raise UserError(
-            f"{where}: expected positive integers in the fields 'height' and 'width' of 'image', "
-            f'got {height} and {width}'
-        )
     return height, width
 
 
@@ -108,15 +102,21 @@ def sa1b_segments(
     ids: list[int] = []
     for place in range(len(rows)) if chosen is None else chosen:
         name = f'annotations[{place}]'
-        code = require(rows[place], 'segmentation', Path(where), name)
+        code = require(rows[place], 'segmentation', where, name)
         mask = decode_segmentation(code, size, f'{where}: {name}')
         if mask.any():
             masks.append(mask)
             ids.append(_object_id(rows[place].get('id', place + 1), f'{where}: {name}'))
+    if len(set(ids)) < len(ids):
+        twice = next(number for number in ids if ids.count(number) > 1)
+        raise UserError(
+            f"{where}: expected every 'id' in 'annotations' once, got {twice} more than once; "
+            'rename or remove the repeated ones'
+        )
     return segments(stack_masks(masks, size), [-1] * len(ids), ids)
 
 
 def _object_id(value: Any, where: str) -> int:
-    if not isinstance(value, int):
-        raise UserError(f"{where}: expected an integer in the field 'id', got {value!r}")
-    return value
+    if not INTEGER.accepts(value):
+        raise UserError(f"{where}: expected an integer in the field 'id', got {shown(value)}")
+    return int(value)

@@ -11,23 +11,40 @@ import numpy as np
 
 from seg.datasets.clip_dataset import Pipeline
 from seg.datasets.coco_files import (
+    CROWD,
     CocoCategories,
     check_image_size,
     digest_annotations,
     has_any,
     read_coco_json,
-    require,
 )
 from seg.datasets.coco_instance import decode_segmentation
 from seg.datasets.index import Column, Index, cached_index
+from seg.datasets.json_fields import (
+    IDENTITY,
+    INTEGER,
+    LIST,
+    SIDE,
+    TEXTS,
+    Fields,
+    entries_by_id,
+)
 from seg.datasets.samples import clip_sample, segments
 from seg.datasets.video_dataset import VideoDataset, read_frames
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
 
-KIND, VERSION = 'youtube_vis', 1
+KIND, VERSION = 'youtube_vis', 2
 """Names the index of this format, and the version of its columns."""
+
+VIDEO_FIELDS: Fields = {'id': IDENTITY, 'file_names': TEXTS, 'height': SIDE, 'width': SIDE}
+ANNOTATION_FIELDS: Fields = {
+    'id': INTEGER,
+    'video_id': IDENTITY,
+    'category_id': INTEGER,
+    'segmentations': LIST,
+}
 
 
 def load_youtube_vis_index(ann_file: Path) -> Index:
@@ -50,12 +67,17 @@ def load_youtube_vis_index(ann_file: Path) -> Index:
 def _build_index(ann_file: Path) -> Index:
     content = read_coco_json(ann_file, images='videos')
     categories = set(CocoCategories.all_things(content['categories'], ann_file).ids)
-    of_video: dict[Any, list[Mapping[str, Any]]] = {}
-    for video in content['videos']:
-        _check_video(video, of_video, ann_file)
-        of_video[video['id']] = []
-    lengths = {video['id']: len(video['file_names']) for video in content['videos']}
-    for annotation in content['annotations']:
+    videos = entries_by_id(content['videos'], VIDEO_FIELDS, ann_file, 'video', 'videos')
+    lengths = {video_id: len(video['file_names']) for video_id, video in videos.items()}
+    if empty := [video_id for video_id, length in lengths.items() if not length]:
+        raise UserError(
+            f'{ann_file}: expected frames of video {empty[0]}, got no file_names; mend the field '
+            "'videos'"
+        )
+    of_video: dict[Any, list[Mapping[str, Any]]] = {video_id: [] for video_id in videos}
+    for annotation in entries_by_id(
+        content['annotations'], ANNOTATION_FIELDS, ann_file, 'annotation', 'annotations', CROWD
+    ).values():
         _check_annotation(annotation, lengths, categories, ann_file)
         of_video[annotation['video_id']].append(annotation)
     rows = [annotation for annotations in of_video.values() for annotation in annotations]
@@ -81,25 +103,12 @@ def _build_index(ann_file: Path) -> Index:
     return Index(columns, {'categories': content['categories']})
 
 
-def _check_video(video: Mapping[str, Any], known: Mapping[Any, Any], source: Path) -> None:
-    video_id = require(video, 'id', source, 'videos')
-    for key in ('file_names', 'height', 'width'):
-        require(video, key, source, f'video {video_id}')
-    if video_id in known or not video['file_names']:
-        got = 'two of them' if video_id in known else 'no file_names'
-        raise UserError(
-            f'{source}: expected one entry with frames for video {video_id}, got {got}; mend the '
-            "field 'videos'"
-        )
-
-
 def _check_annotation(
     annotation: Mapping[str, Any], lengths: Mapping[Any, int], categories: set[int], source: Path
 ) -> None:
-    where = f'annotation {require(annotation, "id", source, "annotations")}'
+    where = f'annotation {annotation["id"]}'
     video_id, category, codes = (
-        require(annotation, key, source, where)
-        for key in ('video_id', 'category_id', 'segmentations')
+        annotation[key] for key in ('video_id', 'category_id', 'segmentations')
     )
     if video_id not in lengths:
         raise UserError(

@@ -145,7 +145,7 @@ def test_files_that_are_cut_off_are_named(root, kept):
     ('edit', 'message'),
     [
         (lambda refs: refs.clear(), 'list of refs, got an empty one'),
-        (lambda refs: refs.__setitem__(0, 3), r'a dict in refs\[0\], got int'),
+        (lambda refs: refs.__setitem__(0, 3), r'an object in refs\[0\], got 3'),
         (lambda refs: refs[1].pop('ann_id'), r"'ann_id' in refs\[1\]"),
         (lambda refs: refs[1].update(sentences=[]), r'sentences of refs\[1\]'),
         (lambda refs: refs[1].update(sentences=[{'sent_id': 1}]), r'sentences of refs\[1\]'),

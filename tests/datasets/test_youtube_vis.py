@@ -106,8 +106,8 @@ def test_a_published_test_file_has_no_annotations(toy, change):
     [
         (lambda c: c.pop('videos'), "'videos' in the file"),
         (lambda c: c['videos'][0].pop('width'), "'width' in video 5"),
-        (lambda c: c['videos'][1].update(id=5), 'one entry with frames for video 5, got two'),
-        (lambda c: c['videos'][1].update(file_names=[]), 'frames for video 6, got no file_names'),
+        (lambda c: c['videos'][1].update(id=5), "every id in 'videos' once, got 5"),
+        (lambda c: c['videos'][1].update(file_names=[]), 'frames of video 6, got no file_names'),
         (lambda c: c['annotations'][0].pop('segmentations'), "'segmentations' in annotation 31"),
         (lambda c: c['annotations'][0].update(video_id=7), 'video_id of annotation 31 .* got 7'),
         (

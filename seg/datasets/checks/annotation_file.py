@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seg.datasets.checks.fault import Fault, FaultKind
-from seg.datasets.coco_files import digest_annotations, read_coco_json
+from seg.datasets.coco_files import (
+    CATEGORY_FIELDS,
+    CATEGORY_OPTIONS,
+    IMAGE_FIELDS,
+    digest_annotations,
+    read_coco_json,
+)
 from seg.datasets.imaging import read_image
+from seg.datasets.json_fields import Fields, entry_name, field_faults
 from seg.utils.checks import UserError
 
 Row = dict[str, Any]
@@ -41,31 +48,33 @@ class AnnotationFile:
         """Note a fault of this file."""
         self.faults.append(Fault(kind, str(self.path), message))
 
-    def rows(self, field: str, required: Iterable[str]) -> list[Row]:
-        """Objects of a list that have some fields; the others are noted."""
-        rows = self.content.get(field, [])
+    def rows(
+        self, field: str, what: str, fields: Fields, optional: Fields | None = None
+    ) -> list[Row]:
+        """Entries of a list whose fields are as they should be; the others are noted.
+
+        Args:
+            field: Name of the list.
+            what: What an entry is, such as ``'image'``.
+            fields: What it must have.
+            optional: What it may have.
+        """
         return [
             row
-            for place, row in enumerate(rows)
-            if self.has_fields(row, required, f'{field}[{place}]')
+            for place, row in enumerate(self.content.get(field, []))
+            if self.is_good(row, fields, entry_name(row, what, field, place), optional)
         ]
 
-    def has_fields(self, row: Any, required: Iterable[str], where: str) -> bool:
-        """Whether a value is an object with some fields; noted if not."""
-        fields = sorted(row) if isinstance(row, dict) else []
-        missing = [key for key in required if key not in fields]
-        if missing or not isinstance(row, dict):
-            self.note(
-                FaultKind.BAD_ANNOTATION,
-                f'expected the fields {missing} in {where}, got {fields or type(row).__name__}; '
-                'add them or remove the entry',
-            )
-            return False
-        return True
+    def is_good(self, row: Any, fields: Fields, where: str, optional: Fields | None = None) -> bool:
+        """Whether the fields of an entry are as they should be; noted if not."""
+        faults = list(field_faults(row, fields, where, optional))
+        for fault in faults:
+            self.note(FaultKind.BAD_ANNOTATION, f'{fault}; mend or remove the entry')
+        return not faults
 
     def unique(self, rows: Sequence[Row], key: str, field: str) -> None:
         """Note values of a field that several rows have."""
-        counts = Counter(row[key] for row in rows if isinstance(row[key], (int, str)))
+        counts = Counter(row[key] for row in rows)
         for value, times in counts.items():
             if times > 1:
                 self.note(
@@ -74,16 +83,23 @@ class AnnotationFile:
                     'or remove the repeated ones',
                 )
 
-    def categories(self, required: Iterable[str] = ('id', 'name')) -> set[int]:
-        """Ids of the categories."""
-        rows = self.rows('categories', required)
+    def categories(self, further: Fields | None = None) -> set[int]:
+        """Ids of the categories.
+
+        Args:
+            further: What an entry must have beside its id and name.
+        """
+        fields = {**CATEGORY_FIELDS, **(further or {})}
+        rows = self.rows('categories', 'category', fields, CATEGORY_OPTIONS)
         self.unique(rows, 'id', 'categories')
         self.unique(rows, 'name', 'categories')
         return {row['id'] for row in rows}
 
-    def images(self, field: str = 'images', name: str = 'file_name') -> dict[Any, Row]:
+    def images(
+        self, field: str = 'images', what: str = 'image', fields: Fields = IMAGE_FIELDS
+    ) -> dict[Any, Row]:
         """Images, or videos, by id."""
-        rows = self.rows(field, ('id', name, 'height', 'width'))
+        rows = self.rows(field, what, fields)
         self.unique(rows, 'id', field)
         return {row['id']: row for row in rows}
 

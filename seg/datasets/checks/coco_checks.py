@@ -11,7 +11,12 @@ import numpy as np
 from seg.datasets.checks.annotation_file import AnnotationFile, Row, check_picture
 from seg.datasets.checks.fault import Fault, FaultKind
 from seg.datasets.cityscapes import city_image_file
+from seg.datasets.coco_files import CROWD
+from seg.datasets.coco_instance import ANNOTATION_FIELDS as INSTANCE_FIELDS
 from seg.datasets.coco_instance import decode_segmentation
+from seg.datasets.coco_panoptic import ANNOTATION_FIELDS as PANOPTIC_FIELDS
+from seg.datasets.coco_panoptic import SEGMENT_FIELDS
+from seg.datasets.json_fields import FLAG, IDENTITY, INTEGER
 from seg.structures.panoptic_ids import decode_panoptic
 from seg.utils.checks import UserError
 
@@ -28,9 +33,9 @@ class CocoPanopticCheck:
     def __init__(self, ann_file: str | Path, img_dir: str | Path, seg_dir: str | Path) -> None:
         self.img_dir, self.seg_dir = Path(img_dir), Path(seg_dir)
         self.file = AnnotationFile(ann_file)
-        categories = self.file.categories(('id', 'name', 'isthing'))
+        categories = self.file.categories({'isthing': FLAG})
         self.images = self.file.images()
-        rows = self.file.rows('annotations', ('image_id', 'file_name', 'segments_info'))
+        rows = self.file.rows('annotations', 'annotation', PANOPTIC_FIELDS)
         self.file.unique(rows, 'image_id', 'annotations')
         self.annotations = [row for row in rows if self._check(row, categories)]
 
@@ -41,7 +46,7 @@ class CocoPanopticCheck:
         seen: set[int] = set()
         for place, segment in enumerate(annotation['segments_info']):
             entry = f'segments_info[{place}] in {where}'
-            if not self.file.has_fields(segment, ('id', 'category_id'), entry):
+            if not self.file.is_good(segment, SEGMENT_FIELDS, entry, CROWD):
                 continue
             name = f'segment {segment["id"]} in {where}'
             self.file.known_category(segment, categories, name)
@@ -80,7 +85,8 @@ class CocoPanopticCheck:
         if picture is None:
             return found
         drawn = set(np.unique(decode_panoptic(picture)).tolist()) - {0}
-        listed = {row['id'] for row in annotation['segments_info'] if 'id' in row}
+        entries = [row for row in annotation['segments_info'] if isinstance(row, Mapping)]
+        listed = {row['id'] for row in entries if INTEGER.accepts(row.get('id'))}
         for segment in sorted(drawn - listed):
             message = (
                 f'expected only ids that segments_info of {self.file.path} lists, got {segment}; '
@@ -118,8 +124,8 @@ class CocoInstanceCheck:
         categories = self.file.categories()
         self.images = list(self.file.images().values())
         by_id = {image['id']: image for image in self.images}
-        rows = self.file.rows('annotations', ('image_id', 'category_id', 'segmentation'))
-        self.file.unique([row for row in rows if 'id' in row], 'id', 'annotations')
+        rows = self.file.rows('annotations', 'annotation', INSTANCE_FIELDS, CROWD)
+        self.file.unique([r for r in rows if IDENTITY.accepts(r.get('id'))], 'id', 'annotations')
         self.annotations: dict[Any, list[Row]] = {image_id: [] for image_id in by_id}
         for row in rows:
             where = _name(row)

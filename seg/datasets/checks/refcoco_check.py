@@ -9,6 +9,7 @@ from typing import Any
 from seg.datasets.checks.annotation_file import AnnotationFile, Row, check_picture
 from seg.datasets.checks.coco_checks import mask_faults
 from seg.datasets.checks.fault import Fault, FaultKind
+from seg.datasets.refcoco import ANNOTATION_FIELDS
 from seg.datasets.referring_files import read_refs
 from seg.utils.checks import UserError
 
@@ -37,7 +38,7 @@ class RefCocoCheck:
         self.file = AnnotationFile(ann_file)
         categories = self.file.categories()
         self.images = self.file.images()
-        rows = self.file.rows('annotations', ('id', 'image_id', 'category_id', 'segmentation'))
+        rows = self.file.rows('annotations', 'annotation', ANNOTATION_FIELDS)
         self.file.unique(rows, 'id', 'annotations')
         for row in rows:
             self.file.known_category(row, categories, f'annotation {row["id"]}')

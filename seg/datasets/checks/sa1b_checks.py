@@ -10,6 +10,7 @@ import numpy as np
 
 from seg.datasets.checks.coco_checks import mask_faults
 from seg.datasets.checks.fault import Fault, FaultKind
+from seg.datasets.json_fields import INTEGER, shown
 from seg.datasets.sa1b_files import image_size_of, parse_sa1b
 from seg.datasets.shard_dataset import decode_member
 from seg.datasets.shards import (
@@ -63,10 +64,14 @@ def _row_faults(
     seen: set[Any] = set()
     for place, row in enumerate(rows):
         object_id = row.get('id', place + 1)
-        if object_id in seen:
+        if not INTEGER.accepts(object_id):
+            message = f"expected an integer in the field 'id' of annotations[{place}], got "
+            yield Fault(FaultKind.BAD_ANNOTATION, name, message + shown(object_id))
+        elif object_id in seen:
             message = f'expected every id of a mask once, got {object_id} twice; rename one'
             yield Fault(FaultKind.DUPLICATE_ID, name, message)
-        seen.add(object_id)
+        else:
+            seen.add(object_id)
         yield from mask_faults(row.get('segmentation'), size, Path(name), f'annotations[{place}]')
 
 

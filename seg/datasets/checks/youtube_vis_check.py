@@ -9,6 +9,8 @@ from typing import Any
 from seg.datasets.checks.annotation_file import AnnotationFile, Row, check_picture
 from seg.datasets.checks.coco_checks import mask_faults
 from seg.datasets.checks.fault import Fault, FaultKind
+from seg.datasets.coco_files import CROWD
+from seg.datasets.youtube_vis import ANNOTATION_FIELDS, VIDEO_FIELDS
 
 
 class YouTubeVISCheck:
@@ -23,9 +25,9 @@ class YouTubeVISCheck:
         self.img_dir = Path(img_dir)
         self.file = AnnotationFile(ann_file, 'videos')
         categories = self.file.categories()
-        videos = self.file.images('videos', 'file_names')
+        videos = self.file.images('videos', 'video', VIDEO_FIELDS)
         self.videos = list(videos.values())
-        rows = self.file.rows('annotations', ('id', 'video_id', 'category_id', 'segmentations'))
+        rows = self.file.rows('annotations', 'annotation', ANNOTATION_FIELDS, CROWD)
         self.file.unique(rows, 'id', 'annotations')
         self.annotations: dict[Any, list[Row]] = {video_id: [] for video_id in videos}
         for row in rows:
@@ -37,11 +39,10 @@ class YouTubeVISCheck:
     def _check_codes(self, row: Row, num_frames: int) -> None:
         """Keep an annotation that has a code for every frame, and one that is not null."""
         codes, where = row['segmentations'], f'annotation {row["id"]}'
-        if not isinstance(codes, list) or len(codes) != num_frames:
-            got = len(codes) if isinstance(codes, list) else type(codes).__name__
+        if len(codes) != num_frames:
             message = (
                 f'expected segmentations of {where} to have an entry for each of the {num_frames} '
-                f'frames, got {got}; put null where it is not seen'
+                f'frames, got {len(codes)}; put null where it is not seen'
             )
             self.file.note(FaultKind.BAD_ANNOTATION, message)
         elif not any(codes):

@@ -69,9 +69,7 @@ def test_every_fault_of_a_panoptic_data_set_is_found(panoptic):
             (FaultKind.DUPLICATE_ID, 'ann.json'),
             (FaultKind.DUPLICATE_ID, 'ann.json'),
             (FaultKind.WRONG_CATEGORY, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
+            *[(FaultKind.BAD_ANNOTATION, 'ann.json')] * 4,
         ]
     )
 
@@ -97,11 +95,7 @@ def test_every_fault_of_instances_is_found(instances):
             (FaultKind.DUPLICATE_ID, 'ann.json'),
             (FaultKind.DUPLICATE_ID, 'ann.json'),
             (FaultKind.WRONG_CATEGORY, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
-            (FaultKind.BAD_ANNOTATION, 'ann.json'),
+            *[(FaultKind.BAD_ANNOTATION, 'ann.json')] * 7,
             (FaultKind.EMPTY_MASK, 'ann.json'),
             (FaultKind.BROKEN_FILE, 'images/4.png'),
         ]

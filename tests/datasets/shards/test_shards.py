@@ -252,7 +252,7 @@ def test_other_shards_make_the_index_stale(write_pairs, tmp_path):
         (b'[' * 100_000, 'cannot be parsed'),
         (b'[]', "object 'image'"),
         (b'{"image": {}, "annotations": []}', "'height'"),
-        (b'{"image": {"height": 0, "width": "9"}, "annotations": []}', 'positive integers'),
+        (b'{"image": {"height": 0, "width": "9"}, "annotations": []}', 'a positive integer'),
         (annotation_text((21, 30)), 'height x width 21 x 30'),
     ],
 )
