@@ -260,7 +260,7 @@ class ImagePredictor:
                 'points=[[[x, y]]]'
             )
         size, canvas = tuple(sample.ori_shape), tuple(sample.batch_input_shape)
-        check_prompts(prompts, size, self.model.prompt_kinds)
+        check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
         prompts = resize_prompts(prompts, size, tuple(sample.img_shape))
         if prompts.masks is not None:
             padding = canvas[1] - prompts.masks.shape[-1], canvas[0] - prompts.masks.shape[-2]

@@ -196,7 +196,9 @@ class Inferencer:
         if task.is_prompted:
             if item.prompts is None:
                 raise UserError(_needs_prompts(task))
-            check_prompts(item.prompts, (height, width), self.model.prompt_kinds)
+            check_prompts(
+                item.prompts, (height, width), self.model.prompt_kinds, self.model.prompt_refusals
+            )
             results['prompts'] = item.prompts
         packed = self.pipeline(results)
         assert packed is not None, 'test pipelines do not drop images'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from seg.structures import ClipSample, PointLabel, Prompts
 from seg.structures.prompts import PROMPT_FEATURES, kinds_of
@@ -10,7 +11,10 @@ from seg.utils.checks import UserError
 
 
 def check_prompts(
-    prompts: Prompts, image_size: tuple[int, int], known_kinds: Collection[str]
+    prompts: Prompts,
+    image_size: tuple[int, int],
+    known_kinds: Collection[str],
+    refusals: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Refuse prompts that do not fit the image and kinds that the model was not trained for.
 
@@ -18,6 +22,7 @@ def check_prompts(
         prompts: In pixels of the image.
         image_size: (H, W).
         known_kinds: The model's ``prompt_kinds``.
+        refusals: The model's ``prompt_refusals``, why it cannot know a kind.
 
     Raises:
         UserError: With the first prompt that cannot be used.
@@ -44,10 +49,11 @@ def check_prompts(
             known = ', '.join(
                 PROMPT_FEATURES[name] for name in PROMPT_FEATURES if name in known_kinds
             )
+            reason = f' ({refusals[kind]})' if kind in refusals else ''
             raise UserError(
                 f'prompts: expected {known}, which is what this model was trained for, got '
-                f'{PROMPT_FEATURES[kind]}; leave them out, give every click an object of its own, '
-                'or use another model'
+                f'{PROMPT_FEATURES[kind]}{reason}; leave them out, give every click '
+                'an object of its own, or use another model'
             )
 
 

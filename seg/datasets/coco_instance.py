@@ -105,7 +105,8 @@ def load_instance_index(ann_file: Path) -> Index:
 
     Image ``i`` has the annotations ``offsets[i]:offsets[i + 1]``. Columns per image: ``img_ids``
     (JSON texts), ``sizes`` (H, W), ``img_files``; per annotation: ``category_ids`` (the file's),
-    ``is_crowd``, ``segmentations`` (JSON texts ``[id, segmentation]``, parsed when needed).
+    ``is_crowd``, ``boxes`` (xywh, NaN where there is none), ``segmentations`` (JSON texts ``[id,
+    segmentation]``, parsed when needed).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -134,11 +135,42 @@ def _build_index(ann_file: Path) -> Index:
         'offsets': np.cumsum([0, *map(len, per_image)], dtype=np.int64),
         'category_ids': np.array([row['category_id'] for row in rows], dtype=np.int64),
         'is_crowd': np.array([bool(row.get('iscrowd', 0)) for row in rows], dtype=bool),
+        'boxes': np.array([_box(row, ann_file) for row in rows], dtype=np.float32).reshape(-1, 4),
         'segmentations': [
             json.dumps([row.get('id', 'without id'), row['segmentation']]) for row in rows
         ],
     }
     return Index(columns, {'categories': content['categories']})
+
+
+def _box(annotation: Mapping[str, Any], source: Path) -> list[float]:
+    """The field ``bbox`` of an annotation, xywh."""
+    box = annotation.get('bbox')
+    if box is None:
+        return [float('nan')] * 4
+    good = isinstance(box, list) and len(box) == 4
+    if not good or not all(isinstance(value, (int, float)) for value in box):
+        raise UserError(
+            f'{source}: annotation {annotation.get("id", "without id")}: expected bbox to be '
+            f'[x, y, width, height], got {str(box)[:60]}; mend it or leave it out'
+        )
+    return box
+
+
+def box_agreement(mask: np.ndarray, box: Sequence[float]) -> float:
+    """IoU of the box of an annotation with the tight box around its mask, in [0, 1].
+
+    Args:
+        mask: (H, W), bool, not empty.
+        box: xywh, pixels; without numbers (NaN) there is nothing to disagree with.
+    """
+    if np.isnan(box).any():
+        return 1.0
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    x0, y0, x1, y1 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    x, y, width, height = box
+    overlap = max(0.0, min(x1, x + width) - max(x0, x)) * max(0.0, min(y1, y + height) - max(y0, y))
+    return float(overlap / ((x1 - x0) * (y1 - y0) + width * height - overlap))
 
 
 def _check_annotation(
@@ -175,6 +207,8 @@ class CocoInstanceDataset(ClipDataset):
         classes: Names to keep, in this order; instances of others are left out; all by default.
         filter_empty: Leave out images without an instance that is no crowd (not in test mode).
         min_size: Leave out images with a shorter side than this, pixels (not in test mode).
+        min_box_iou: Leave out instances whose field ``bbox`` and mask disagree: those with a
+            smaller IoU of that box with the tight box around the mask, in [0, 1].
         test_mode: Whether every image is kept.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
@@ -191,11 +225,15 @@ class CocoInstanceDataset(ClipDataset):
         classes: Sequence[str] | None = None,
         filter_empty: bool = True,
         min_size: int = 32,
+        min_box_iou: float = 0.0,
         test_mode: bool = False,
         dataset_name: str = 'coco_instance',
         seed: int = 0,
         max_bad_samples: int = 0,
     ) -> None:
+        if not 0 <= min_box_iou <= 1:
+            raise UserError(f'min_box_iou: expected a number in [0, 1], got {min_box_iou}')
+        self.min_box_iou = min_box_iou
         self.ann_file, self.img_dir = Path(ann_file), Path(img_dir)
         self.index = load_instance_index(self.ann_file)
         categories = CocoCategories.all_things(
@@ -247,7 +285,8 @@ class CocoInstanceDataset(ClipDataset):
                 continue
             name, code = json.loads(codes.raw(place))
             mask = decode_segmentation(code, size, f'{self.ann_file}: annotation {name}')
-            if mask.any():
+            box = self.index['boxes'][place]
+            if mask.any() and box_agreement(mask, box) >= self.min_box_iou:
                 masks.append(mask)
                 labels.append(label)
                 crowd.append(bool(self.index['is_crowd'][place]))

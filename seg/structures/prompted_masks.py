@@ -18,6 +18,13 @@ Ranking = Literal['auto', 'single', 'multi']
 """Masks used of a prompt: the best of several for a single click and the one for clear prompts
 otherwise, always the one for clear prompts, or always the several, best first."""
 
+TOKENS: dict[Candidates, slice] = {
+    'single': slice(0, 1),
+    'multi': slice(1, None),
+    'all': slice(0, None),
+}
+"""Where these masks are among all that a decoder knows."""
+
 RANKINGS = ('auto', 'single', 'multi')
 
 

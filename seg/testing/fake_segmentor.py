@@ -60,6 +60,7 @@ class FakeSegmentor(nn.Module):
         super().__init__()
         self.data_preprocessor = ClipPreprocessor()
         self.prompt_kinds = frozenset(prompt_kinds)
+        self.prompt_refusals: dict[str, str] = {}
         self.num_encoded = 0
         self.asked_rows: list[list[int]] = []
         self.num_things = num_things

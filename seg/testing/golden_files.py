@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mmengine.config import Config
 from torch import Tensor
 
+from ext.efficient_sam import EfficientSam, efficient_sam_variant
 from seg.models.detectors import RapSAM
 from seg.registry import MODELS
-from seg.testing.golden_folder import check_spec, read_arrays, read_spec
+from seg.testing.efficient_sam_parity import EfficientSamGolden
+from seg.testing.golden_folder import check_classes, check_spec, read_arrays, read_spec
 from seg.testing.parity import RapSAMGolden
 from seg.utils.checks import UserError
 from seg.utils.paths import config_dir
@@ -19,10 +22,22 @@ _CONFIGS = {
     'rapsam_r18': 'rap_sam/rap_sam_r18_12e_adaptor.py',
     'rapsam_r50': 'rap_sam/rap_sam_r50_12e_adaptor.py',
 }
+_EFFICIENT_SAM = {'efficient_sam_vitt': 'vitt', 'efficient_sam_vits': 'vits'}
+_MODELS = [*_CONFIGS, *_EFFICIENT_SAM]
+# Numbers that a case says, with the least that they may be.
+_RAPSAM_NUMBERS = {'seed': 0, 'num_things': 0, 'num_stuff': 0, 'num_queries': 1, 'embed_dim': 1}
+_EFFICIENT_SAM_NUMBERS = {'seed': 0, 'parameters': 1}
 
 
-def load_golden(folder: Path, case: str) -> tuple[RapSAMGolden, dict[str, Tensor]]:
-    """Read a case and build its model; inputs may be missing, see :meth:`RapSAMGolden.outputs`.
+class Golden(Protocol):
+    """A case that can be recomputed."""
+
+    def outputs(self) -> Iterator[tuple[str, Tensor | None]]:
+        """Every output by its golden's name, ``None`` where the case lacks the input for it."""
+
+
+def load_golden(folder: Path, case: str) -> tuple[Golden, dict[str, Tensor]]:
+    """Read a case and build its model; inputs may be missing, see :meth:`Golden.outputs`.
 
     Args:
         folder: Holds ``names.json`` and ``CASE.npz``.
@@ -36,12 +51,21 @@ def load_golden(folder: Path, case: str) -> tuple[RapSAMGolden, dict[str, Tensor
     spec = read_spec(names_file, case)
     arrays = read_arrays(arrays_file)
     where = f'{names_file}: {case}'
-    check_spec(spec, where, _CONFIGS)
     try:
-        golden = RapSAMGolden(spec, arrays, _build(spec))
+        if spec.get('model') in list(_EFFICIENT_SAM):
+            return _efficient_sam(spec, arrays, where), arrays
+        check_spec(spec, where, _MODELS, _RAPSAM_NUMBERS)
+        check_classes(spec, where)
+        return RapSAMGolden(spec, arrays, _build(spec)), arrays
     except UserError as error:
-        raise UserError(f'{where}: {error}') from error
-    return golden, arrays
+        message = str(error)
+        raise UserError(message if message.startswith(where) else f'{where}: {message}') from error
+
+
+def _efficient_sam(spec: dict[str, Any], arrays: dict[str, Tensor], where: str) -> Golden:
+    check_spec(spec, where, _MODELS, _EFFICIENT_SAM_NUMBERS)
+    model = EfficientSam(efficient_sam_variant(_EFFICIENT_SAM[spec['model']]))
+    return EfficientSamGolden(spec, arrays, model)
 
 
 def _build(spec: dict[str, Any]) -> RapSAM:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ INPUT_SHAPES: dict[str, tuple[int | str, ...]] = {
     'prompt_boxes': (2, 'N', 4),
     'prompt_labels': (2, 'N'),
     'net_image': ('B', 3, 'H', 'W'),
+    'image': ('B', 3, 'H', 'W'),
+    'points': ('B', 'Q', 'P', 2),
+    'labels': ('B', 'Q', 'P'),
 }
 """Arrays that go into the model; all others of a case come out of it."""
-
-_LEAST = {'seed': 0, 'num_things': 0, 'num_stuff': 0, 'num_queries': 1, 'embed_dim': 1}
 
 
 def read_spec(names_file: Path, case: str) -> dict[str, Any]:
@@ -49,35 +50,46 @@ def read_spec(names_file: Path, case: str) -> dict[str, Any]:
     return specs[case]
 
 
-def check_spec(spec: Mapping[str, Any], where: str, models: Mapping[str, str]) -> None:
+def check_spec(
+    spec: Mapping[str, Any], where: str, models: Sequence[str], numbers: Mapping[str, int]
+) -> None:
     """Make sure that a case says how to build its model.
 
     Args:
         spec: The entry of ``names.json``.
         where: File and case, for errors.
         models: The known models.
+        numbers: Whole numbers that it has to say, with the least that each may be.
 
     Raises:
         UserError: If a key is missing or has a wrong value.
     """
-    wanted = ('model', *_LEAST, 'shapes')
-    if 'model' in spec and spec['model'] not in list(models):
+    wanted = ('model', *numbers, 'shapes')
+    if 'model' in spec and spec['model'] not in models:
         raise UserError(f'{where}: {unknown_name_message("model", str(spec["model"]), models)}')
     missing = [key for key in wanted if key not in spec]
     if missing:
         raise UserError(f'{where}: expected the keys {", ".join(wanted)}, got no {missing[0]!r}')
-    for key, least in _LEAST.items():
+    for key, least in numbers.items():
         if not _is_count(spec[key], least):
             raise UserError(
                 f'{where}: {key}: expected a whole number of at least {least}, got {spec[key]!r}'
             )
-    if spec['num_things'] + spec['num_stuff'] == 0:
-        raise UserError(f'{where}: num_things + num_stuff: expected at least one class, got 0')
     if not isinstance(spec['shapes'], dict):
         raise UserError(f'{where}: shapes: expected an object, got {_kind(spec["shapes"])}')
     for name, shape in spec['shapes'].items():
         if not isinstance(shape, list) or not all(_is_count(size, 1) for size in shape):
             raise UserError(f'{where}: shapes: {name}: expected a list of sizes, got {shape!r}')
+
+
+def check_classes(spec: Mapping[str, Any], where: str) -> None:
+    """Make sure that a case with classes has some.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if spec['num_things'] + spec['num_stuff'] == 0:
+        raise UserError(f'{where}: num_things + num_stuff: expected at least one class, got 0')
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,7 @@ def read_checkpoint(
     if path.suffix == '.safetensors':
         return dict(_read_safetensors(path, map_location))
     _check_head(path)
+    _check_no_archive(path)
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except _UNREADABLE as error:
@@ -357,6 +359,19 @@ def _check_head(path: Path) -> None:
     raise UserError(
         f'{path}: expected a checkpoint written by torch.save or a .safetensors file, got {kind}'
     )
+
+
+def _check_no_archive(path: Path) -> None:
+    """Recognise archives, which begin as checkpoints do."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith('/')]
+    if names and not any(Path(name).name in ('data.pkl', 'constants.pkl') for name in names):
+        raise UserError(
+            f'{path}: expected a checkpoint, got a zip archive of {_listed(names, "")}; unpack it '
+            f'and give the file inside: unzip {path}'
+        )
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

@@ -185,3 +185,20 @@ def test_a_missing_or_broken_image_is_named_with_the_file_that_names_it(toy, tmp
     image.unlink()
     with pytest.raises(FileNotFoundError, match=r'one\.png: .*by .*instances\.json, image a$'):
         dataset.load(0)
+
+
+def test_annotations_whose_box_and_mask_disagree_can_be_left_out(toy):
+    def change(content):
+        content['annotations'][0]['bbox'] = [5, 10, 20, 5]  # half of the polygon's box
+        content['annotations'][1]['bbox'] = None
+
+    kept = [len(CocoInstanceDataset(**toy(change), min_box_iou=least).load(0)['masks'])
+            for least in (0.0, 0.5, 0.6)]  # fmt: skip
+    assert kept == [3, 3, 2]
+    with pytest.raises(UserError, match=r'min_box_iou: expected a number in \[0, 1\], got 50'):
+        CocoInstanceDataset(**toy(), min_box_iou=50)
+
+
+def test_boxes_that_are_none_are_named(toy):
+    with pytest.raises(UserError, match=r'annotation 1: expected bbox to be \[x, y, width, height'):
+        CocoInstanceDataset(**toy(lambda content: content['annotations'][0].update(bbox=[1, 2])))

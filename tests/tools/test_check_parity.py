@@ -11,6 +11,7 @@ from seg.testing.golden_files import load_golden
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'check_parity.py'
 GOLDENS = Path(__file__).parents[1] / 'data' / 'rapsam'
+EFFICIENT_SAM = Path(__file__).parents[1] / 'data' / 'efficient_sam'
 INPUTS = ('prompt_boxes', 'prompt_labels', 'net_image')
 
 
@@ -46,6 +47,38 @@ def test_public_goldens_are_reproduced(run):
     assert code == 0, out + err
     assert json.loads(out.splitlines()[-1]) == {'case': 'public', 'compared': 28, 'failed': 0}
     assert out.count(' ok') == 28
+
+
+@pytest.mark.slow
+def test_goldens_of_efficient_sam_are_reproduced(run):
+    code, out, err = run(EFFICIENT_SAM, 'vitt')
+
+    assert code == 0, out + err
+    assert json.loads(out.splitlines()[-1]) == {'case': 'vitt', 'compared': 5, 'failed': 0}
+
+
+def test_weights_and_inputs_of_efficient_sam_are_checked(tmp_path, run):
+    spec = json.loads((EFFICIENT_SAM / 'names.json').read_text())['vitt']
+    write_case(tmp_path, 'one', {**spec, 'parameters': 12_000_000}, {'iou': np.zeros((2, 3, 3))})
+    code, _, err = run(tmp_path, 'one')
+    assert code == 2
+    assert 'names.json: one: parameters: expected 10223204' in err
+    write_case(tmp_path, 'one', spec, {'iou': np.zeros((2, 3, 3))})
+    code, out, _ = run(tmp_path, 'one')
+    assert code == 1
+    assert 'no input stored' in out
+    assert json.loads(out.splitlines()[-1])['failed'] == 5
+    shapes = {name: shape for name, shape in spec['shapes'].items() if 'iou_token' not in name}
+    write_case(tmp_path, 'one', {**spec, 'shapes': shapes}, {})
+    code, _, err = run(tmp_path, 'one')
+    assert code == 2
+    assert '1 missing (mask_decoder.iou_token.weight)' in err
+    del spec['parameters']
+    write_case(tmp_path, 'one', spec, {})
+    assert (
+        "expected the keys model, seed, parameters, shapes, got no 'parameters'"
+        in run(tmp_path, 'one')[2]
+    )
 
 
 def test_a_disturbed_and_a_missing_golden_are_found(public, tmp_path, run):
@@ -121,7 +154,7 @@ def test_unknown_cases_and_models_are_named(tmp_path, run):
     assert "unknown case 'on': expected one of one" in err
     code, _, err = run(tmp_path, 'one')
     assert code == 2
-    assert "unknown model 'rapsam_r99': expected one of rapsam_r18, rapsam_r50" in err
+    assert "unknown model 'rapsam_r99': expected one of efficient_sam_vits" in err
 
 
 def test_missing_arrays_are_named(tmp_path, run):

@@ -1,6 +1,7 @@
 import collections
 import multiprocessing
 import resource
+import zipfile
 
 import pytest
 import torch
@@ -216,3 +217,12 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path):
     assert 'about 400,000 bytes are needed' in message
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_archive_of_a_checkpoint_is_refused_with_the_way_out(tmp_path):
+    torch.save({'a': torch.zeros(2)}, tmp_path / 'weights.pt')
+    with zipfile.ZipFile(tmp_path / 'weights.pt.zip', 'w') as archive:
+        archive.write(tmp_path / 'weights.pt', 'weights.pt')
+    with pytest.raises(UserError, match=r'a zip archive of weights\.pt; unpack it.*unzip .*zip'):
+        read_checkpoint(tmp_path / 'weights.pt.zip')
+    assert read_checkpoint(tmp_path / 'weights.pt')['a'].tolist() == [0, 0]

@@ -113,7 +113,9 @@ class ImageDemoTask(DemoTask):
             check_knows_shapes(model.dataset_meta)
         for image in self._images(model, request):
             if request.prompts is not None:
-                check_prompts(request.prompts, image.shape[:2], model.prompt_kinds)
+                check_prompts(
+                    request.prompts, image.shape[:2], model.prompt_kinds, model.prompt_refusals
+                )
 
     def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
         """One picture per image; samples of Shapes beside their ground truth."""

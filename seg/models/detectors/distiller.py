@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -79,6 +80,11 @@ class Distiller(BaseDetector):
     def prompt_kinds(self) -> frozenset[str]:
         """Kinds of prompts that the student understands."""
         return self.student.prompt_kinds
+
+    @property
+    def prompt_refusals(self) -> Mapping[str, str]:
+        """Why the student cannot understand some of the others."""
+        return self.student.prompt_refusals
 
     def init_weights(self) -> None:
         """Start student and teacher from the weights of their own ``init_cfg``."""

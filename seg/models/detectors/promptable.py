@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -49,6 +50,9 @@ class PromptableSegmentor(BaseDetector, ABC):
 
     prompt_kinds: frozenset[str]
     """Kinds of :data:`seg.apis.prompt_checks.PROMPT_KINDS` that the model understands."""
+
+    prompt_refusals: Mapping[str, str] = MappingProxyType({})
+    """Why the model cannot understand some of the others."""
 
     image_size: int
     """Side of the square canvas that images are padded to, pixels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -65,6 +67,9 @@ class RapSAM(BaseDetector):
                 '(model.head.stage.context_attention=True, or object_queries that make '
                 'proposals), got False; turn both on or both off'
             )
+
+    prompt_refusals: Mapping[str, str] = MappingProxyType({})
+    """Why the model cannot understand some kinds of prompts: it could be trained for all."""
 
     @property
     def prompt_kinds(self) -> frozenset[str]:

@@ -15,24 +15,16 @@ from ext.sam import (
     build_prompt_encoder,
     sam_variant,
 )
-from seg.models.detectors.embedding_cache import EmbeddingCache
-from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
-from seg.models.peft.strategies import TuningStrategy
-from seg.registry import MODELS, TASK_UTILS
-from seg.structures import ClipSample, Prompts
-from seg.structures.prompted_masks import Candidates, PromptedMasks, Ranking
+from seg.models.detectors.tuned_segmentor import TunedSegmentor
+from seg.registry import MODELS
+from seg.structures import Prompts
+from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, Ranking
 from seg.utils.checks import UserError
-
-_TOKENS: dict[str, slice] = {
-    'single': slice(0, 1),
-    'multi': slice(1, None),
-    'all': slice(0, None),
-}
 
 
 @MODELS.register_module()
-class SamSegmentor(PromptableSegmentor):
+class SamSegmentor(TunedSegmentor):
     """SAM with its own names for weights, so that published files load as they are.
 
     Source: Kirillov et al., "Segment Anything", ICCV 2023. Images of a batch may have any numbers
@@ -48,9 +40,9 @@ class SamSegmentor(PromptableSegmentor):
         max_prompts: Prompts decoded at a time in evaluation.
         embedding_cache: Config of an :class:`~seg.models.detectors.EmbeddingCache`; needs a frozen
             encoder.
-        criterion: See :class:`PromptableSegmentor`.
-        ranking: See :class:`PromptableSegmentor`.
-        semantic: See :class:`PromptableSegmentor`.
+        criterion: See :class:`TunedSegmentor`.
+        ranking: See :class:`TunedSegmentor`.
+        semantic: See :class:`TunedSegmentor`.
         data_preprocessor: By default SAM's normalisation and a canvas of ``image_size``.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` to start from published weights.
 
@@ -78,53 +70,19 @@ class SamSegmentor(PromptableSegmentor):
         canvas = image_size or sizes.native_size
         preprocessor = dict(type='ClipPreprocessor', pad_divisor=canvas)
         super().__init__(criterion, ranking, semantic, data_preprocessor or preprocessor, init_cfg)
-        if canvas % sizes.patch_size or canvas < sizes.patch_size:
-            raise UserError(
-                f'model.image_size: expected a multiple of the patch size {sizes.patch_size}, got '
-                f'{canvas}'
-            )
         self.variant = sizes
-        self.image_size = canvas
+        self.set_canvas(canvas, sizes.patch_size)
         self.max_prompts = max_prompts
         self.image_encoder = build_image_encoder(sizes)
         self.prompt_encoder = build_prompt_encoder(sizes, canvas)
         self.mask_decoder = build_mask_decoder(sizes)
-        self.strategy: TuningStrategy = TASK_UTILS.build(strategy or dict(type='TrainDecoder'))
-        self.strategy.apply(self)
-        self.embedding_cache: EmbeddingCache | None = None
-        if embedding_cache is not None:
-            if not self.encoder_is_frozen:
-                raise UserError(
-                    'model.embedding_cache: expected a frozen image encoder, got the strategy '
-                    f'{type(self.strategy).__name__}, which trains it; use TrainDecoder or no cache'
-                )
-            self.embedding_cache = TASK_UTILS.build(embedding_cache)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Whether nothing in the image encoder is trained."""
-        return not any(value.requires_grad for value in self.image_encoder.parameters())
+        self.set_strategy(strategy, embedding_cache)
 
     @property
     def embedding_shape(self) -> tuple[int, int, int]:
         """Shape (C, h, w) of an image's embedding."""
         grid = self.image_size // self.variant.patch_size
         return self.variant.prompt_dim, grid, grid
-
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Embed normalised images (B, 3, H, W) as (B, C, H / patch, W / patch)."""
-        if self.encoder_is_frozen:
-            with torch.no_grad():
-                return self.image_encoder(images)
-        return self.image_encoder(images)
-
-    def embed_samples(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> Tensor:
-        """Embed the images of a batch, or take their embeddings from the cache."""
-        if self.embedding_cache is None:
-            return self.extract_feat(batch_inputs)
-        return self.embedding_cache.embed(
-            batch_inputs, batch_data_samples, self, self.embedding_shape
-        )
 
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
@@ -160,15 +118,12 @@ class SamSegmentor(PromptableSegmentor):
                     image_pe,
                     sparse[part],
                     dense[part],
-                    _TOKENS[candidates],
+                    TOKENS[candidates],
                 )
                 rows.append(group.rows[part])
                 masks.append(found[0])
                 scores.append(found[1])
         return self._in_order(rows, masks, scores, counts, embeddings, candidates)
-
-    def _pass_size(self, num_prompts: int) -> int:
-        return max(1, num_prompts) if self.training else self.max_prompts
 
     def _in_order(
         self,
@@ -181,7 +136,7 @@ class SamSegmentor(PromptableSegmentor):
     ) -> list[PromptedMasks]:
         """Bring the rows of all groups back into the order of the images."""
         if not rows:
-            num = len(range(self.mask_decoder.num_mask_tokens)[_TOKENS[candidates]])
+            num = len(range(self.mask_decoder.num_mask_tokens)[TOKENS[candidates]])
             size = [4 * side for side in embeddings.shape[-2:]]
             masks, scores = [embeddings.new_zeros(0, num, *size)], [embeddings.new_zeros(0, num)]
             rows = [torch.zeros(0, dtype=torch.long)]
