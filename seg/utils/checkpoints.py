@@ -6,6 +6,7 @@ runs code that the file brings along.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -13,7 +14,6 @@ import re
 import struct
 import zipfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from seg.utils.atomic_write import write_atomically, write_bytes_atomically
 from seg.utils.checks import UserError
 from seg.utils.key_map import KeyMap
+from seg.utils.load_report import LEAST_SHARE, LoadReport, compare, listed
 
 __all__ = [
     'AdoptsShapes',
@@ -42,7 +43,7 @@ __all__ = [
 StateDict = dict[str, Tensor]
 
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'module', 'weights')
-_MAX_LISTED = 4
+_MAX_OBJECTS = 4
 _ZIP, _PICKLE = b'PK\x03\x04', b'\x80'
 # What torch.load raises on damaged bytes, found by damaging some.
 _UNREADABLE = (
@@ -72,38 +73,6 @@ class AdoptsShapes(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class LoadReport:
-    """What did not fit when weights were loaded.
-
-    Attributes:
-        missing: Names in the model that the file does not have.
-        unexpected: Names in the file that the model does not have.
-        mismatched: Names whose shapes differ, each with (shape in model, shape in file).
-        num_loaded: How many tensors were loaded.
-    """
-
-    missing: list[str]
-    unexpected: list[str]
-    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    num_loaded: int
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything fitted."""
-        return not (self.missing or self.unexpected or self.mismatched)
-
-    def summary(self) -> str:
-        """One line: how many of each kind, with the first few names."""
-        shapes = [f'{k} (model {m}, file {f})' for k, (m, f) in self.mismatched.items()]
-        parts = [
-            _listed(self.missing, 'missing'),
-            _listed(self.unexpected, 'unexpected'),
-            _listed(shapes, 'of another shape'),
-        ]
-        return f'{self.num_loaded} tensors fit; ' + '; '.join(part for part in parts if part)
-
-
 def read_checkpoint(
     path: str | os.PathLike[str], map_location: str | torch.device = 'cpu'
 ) -> dict[str, Any]:
@@ -127,6 +96,10 @@ def read_checkpoint(
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except _UNREADABLE as error:
+        raise UserError(_why_unreadable(path, error)) from error
+    except OSError as error:  # torch seeks before the beginning of a file that ends early
+        if error.errno != errno.EINVAL:
+            raise
         raise UserError(_why_unreadable(path, error)) from error
     if not isinstance(content, dict):
         raise UserError(
@@ -216,7 +189,7 @@ def unwrap_state(content: Mapping[str, Any], name: str = 'checkpoint') -> StateD
     if not tensors:
         raise UserError(
             f'{name}: expected weights (tensors by name, or under one of '
-            f'{", ".join(_WRAPPERS)}), got the keys {_listed(list(map(str, content)), "")}'
+            f'{", ".join(_WRAPPERS)}), got the keys {listed(list(map(str, content)))}'
         )
     if all(key.startswith('module.') for key in tensors):
         tensors = {key.removeprefix('module.'): value for key, value in tensors.items()}
@@ -280,8 +253,9 @@ def load_weights(
         name: What to call the weights in errors.
 
     Raises:
-        UserError: If ``strict`` and something does not fit, or if nothing at all fits; the model
-            is as it was.
+        UserError: If ``strict`` and something does not fit, or if nearly nothing fits: less than a
+            tenth of the values in the file or in the model, whichever has fewer. The model is as
+            it was.
     """
     own = {
         key: tuple(value.shape)
@@ -297,30 +271,14 @@ def load_weights(
         if key in own and own[key] != tuple(value.shape)
     }
     fitting = {key: value for key, value in state.items() if key not in mismatched}
-    report = _compare(own, fitting, mismatched, allowed_missing)
-    if report.num_loaded == 0 or (strict and not report.complete):
+    report = compare(own, state, mismatched, allowed_missing)
+    if report.share < LEAST_SHARE or (strict and not report.complete):
         raise UserError(
             f'cannot load {name} into {type(model).__name__}: {report.summary()}. Use the config '
             'that it was trained with'
         )
     model.load_state_dict(fitting, strict=False)
     return report
-
-
-def _compare(
-    own: Mapping[str, tuple[int, ...]],
-    fitting: Mapping[str, Tensor],
-    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]],
-    allowed_missing: Collection[str],
-) -> LoadReport:
-    optional = [re.compile(pattern) for pattern in (r'num_batches_tracked$', *allowed_missing)]
-    missing = [key for key in own if key not in fitting and key not in mismatched]
-    return LoadReport(
-        missing=[key for key in missing if not any(rule.search(key) for rule in optional)],
-        unexpected=[key for key in fitting if key not in own],
-        mismatched=mismatched,
-        num_loaded=sum(key in own for key in fitting),
-    )
 
 
 def _read_safetensors(path: Path, map_location: str | torch.device) -> StateDict:
@@ -395,7 +353,7 @@ def _object_names(path: Path, error: Exception) -> list[str]:
         is_zip = file.read(4) == _ZIP
     if found and is_zip:
         found = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    return sorted(set(found))[:_MAX_LISTED]
+    return sorted(set(found))[:_MAX_OBJECTS]
 
 
 def _first_line(error: Exception) -> str:
@@ -410,14 +368,6 @@ def _find_tensors(content: Mapping[str, Any]) -> StateDict:
         if isinstance(inner, Mapping) and (tensors := _find_tensors(inner)):
             return tensors
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-
-
-def _listed(names: list[str], what: str) -> str:
-    if not names:
-        return ''
-    more = f', and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
-    shown = ', '.join(names[:_MAX_LISTED]) + more
-    return f'{len(names)} {what} ({shown})' if what else shown
 
 
 def _check_plain(value: Any, where: str) -> int:

@@ -122,9 +122,11 @@ def test_foreign_file_is_named(tmp_path, name, content, message):
 def test_truncated_file_is_named(tmp_path, suffix):
     whole, cut = tmp_path / f'whole{suffix}', tmp_path / f'cut{suffix}'
     write_checkpoint(whole, WEIGHTS) if suffix == '.pth' else write_safetensors(whole, WEIGHTS)
-    cut.write_bytes(whole.read_bytes()[:-40])
-    with pytest.raises(UserError, match=rf'cut\{suffix}'):
-        read_weights(cut)
+    content = whole.read_bytes()
+    for size in (len(content) - 40, len(content) // 2, 100):
+        cut.write_bytes(content[:size])
+        with pytest.raises(UserError, match=rf'cut\{suffix}.*truncated'):
+            read_weights(cut)
 
 
 def test_missing_file_is_named(tmp_path):
@@ -178,6 +180,30 @@ def test_names_may_be_allowed_to_be_missing():
 def test_weights_of_another_model_are_refused_even_if_not_strict():
     with pytest.raises(UserError, match='cannot load a file into Linear: 0 tensors fit'):
         load_weights(nn.Linear(2, 3), {'a': torch.ones(1)}, strict=False, name='a file')
+
+
+def test_a_file_of_which_nearly_nothing_fits_is_refused_even_if_not_strict():
+    model = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 2))
+    state = {'0.bias': torch.ones(10), '1.weight': torch.ones(3, 10), 'far.weight': torch.ones(200)}
+    with pytest.raises(
+        UserError, match=r'1 tensors fit; 2 missing \(0\.weight, 1\.bias\); 1 unexp'
+    ):
+        load_weights(model, state, strict=False)
+    state = {'0.bias': torch.ones(10)}  # of such a small file, everything
+    assert load_weights(model, state, strict=False).share == 1.0
+
+
+def test_parts_that_do_not_fit_at_all_are_named_as_one():
+    model = nn.Module()
+    model.body, model.head = nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 1))
+    state = {f'{name}.{i}': torch.ones(1) for name in ('neck.a', 'neck.b') for i in (1, 2)}
+    state |= {'body.weight': torch.ones(3, 3), 'body.other': torch.ones(1)}
+    report = load_weights(model, state, strict=False)
+
+    assert report.summary() == (
+        '1 tensors fit; 5 missing (body.bias, head.* (4)); 5 unexpected (neck.* (4), body.other)'
+    )
+    assert 'missing: body.bias, head.0.weight, head.0.bias' in report.names_in_full()
 
 
 def test_key_map_renames_in_order_and_drops():

@@ -45,6 +45,9 @@ else:
 
 install_safe_loaders()
 
+NOT_LOADED = 'not loaded from'
+"""How the line begins that names every tensor that did not fit."""
+
 # Seconds without a sign of life after which a process counts as lost.
 _LONGEST_SILENCE = 60.0
 
@@ -231,7 +234,8 @@ class ExactRunning(_Host):
         Args:
             filename: File or address of the checkpoint.
             map_location: Device to read to.
-            strict: Whether everything must fit; otherwise what does not is logged.
+            strict: Whether everything must fit; otherwise what does not is logged, and an error
+                only where it is nearly everything.
             revise_keys: Accepted for MMEngine's sake; the prefix ``module.`` is always removed.
 
         Raises:
@@ -239,13 +243,17 @@ class ExactRunning(_Host):
             UserError: If the file is no checkpoint, or its weights do not fit.
         """
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location, logger='silent')
-        checkpoint = {**_without_weights(checkpoint), 'state_dict': unwrap_state(checkpoint)}
+        checkpoint = {
+            **_without_weights(checkpoint),
+            'state_dict': unwrap_state(checkpoint, filename),
+        }
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self._bare_model
         state = self._spread(checkpoint['state_dict'], model.state_dict())
         report = load_weights(model, state, strict, name=filename)
         if not report.complete:
-            self.logger.warning(f'{filename}: {report.summary()}')
+            self.logger.warning(f'{filename}: {report.summary()}; all names are in the log file')
+            self.logger.info(f'{NOT_LOADED} {filename}: {report.names_in_full()}')
         self._has_loaded = True
         self.logger.info(f'loaded {report.num_loaded} tensors from {filename}')
         return checkpoint
@@ -280,6 +288,11 @@ class ExactRunning(_Host):
             self._load_schedulers(checkpoint.get('param_schedulers', []))
         self._take_rng(checkpoint['rng'])
         self.logger.info(f'resumed at epoch {self.epoch}, iteration {self.iter}')
+        if self.iter >= self.max_iters:
+            self.logger.warning(
+                f'--resume: nothing is left to train, {filename} is at iteration {self.iter} of '
+                f'{self.max_iters}; make the training longer to go on'
+            )
 
     def save_checkpoint(
         self,

@@ -18,7 +18,7 @@ from seg import __version__
 from seg.datasets.samplers import TaskBatchSampler
 from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
 from seg.engine.runner.distributed import check_same_config, prepare_process_group, wrap_on_cpu
-from seg.engine.runner.exact_running import ExactRunning
+from seg.engine.runner.exact_running import NOT_LOADED, ExactRunning
 from seg.registry import RUNNERS
 
 
@@ -129,5 +129,5 @@ def log_to_stderr(logger: MMLogger) -> MMLogger:
 
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """Not the lines that MMEngine logs for every single parameter."""
-    return not record.getMessage().startswith('paramwise_options')
+    """Not the lines that MMEngine logs for every single parameter, nor long lists of names."""
+    return not record.getMessage().startswith(('paramwise_options', NOT_LOADED))

@@ -173,6 +173,28 @@ def test_weights_of_another_width_are_refused(make_runner, tmp_path):
         runner.test()
 
 
+def test_weights_to_start_from_may_fit_in_part_and_what_does_not_is_named(
+    make_runner, tmp_path, capsys
+):
+    state = {f'hidden.{k}': v for k, v in ToyModel().hidden.state_dict().items()}
+    write_checkpoint(tmp_path / 'part.pth', {**state, 'more.weight': torch.ones(1)})
+    make_runner(f'load_from={tmp_path / "part.pth"}', 'train_cfg.max_iters=1').train()
+    shown = capsys.readouterr().err
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+
+    assert 'part.pth: 7 tensors fit; 2 missing (output.* (2)); 1 unexpected (more.weight)' in shown
+    assert 'missing: output.weight, output.bias' in log.read_text()
+    assert 'missing: output.weight, output.bias' not in shown
+
+
+def test_weights_to_start_from_must_fit_for_the_most_part(make_runner, tmp_path):
+    state = {'output.bias': torch.ones(1), 'trunk.weight': torch.ones(99)}
+    write_checkpoint(tmp_path / 'other.pth', state)
+    runner = make_runner(f'load_from={tmp_path / "other.pth"}')
+    with pytest.raises(UserError, match=r'cannot load .*other\.pth into ToyModel: 1 tensors fit'):
+        runner.train()
+
+
 def test_a_run_of_another_architecture_cannot_be_resumed(make_runner, tmp_path):
     make_runner('model.width=5').train()
     runner = make_runner('resume=true', f'load_from={tmp_path / "run" / "iter_6.pth"}')
@@ -185,6 +207,12 @@ def test_a_run_of_another_architecture_cannot_be_resumed(make_runner, tmp_path):
 def test_resuming_without_a_checkpoint_says_so(make_runner, capsys):
     make_runner('resume=true').train()
     assert 'found no checkpoint in' in capsys.readouterr().err
+
+
+def test_resuming_what_has_ended_says_so(make_runner, capsys):
+    make_runner().train()
+    make_runner('resume=true').train()
+    assert 'nothing is left to train' in capsys.readouterr().err
 
 
 def test_log_goes_to_standard_error(make_runner, capsys):
