@@ -1,6 +1,8 @@
 """How processes are started: what each of them is told. No Slurm and no torchrun is needed."""
 
+import importlib.util
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 
 from seg.testing.processes import free_port
 
+CHANGED_BY_TORCHRUN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 TELL = 'echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT" "$@"'
 # Two tasks on each of two nodes, after the options of srun.
 SRUN = """echo "$@" > "$OUT/options"
@@ -36,6 +39,24 @@ def run(tmp_path, repository):
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
     return call
+
+
+@pytest.fixture
+def start_processes(monkeypatch, repository):
+    """Run tools/start_processes.py in this process, which has imported torch; its exit code."""
+    path = repository / 'tools' / 'start_processes.py'
+    spec = importlib.util.spec_from_file_location('start_processes', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handlers = {number: signal.getsignal(number) for number in CHANGED_BY_TORCHRUN}
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['', f'--master-port={free_port()}', *arguments])
+        return module.main()
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def test_slurm_tasks_get_what_torchrun_would_set(run, tmp_path, repository):
@@ -90,32 +111,42 @@ def test_torchrun_is_told_about_all_nodes(run, repository, settings, expected):
     assert done.stdout.rstrip().endswith('/train.py c.py --launcher pytorch --resume')
 
 
+SAY = """
+from seg.utils.cli import run_main
+def main():
+    raise ValueError('a mistake')
+run_main(main)"""
+
+
 @pytest.mark.parametrize(
     ('body', 'code', 'line'),
     [
         (
-            'os.kill(os.getpid(), 9)',
+            'if rank == "1": os.kill(os.getpid(), 9)',
             1,
             'error: process 1 was killed by SIGKILL, so the others were',
         ),
-        ('sys.exit(2)', 2, None),  # a tool that has told its mistake itself
-        ('sys.exit(3)', 3, 'error: process 1 failed with exit code 3, so the others'),
+        (SAY, 2, 'error: a mistake'),  # that of all, once
+        (
+            'if rank == "1": sys.exit(3)',
+            3,
+            'error: process 1 failed with exit code 3, so the others',
+        ),
     ],
     ids=['killed', 'told', 'failed'],
 )
-def test_the_process_that_died_is_named_in_one_line(tmp_path, repository, body, code, line):
+def test_what_ended_a_training_is_said_in_one_line(
+    tmp_path, repository, start_processes, capfd, body, code, line
+):
     script = tmp_path / 'work.py'
-    script.write_text(
-        f'import os, sys, time\nif os.environ["RANK"] == "1":\n    {body}\ntime.sleep(60)\n'
-    )
-    command = [sys.executable, str(repository / 'tools' / 'start_processes.py')]
-    options = ['--nproc-per-node=2', f'--master-port={free_port()}', str(script)]
-    done = subprocess.run(command + options, capture_output=True, text=True, check=False)
+    setting = f'import os, sys, time\nsys.path.insert(0, {str(repository)!r})'
+    script.write_text(f'{setting}\nrank = os.environ["RANK"]\n{body}\ntime.sleep(60)\n')
 
-    assert done.returncode == code
-    assert 'Traceback' not in done.stderr
-    errors = [text for text in done.stderr.splitlines() if text.startswith('error: ')]
-    assert [text[: len(line)] for text in errors] == [line] if line else not errors
+    assert start_processes('--nproc-per-node=2', str(script)) == code
+    shown = capfd.readouterr().err
+    assert 'Traceback' not in shown
+    errors = [text for text in shown.splitlines() if text.startswith('error: ')]
+    assert [text[: len(line)] for text in errors] == [line]
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'slurm_train.sh'])

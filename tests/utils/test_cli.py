@@ -31,6 +31,22 @@ def test_a_mistake_of_the_user_is_one_line(capsys) -> None:
     assert capsys.readouterr().err == 'error: task: expected one of a, b, got c\n'
 
 
+@pytest.mark.parametrize(('rank', 'waits'), [('0', []), ('1', [10.0])])
+def test_the_first_process_of_a_machine_tells_a_mistake_before_the_others(
+    capsys, monkeypatch, rank, waits
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setenv('LOCAL_RANK', rank)
+    monkeypatch.setattr('seg.utils.cli.time.sleep', waited.append)
+
+    def main() -> None:
+        raise ValueError('only here')
+
+    assert _exit_code(main) == 2
+    assert waited == waits
+    assert capsys.readouterr().err == 'error: only here\n'
+
+
 def test_an_error_of_the_system_names_the_file_without_its_number(capsys) -> None:
     def main() -> None:
         raise OSError(errno.ENOSPC, 'No space left on device', 'weights.pth')
