@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, help='config file')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/NAME_OF_CONFIG')
-    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument('--seed', type=seed_of, help='seed of all random numbers')
     parser.add_argument('--amp', action='store_true', help='mixed precision, on GPU or CPU')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
@@ -46,17 +46,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def seed_of(text: str) -> int:
+    """A seed, which NumPy wants to be from 0 to 2**32 - 1."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f'expected a number from 0 to {2**32 - 1}, got {text!r}')
+    return int(text)
+
+
 def main() -> None:
     """Train as the command line says."""
     args = parse_args()
     from seg.engine.config_options import load_config
     from seg.engine.launch import build_runner, set_auto_scale_lr, set_mixed_precision
 
-    cfg = load_config(args.config, args.cfg_options)
+    # Before the options, which may say something about it.
+    cfg = load_config(args.config, args.cfg_options, set_mixed_precision if args.amp else None)
     if args.seed is not None:
         cfg['randomness'] = {**cfg.get('randomness', {}), 'seed': args.seed}
-    if args.amp:
-        set_mixed_precision(cfg)
     if args.auto_scale_lr:
         set_auto_scale_lr(cfg)
     set_resume(cfg, args.resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
@@ -103,9 +104,9 @@ def _checked_ratios(
         if name not in names:
             raise ValueError(f'MixedDataset.ratios: {unknown_name_message("source", name, names)}')
     values = tuple(float(ratios.get(name, 0)) for name in names)
-    if min(values) <= 0:
+    if not all(math.isfinite(value) and value > 0 for value in values):
         raise ValueError(
-            f'MixedDataset.ratios: expected a positive number for each of {names}, got '
+            f'MixedDataset.ratios: expected a finite number above 0 for each of {names}, got '
             f'{dict(ratios)}; leave a source out of sources to switch it off'
         )
     return values

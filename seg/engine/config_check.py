@@ -12,6 +12,14 @@ from seg.engine.config_values import check_values
 from seg.utils.checks import UserError
 
 _MAX_SHOWN = 12
+# Counts below 1 would train nothing, or never end an interval.
+_COUNTS = {
+    'train_cfg': ('max_iters', 'max_epochs', 'val_interval'),
+    'optim_wrapper': ('accumulative_counts',),
+    'train_dataloader': ('batch_size',),
+    'val_dataloader': ('batch_size',),
+    'test_dataloader': ('batch_size',),
+}
 
 
 def check_config(cfg: Config | dict[str, Any]) -> None:
@@ -25,12 +33,12 @@ def check_config(cfg: Config | dict[str, Any]) -> None:
 
     Raises:
         UserError: Naming the path of the node, the wrong or missing key and the nearest valid one,
-            or a length of the training below 1.
+            or a count below 1, such as the length of the training.
     """
     content: dict[str, Any] = cfg._cfg_dict if isinstance(cfg, Config) else cfg
     for key, value in dict.items(content):
         _check(value, (str(key),))
-    _check_train_cfg(dict.get(content, 'train_cfg'))
+    _check_counts(content)
 
 
 def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> str:
@@ -48,14 +56,13 @@ def unknown_key_message(where: str, key: str, owner: str, known: list[str]) -> s
     return f'{where}: {owner} takes no {key!r}.{hint} It takes: {shown or "nothing"}'
 
 
-def _check_train_cfg(train_cfg: Any) -> None:
-    """Refuse lengths that would train nothing, or never end an interval."""
-    if not isinstance(train_cfg, dict):
-        return
-    for key in ('max_iters', 'max_epochs', 'val_interval'):
-        value = dict.get(train_cfg, key)
-        if isinstance(value, (int, float)) and value < 1:
-            raise UserError(f'train_cfg.{key}: expected 1 or more, got {value}; give a number')
+def _check_counts(content: dict[str, Any]) -> None:
+    for part, keys in _COUNTS.items():
+        node: Any = dict.get(content, part)
+        for key in keys:
+            value = dict.get(node, key) if isinstance(node, dict) else None
+            if isinstance(value, (int, float)) and not value >= 1:
+                raise UserError(f'{part}.{key}: expected 1 or more, got {value}; give a number')
 
 
 def _check(value: Any, path: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ import ast
 import importlib
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ _SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _WORDS = {'true': True, 'false': False, 'none': None, 'null': None}
 
 
-def load_config(path: str | os.PathLike[str], options: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | os.PathLike[str],
+    options: Sequence[str] = (),
+    prepare: Callable[[Config], None] | None = None,
+) -> Config:
     """Read a config file, apply ``key=value`` options and check the result.
 
     Args:
         path: A config file, in Python; one that was dumped as JSON or YAML works too.
         options: Changes such as ``optim_wrapper.optimizer.lr=1e-3``; see :func:`apply_options`.
+        prepare: What is done to the config before the options are applied.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,6 +47,8 @@ def load_config(path: str | os.PathLike[str], options: Sequence[str] = ()) -> Co
             f'config {path}: expected a file that runs, got {type(error).__name__}: {error}'
             f'{_raised_at(error)}; mend the file'
         ) from error
+    if prepare is not None:
+        prepare(cfg)
     apply_options(cfg, options)
     check_config(cfg)
     return cfg
@@ -111,7 +118,7 @@ def _descend(node: Any, above: tuple[str, ...], key: str) -> Any:
     kind = 'not set' if child is None else f'{child!r}'
     raise UserError(
         f'--cfg-options {where}: expected a part of the config to look into, but it is {kind}; set '
-        f'it as a whole, such as {where}="dict(...)"'
+        f'it as a whole, such as {where}="{{\'key\': 1}}"'
     )
 
 
@@ -147,6 +154,11 @@ def _typed_value(text: str, old: Any, path: tuple[str, ...], annotation: str) ->
     if isinstance(old, str) and not text.startswith(('"', "'")):
         return None if text.lower() == 'none' else text
     value = _parse(text)
+    if text[:1] in '{[(' and not isinstance(value, (dict, list, tuple, set)):
+        raise UserError(
+            f"--cfg-options {'.'.join(path)}: expected a literal such as {{'key': 1.5}} or "
+            f"['a', 'b'], got {text!r}; quote the words in it"
+        )
     if old is None and annotation in _SCALARS and value is not None:
         old = _SCALARS[annotation]
     if value is None or old is None or _same_kind(value, old, annotation):
@@ -182,7 +194,9 @@ def _parse(text: str) -> Any:
             return ast.literal_eval(candidate)
         except (ValueError, SyntaxError):
             continue
-    return [_parse(part.strip()) for part in text.split(',')] if ',' in text else text
+    if ',' not in text or text[:1] in '{[(':
+        return text
+    return [_parse(part.strip()) for part in text.split(',')]
 
 
 def _class_or_name(text: str, path: tuple[str, ...]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,10 +46,11 @@ def _check_ratios(sources: list[str], ratios: Mapping[str, Any], where: str) -> 
     for name, ratio in ratios.items():
         if name not in sources:
             raise UserError(f'{where}: {unknown_name_message("source", str(name), sources)}')
-        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not ratio > 0:
+        number = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
+        if not (number and math.isfinite(ratio) and ratio > 0):
             raise UserError(
-                f'{where}[{name!r}]: expected a number above 0, got {ratio!r}; leave a source out '
-                'of sources to switch it off'
+                f'{where}[{name!r}]: expected a finite number above 0, got {ratio!r}; leave a '
+                'source out of sources to switch it off'
             )
 
 

@@ -26,8 +26,10 @@ def test_classes_must_agree():
     ('ratios', 'message'),
     [
         ({'a': 1, 'c': 2}, "unknown source 'c': expected one of a, b"),
-        ({'a': 1}, 'expected a positive number for each'),
-        ({'a': 1, 'b': -1}, 'expected a positive number for each'),
+        ({'a': 1}, 'expected a finite number above 0 for each'),
+        ({'a': 1, 'b': -1}, 'expected a finite number above 0 for each'),
+        ({'a': 1, 'b': float('nan')}, 'expected a finite number above 0 for each'),
+        ({'a': 1, 'b': float('inf')}, 'expected a finite number above 0 for each'),
     ],
 )
 def test_ratios_must_fit(ratios, message):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from mmengine.registry import Registry
 
@@ -146,7 +148,22 @@ def test_folder_and_file_of_another_kind_are_refused(tmp_path):
         load_config(tmp_path / 'notes.txt')
 
 
-@pytest.mark.parametrize('key', ['max_iters', 'val_interval'])
-def test_training_of_no_length_is_refused(config, key):
-    with pytest.raises(UserError, match=rf'train_cfg\.{key}: expected 1 or more, got 0'):
-        load_config(config, [f'train_cfg.{key}=0'])
+@pytest.mark.parametrize(
+    'key',
+    [
+        'train_cfg.max_iters',
+        'train_cfg.val_interval',
+        'train_dataloader.batch_size',
+        'optim_wrapper.accumulative_counts',
+    ],
+)
+def test_a_count_of_nothing_is_refused(config, key):
+    with pytest.raises(UserError, match=rf'{key}: expected 1 or more, got 0'):
+        load_config(config, [f'{key}=0'])
+
+
+@pytest.mark.parametrize('text', ["{'a': nan}", '[a,b]', '{1'])
+def test_a_value_that_is_no_literal_is_refused(config, text):
+    message = re.escape(f'got {text!r}')
+    with pytest.raises(UserError, match=rf'--cfg-options optim_wrapper\.clip_grad: .*{message}'):
+        load_config(config, [f'optim_wrapper.clip_grad={text}'])

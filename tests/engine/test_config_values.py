@@ -20,15 +20,19 @@ WEIGHTS = 'model.head.task_loss_weights'
             r"sources\.panoptic\.task: unknown task 'panoptc'.*Did you mean 'panoptic'",
         ),
         (f"{WEIGHTS}.panoptic={{'masc': 1.0}}", r"unknown loss 'masc'.*Did you mean 'mask'"),
-        (f'{WEIGHTS}.panoptic.mask=-1.0', r'expected a weight >= 0, got -1'),
+        (f'{WEIGHTS}.panoptic.mask=-1.0', r'expected a finite weight >= 0, got -1'),
         (f"{WEIGHTS}={{'vso': {{'mask': 1.0}}}}", r"unknown task 'vso'.*Did you mean 'vos'"),
         (
             "train_dataloader.dataset.ratios={'panoptic': 0, 'interactive_image': 1}",
-            r"ratios\['panoptic'\]: expected a number above 0, got 0; leave a source out",
+            r"ratios\['panoptic'\]: expected a finite number above 0, got 0; leave a source out",
         ),
         (
             "train_dataloader.dataset.ratios={'panoptic': -2, 'interactive_image': 1}",
-            r'expected a number above 0, got -2',
+            r'expected a finite number above 0, got -2',
+        ),
+        (
+            "train_dataloader.dataset.ratios={'panoptic': 1e999, 'interactive_image': 1}",
+            r'expected a finite number above 0, got inf',
         ),
         (
             "train_dataloader.dataset.ratios={'panoptik': 1}",

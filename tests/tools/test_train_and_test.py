@@ -53,6 +53,14 @@ def test_train_then_test_prints_metrics_as_last_line(run_tool, tmp_path, capsys,
     assert metrics['toy/score'] == max(json.loads(line)['metrics']['toy/score'] for line in lines)
 
 
+def test_mixed_precision_may_be_told_its_type(run_tool, tmp_path):
+    config = write_toy_config(tmp_path)
+    options = ('visualizer=none', 'experiment_name=amp', 'train_cfg.max_iters=1')
+    told = ('--cfg-options', *options, 'optim_wrapper.dtype=bfloat16')
+    assert run_tool('train', config, '--amp', *told) == 0
+    assert run_tool('train', config, *told) == 2  # without it there is no such setting
+
+
 def test_training_goes_on_from_the_latest_state(run_tool, tmp_path, capsys):
     config = write_toy_config(tmp_path)
     options = ('--cfg-options', 'visualizer=none', 'experiment_name=resume')
@@ -71,6 +79,12 @@ def test_training_goes_on_from_the_latest_state(run_tool, tmp_path, capsys):
         ('train', ['CONFIG', '--auto-scale-lr'], 'expected the config to have auto_scale_lr'),
         ('train', ['CONFIG', '--cfg-options', 'modle.width=2'], "Did you mean 'model'"),
         ('train', ['default_runtime.py'], 'expected a key model'),
+        pytest.param(
+            'train',
+            ['CONFIG', '--amp', '--cfg-options', 'optim_wrapper.dtype=float16'],
+            "expected 'bfloat16' or 'auto' without a GPU, got 'float16'",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason='with a GPU it is fine'),
+        ),
         ('test', ['CONFIG', 'no.pth'], 'checkpoint no.pth: expected a file'),
         ('test', ['CONFIG', 'default_runtime.py'], 'got a file of another kind'),
         ('test', ['CONFIG', 'CONFIG', '--out', '.'], '--out .: expected a file, got a folder'),

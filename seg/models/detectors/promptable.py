@@ -244,9 +244,9 @@ class PromptableSegmentor(BaseDetector, ABC):
         return self.decode_prompts(embeddings, [sample.prompts for sample in batch_data_samples])
 
     def _zero(self) -> Tensor:
-        """Zero that depends on every trained parameter, so that processes stay in step."""
-        trained = [value.sum() for value in self.parameters() if value.requires_grad]
-        return 0.0 * torch.stack(trained).sum()
+        """The sum over no prompts, on the graph of every trained parameter."""
+        trained = [value.flatten()[:0] for value in self.parameters() if value.requires_grad]
+        return torch.cat(trained).sum()
 
 
 def _kinds(prompts: Prompts) -> list[str]:

@@ -118,7 +118,7 @@ class SamSemanticSegmentor(SamSegmentor):
         """Dice of the classes that images show, mean over all of them."""
         shown = shares.flatten(2).amax(dim=2) > 0.5
         if not bool(shown.any()):
-            return 0.0 * logits.sum()
+            return logits[:0].sum()  # over no classes
         # A class against all others: its logit beside the log-sum of the others' exponentials.
         others = torch.logsumexp(logits, dim=1, keepdim=True)
         log_odds = logits - (others + torch.log1p(-(logits - others).exp().clamp(max=1 - 1e-6)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 from torch import Tensor
@@ -70,13 +71,19 @@ def check_task_loss_weights(weights: Mapping[str, Mapping[str, float]]) -> None:
         for loss, weight in row.items():
             if loss not in LOSS_NAMES:
                 raise UserError(f'{where}: {unknown_name_message("loss", loss, LOSS_NAMES)}')
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
-                raise UserError(f'{where}[{loss!r}]: expected a weight >= 0, got {weight!r}')
+            if not _is_weight(weight):
+                raise UserError(f'{where}[{loss!r}]: expected a finite weight >= 0, got {weight!r}')
             if loss == 'panoptic' and weight and task is not Task.PANOPTIC:
                 raise UserError(
                     f'{where}[{loss!r}]: expected 0, since prompted objects make no panoptic map, '
                     f'got {weight}'
                 )
+
+
+def _is_weight(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value) and value >= 0
 
 
 class TaskLossTable:

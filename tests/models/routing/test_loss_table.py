@@ -42,6 +42,7 @@ def test_task_without_a_row_is_named():
         ({'panoptic': dict(mask=-1.0)}, 'weight >= 0, got -1'),
         ({'panoptic': dict(mask='five')}, "weight >= 0, got 'five'"),
         ({'panoptic': dict(mask=float('nan'))}, 'weight >= 0, got nan'),
+        ({'panoptic': dict(mask=float('inf'))}, 'finite weight >= 0, got inf'),
         ({'panoptic': 5.0}, 'expected a dict of loss names and weights, got 5.0'),
         ({'vos': dict(panoptic=1.0)}, "'panoptic'.*expected 0, since prompted objects"),
     ],
