@@ -10,11 +10,14 @@ from seg.evaluation.functional.clicks import (
 )
 from seg.evaluation.functional.davis import davis_summary, score_objects, score_proposals
 from seg.evaluation.functional.pq import ClassCounts, PQStat, pq_stat
+from seg.evaluation.functional.stq import STQStat, stq_stat
+from seg.evaluation.functional.vpq import vpq_stats, vpq_summary
 
 __all__ = [
     'ClassCounts',
     'Click',
     'PQStat',
+    'STQStat',
     'boundary_iou',
     'boundary_region',
     'davis_summary',
@@ -25,4 +28,7 @@ __all__ = [
     'pq_stat',
     'score_objects',
     'score_proposals',
+    'stq_stat',
+    'vpq_stats',
+    'vpq_summary',
 ]

@@ -139,6 +139,17 @@ class _Shape:
         return pack_rows(self._outline[y:y1, x:x1], length, *(place - start).tolist())
 
 
+def compare_masks(truth: np.ndarray, prediction: np.ndarray, radius: int) -> tuple[float, float]:
+    """J and F of a predicted mask in one frame.
+
+    Args:
+        truth: (H, W), bool.
+        prediction: (H, W), bool.
+        radius: What :func:`tolerance_pixels` gives for their size.
+    """
+    return _Shape(prediction).compare(_Shape(truth), radius)
+
+
 def score_objects(
     frames: Iterable[tuple[np.ndarray, np.ndarray]], object_ids: Sequence[int]
 ) -> ObjectScores:
@@ -156,9 +167,7 @@ def score_objects(
     for number, (truth, prediction) in enumerate(frames):
         _check_size(truth, prediction, number)
         radius = tolerance_pixels(truth.shape)
-        rows.append(
-            [_Shape(prediction == i).compare(_Shape(truth == i), radius) for i in object_ids]
-        )
+        rows.append([compare_masks(truth == i, prediction == i, radius) for i in object_ids])
     scores = np.array(rows, dtype=np.float64).reshape(len(rows), len(object_ids), 2)
     return ObjectScores(scores[..., 0].T, scores[..., 1].T)
 

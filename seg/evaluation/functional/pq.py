@@ -140,12 +140,82 @@ def pq_stat(
         ValueError: If the maps differ in size, a segment of the prediction is in its map and not
             in its list or the other way round, an id is listed twice, or a category is unknown.
     """
-    _check_maps(pred_map, gt_map, where)
-    pred = _by_id(pred_segments, 'prediction', categories, where)
-    truth = _by_id(gt_segments, 'ground truth', categories, where)
-    overlaps = _overlaps(gt_map, pred_map, list(truth), list(pred), where)
-    ious = _matching_ious(overlaps, list(truth.values()), list(pred.values()))
-    return _tally(ious, overlaps, list(truth.values()), list(pred.values()))
+    check_maps(pred_map, gt_map, where)
+    pred = segments_by_id(pred_segments, 'prediction', categories, where)
+    truth = segments_by_id(gt_segments, 'ground truth', categories, where)
+    table = overlap_table(gt_map, pred_map, list(truth), list(pred))
+    check_listed(table, pred_map, list(pred), where)
+    return count_matches(table, list(truth.values()), list(pred.values()))
+
+
+def overlap_table(
+    gt_map: np.ndarray, pred_map: np.ndarray, gt_ids: list[int], pred_ids: list[int]
+) -> np.ndarray:
+    """Count the pixels that segments share.
+
+    Maps are nearly constant along rows, so pixels are first joined into runs, a hundredth as many.
+
+    Args:
+        gt_map: True segment ids, any shape.
+        pred_map: Predicted ids, of the same shape.
+        gt_ids: The G true segments.
+        pred_ids: The P predicted ones.
+
+    Returns:
+        (G + 2, P + 2), int64. Row and column 0 are of ids that are not listed, 1 of void.
+    """
+    gt, pred, lengths = _runs(gt_map.reshape(-1), pred_map.reshape(-1))
+    gt_rows, num_rows = _positions(gt, gt_ids)
+    pred_columns, num_columns = _positions(pred, pred_ids)
+    cells = gt_rows * num_columns + pred_columns
+    table = np.bincount(cells, weights=lengths, minlength=num_rows * num_columns)
+    return table.reshape(num_rows, num_columns).astype(np.int64)
+
+
+def check_listed(table: np.ndarray, pred_map: np.ndarray, pred_ids: list[int], where: str) -> None:
+    """Compare the map of a prediction with its list.
+
+    Args:
+        table: What :func:`overlap_table` gives.
+        pred_map: The map.
+        pred_ids: The list.
+        where: How errors name the image.
+
+    Raises:
+        ValueError: If a segment is in one of them only.
+    """
+    if table[:, 0].any():
+        unlisted = np.setdiff1d(pred_map, [VOID, *pred_ids]).tolist()
+        raise UserError(
+            f'{where}: segment ids {unlisted[:5]} are in the predicted map (PNG) and not in its '
+            'list (JSON); list every segment, or paint its pixels 0 (void)'
+        )
+    areas = table[:, 2:].sum(axis=0)
+    if not areas.all():
+        undrawn = [i for i, area in zip(pred_ids, areas, strict=True) if not area]
+        raise UserError(
+            f'{where}: segment ids {undrawn[:5]} are in the predicted list (JSON) and not in '
+            'its map (PNG); remove segments without pixels from the list'
+        )
+
+
+def count_matches(
+    table: np.ndarray, truth: list[Mapping[str, Any]], pred: list[Mapping[str, Any]]
+) -> PQStat:
+    """Turn shared pixels into matches and mistakes.
+
+    Args:
+        table: What :func:`overlap_table` gives for these segments; each of ``pred`` has pixels.
+        truth: True segments, see :func:`pq_stat`.
+        pred: Predicted ones.
+    """
+    overlaps = _Overlaps(
+        pairs=table[2:, 2:],
+        in_void=table[1, 2:],
+        gt_areas=table[2:].sum(axis=1),
+        pred_areas=table[:, 2:].sum(axis=0),
+    )
+    return _tally(_matching_ious(overlaps, truth, pred), overlaps, truth, pred)
 
 
 class _Overlaps(NamedTuple):
@@ -162,40 +232,6 @@ class _Overlaps(NamedTuple):
     in_void: np.ndarray
     gt_areas: np.ndarray
     pred_areas: np.ndarray
-
-
-def _overlaps(
-    gt_map: np.ndarray, pred_map: np.ndarray, gt_ids: list[int], pred_ids: list[int], where: str
-) -> _Overlaps:
-    """Count shared pixels.
-
-    Maps are nearly constant along rows, so pixels are first joined into runs, a hundredth as many.
-    """
-    gt, pred, lengths = _runs(gt_map.reshape(-1), pred_map.reshape(-1))
-    gt_rows, num_rows = _positions(gt, gt_ids)
-    pred_columns, num_columns = _positions(pred, pred_ids)
-    cells = gt_rows * num_columns + pred_columns
-    table = np.bincount(cells, weights=lengths, minlength=num_rows * num_columns)
-    table = table.reshape(num_rows, num_columns).astype(np.int64)
-    overlaps = _Overlaps(
-        pairs=table[2:, 2:],
-        in_void=table[1, 2:],
-        gt_areas=table[2:].sum(axis=1),
-        pred_areas=table[:, 2:].sum(axis=0),
-    )
-    if table[:, 0].any():
-        unlisted = np.unique(pred[pred_columns == 0]).tolist()
-        raise UserError(
-            f'{where}: segment ids {unlisted[:5]} are in the predicted map (PNG) and not in its '
-            'list (JSON); list every segment, or paint its pixels 0 (void)'
-        )
-    if not overlaps.pred_areas.all():
-        undrawn = [i for i, area in zip(pred_ids, overlaps.pred_areas, strict=True) if not area]
-        raise UserError(
-            f'{where}: segment ids {undrawn[:5]} are in the predicted list (JSON) and not in '
-            'its map (PNG); remove segments without pixels from the list'
-        )
-    return overlaps
 
 
 def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -267,7 +303,13 @@ def _tally(
     return PQStat(counts)
 
 
-def _check_maps(pred_map: np.ndarray, gt_map: np.ndarray, where: str) -> None:
+def check_maps(pred_map: np.ndarray, gt_map: np.ndarray, where: str) -> None:
+    """Check what two maps of segment ids hold.
+
+    Raises:
+        TypeError: If they do not hold integers.
+        ValueError: If they differ in size, or an id is out of range.
+    """
     for name, ids in (('pred_map', pred_map), ('gt_map', gt_map)):
         if not np.issubdtype(ids.dtype, np.integer):
             raise TypeError(f'{where}: {name}: expected integer segment ids, got {ids.dtype}')
@@ -283,12 +325,23 @@ def _check_maps(pred_map: np.ndarray, gt_map: np.ndarray, where: str) -> None:
         )
 
 
-def _by_id(
+def segments_by_id(
     segments: Sequence[Mapping[str, Any]],
     source: str,
     categories: Container[int] | None,
     where: str,
 ) -> dict[int, Mapping[str, Any]]:
+    """Segments by their ids, in their order.
+
+    Args:
+        segments: See :func:`pq_stat`.
+        source: How errors name them.
+        categories: Category ids that exist; any are accepted when left out.
+        where: How errors name the image.
+
+    Raises:
+        ValueError: If an id is out of range or listed twice, or a category is unknown.
+    """
     found: dict[int, Mapping[str, Any]] = {}
     for segment in segments:
         segment_id = _whole_id(segment['id'], source, where)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from torch import Tensor
 
+from seg.evaluation.functional.pq import VOID
 from seg.utils.atomic_write import write_atomically
 from seg.utils.checks import UserError
 
@@ -37,6 +38,43 @@ def require(entry: Mapping[str, Any] | None, key: str, where: str) -> Any:
 def to_array(values: Any) -> np.ndarray:
     """A tensor on any device, or a sequence, as an array."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def paint_segments(
+    segments: Mapping[str, Any], where: str
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Exclusive masks as a map of ids 1..N, with the list of what they are.
+
+    Args:
+        segments: ``masks`` (N, T, H, W), ``labels`` and ``is_crowd``; those of unknown class (-1)
+            become void.
+        where: How errors name the sample.
+
+    Returns:
+        The map (T, H, W), int32, 0 for void, and ``id``, ``category_id``, ``iscrowd`` and ``area``
+        of each segment.
+
+    Raises:
+        ValueError: If something is missing, or masks overlap.
+    """
+    masks = to_array(require(segments, 'masks', where))
+    labels = to_array(require(segments, 'labels', where)).tolist()
+    is_crowd = to_array(require(segments, 'is_crowd', where)).tolist()
+    ids = np.full(masks.shape[1:], VOID, dtype=np.int32)
+    area, painted = 0, []
+    for number, (mask, label, crowd) in enumerate(zip(masks, labels, is_crowd, strict=True), 1):
+        pixels = int(np.count_nonzero(mask))
+        if label < 0 or pixels == 0:
+            continue
+        area += pixels
+        ids[mask] = number
+        painted.append({'id': number, 'category_id': label, 'iscrowd': int(crowd), 'area': pixels})
+    if area != np.count_nonzero(ids):
+        raise UserError(
+            f'{where}: gt_segments: expected exclusive masks, got pixels in several segments; '
+            'panoptic quality needs panoptic annotations'
+        )
+    return ids, painted
 
 
 def percent(fraction: float | np.floating) -> float:

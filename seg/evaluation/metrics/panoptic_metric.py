@@ -11,9 +11,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from seg.evaluation.functional.panoptic_files import write_panoptic_png
-from seg.evaluation.functional.pq import VOID, PQStat, pq_stat
+from seg.evaluation.functional.pq import PQStat, pq_stat
 from seg.evaluation.metrics.common import (
     image_name,
+    paint_segments,
     percent,
     require,
     text_table,
@@ -101,7 +102,7 @@ class PanopticMetric(BaseMetric):
         where = image_name(sample)
         prediction: PanopticData = require(sample, 'pred_panoptic', where)
         pred_map = to_array(prediction.segment_map)
-        gt_map, gt_segments = _paint(require(sample, 'gt_segments', where), where)
+        gt_map, gt_segments = paint_segments(require(sample, 'gt_segments', where), where)
         stat = pq_stat(
             pred_map,
             [{'id': s.id, 'category_id': s.label} for s in prediction.segments],
@@ -137,25 +138,3 @@ class PanopticMetric(BaseMetric):
             for s in prediction.segments
         ]
         return {'image_id': img_id, 'file_name': f'{name}.png', 'segments_info': segments}
-
-
-def _paint(segments: Mapping[str, Any], where: str) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Exclusive masks as a map of ids 1..N, (T, H, W), with the list of what they are."""
-    masks = to_array(require(segments, 'masks', where))
-    labels = to_array(require(segments, 'labels', where)).tolist()
-    is_crowd = to_array(require(segments, 'is_crowd', where)).tolist()
-    ids = np.full(masks.shape[1:], VOID, dtype=np.int32)
-    area, painted = 0, []
-    for number, (mask, label, crowd) in enumerate(zip(masks, labels, is_crowd, strict=True), 1):
-        pixels = int(np.count_nonzero(mask))
-        if label < 0 or pixels == 0:
-            continue
-        area += pixels
-        ids[mask] = number
-        painted.append({'id': number, 'category_id': label, 'iscrowd': int(crowd), 'area': pixels})
-    if area != np.count_nonzero(ids):
-        raise UserError(
-            f'{where}: gt_segments: expected exclusive masks, got pixels in several segments; '
-            'panoptic quality needs panoptic annotations'
-        )
-    return ids, painted
