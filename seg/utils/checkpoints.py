@@ -327,7 +327,7 @@ def _check_no_archive(path: Path) -> None:
         names = [name for name in archive.namelist() if not name.endswith('/')]
     if names and not any(Path(name).name in ('data.pkl', 'constants.pkl') for name in names):
         raise UserError(
-            f'{path}: expected a checkpoint, got a zip archive of {_listed(names, "")}; unpack it '
+            f'{path}: expected a checkpoint, got a zip archive of {listed(names)}; unpack it '
             f'and give the file inside: unzip {path}'
         )
 
