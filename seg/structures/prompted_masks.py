@@ -62,6 +62,26 @@ def candidates_for(prompts: Sequence[Prompts], ranking: Ranking) -> Candidates:
     return 'all' if bool(ambiguous.any()) else 'single'
 
 
+def usable_candidates(prompts: Prompts, ranking: Ranking, count: int) -> Tensor:
+    """Which of all candidates may be used for each row.
+
+    Args:
+        prompts: N rows.
+        ranking: The rule.
+        count: Number of candidates M, that for clear prompts first.
+
+    Returns:
+        (N, M), bool.
+    """
+    device = prompts.point_labels.device
+    if ranking == 'auto':
+        several = is_ambiguous(prompts)
+    else:
+        several = torch.full((len(prompts),), ranking == 'multi', device=device)
+    is_first = torch.arange(count, device=device) == 0
+    return torch.where(several[:, None], ~is_first, is_first)
+
+
 def rank_candidates(output: PromptedMasks, prompts: Prompts, ranking: Ranking) -> PromptedMasks:
     """Choose from all candidates.
 
@@ -70,14 +90,16 @@ def rank_candidates(output: PromptedMasks, prompts: Prompts, ranking: Ranking) -
         prompts: The rows they belong to.
         ranking: The rule.
     """
-    if ranking == 'single':
-        return PromptedMasks(output.mask_logits[:, :1], output.iou_scores[:, :1])
     scores = output.iou_scores
     if ranking == 'multi':
         order = 1 + scores[:, 1:].argsort(dim=1, descending=True, stable=True)
     else:
-        ambiguous = is_ambiguous(prompts).to(scores.device)
-        best = 1 + scores[:, 1:].argmax(dim=1)
-        order = torch.where(ambiguous, best, torch.zeros_like(best))[:, None]
+        order = best_candidate(output, prompts, ranking)[:, None]
     rows = torch.arange(len(scores), device=scores.device)[:, None]
     return PromptedMasks(output.mask_logits[rows, order], scores[rows, order])
+
+
+def best_candidate(output: PromptedMasks, prompts: Prompts, ranking: Ranking) -> Tensor:
+    """The usable candidate of highest predicted quality for each row, (N,), int64."""
+    usable = usable_candidates(prompts, ranking, output.iou_scores.shape[1])
+    return output.iou_scores.masked_fill(~usable.to(output.iou_scores.device), -torch.inf).argmax(1)

@@ -71,6 +71,23 @@ def test_presets_train_the_decoder(repository, data, tmp_path, preset):
     assert all(name.startswith('mask_decoder.') for name in names)
 
 
+@pytest.mark.parametrize('name', ['ti_pcb_distill', 'ti_pcb_distill_full', 's_pcb_standard'])
+def test_teachers_and_students_train(repository, data, tmp_path, name):
+    path = repository / f'configs/efficient_sam/efficient_sam_{name}.py'
+    cfg = small(load_config(path), data)
+    for part in cfg.model.get('parts', []):
+        if 'blocks' in part:
+            part.blocks = [(0, 1), (1, 0)]
+    values = train(cfg, path, tmp_path)
+    if 'distill' in name:
+        names = {'loss_mask', 'loss_keys', 'loss_tokens', 'loss_attention', 'temperature'}
+        assert {f'train/{part}' for part in (*names, 'weight_focal', 'teacher_weight')} <= set(
+            values
+        )
+    state = torch.load(tmp_path / 'best.pth', weights_only=True)['state_dict']
+    assert len(state) == len(EfficientSam(efficient_sam_variant(TOY_EFFICIENT_SAM)).state_dict())
+
+
 def test_presets_are_those_of_the_guide(repository):
     expected = {'quick': (2, 5e-4, 20), 'standard': (4, 1e-4, 50), 'large': (8, 5e-5, 100)}
     for preset, (batch, rate, epochs) in expected.items():

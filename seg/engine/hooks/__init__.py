@@ -5,6 +5,7 @@ from seg.engine.hooks.data_share_hook import DataShareHook
 from seg.engine.hooks.learning_curve_hook import LearningCurveHook
 from seg.engine.hooks.progress_hook import ProgressHook
 from seg.engine.hooks.sampler_epoch_hook import SamplerEpochHook
+from seg.engine.hooks.steering_hook import SteeringHook
 from seg.engine.hooks.step_cost_hook import StepCostHook
 from seg.engine.hooks.time_budget_hook import CosineByProgressHook, TimeBudgetHook
 from seg.engine.hooks.trained_weights_hook import TrainedWeightsHook
@@ -17,6 +18,7 @@ __all__ = [
     'ProgressHook',
     'SafeCheckpointHook',
     'SamplerEpochHook',
+    'SteeringHook',
     'StepCostHook',
     'TimeBudgetHook',
     'TrainedWeightsHook',

@@ -117,6 +117,10 @@ class PromptableSegmentor(BaseDetector, ABC):
             candidates: Which masks are computed.
         """
 
+    def decoding_order(self, prompts: Sequence[Prompts]) -> Tensor:
+        """The rows of all images in the order in which they pass the decoder, (N,), int64."""
+        return torch.arange(sum(map(len, prompts)))
+
     def extract_feat(self, batch_inputs: Tensor) -> Tensor:
         """Embed images given as clips of one frame, (B, 1, 3, H, W), as (B, C, h, w).
 

@@ -125,6 +125,10 @@ class SamSegmentor(TunedSegmentor):
                 scores.append(found[1])
         return self._in_order(rows, masks, scores, counts, embeddings, candidates)
 
+    def decoding_order(self, prompts: Sequence[Prompts]) -> Tensor:
+        """Rows of one kind pass the decoder together, (N,), int64."""
+        return torch.cat([group.rows for group in group_prompts(prompts)])
+
     def _in_order(
         self,
         rows: list[Tensor],

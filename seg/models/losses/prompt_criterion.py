@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg.models.losses.dense_mask_losses import DenseMaskLoss
+from seg.models.losses.loss_balancing import LossBalancer
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import (
@@ -17,7 +18,7 @@ from seg.structures.prompted_masks import (
     Candidates,
     PromptedMasks,
     Ranking,
-    is_ambiguous,
+    usable_candidates,
 )
 from seg.utils.checks import UserError, unknown_name_message
 
@@ -66,6 +67,8 @@ class PromptCriterion(nn.Module):
         ranking: Which candidates count for which prompts.
         ignore_uncovered: Whether pixels that belong to no segment are ignored rather than
             background, for data that label everything they know.
+        balancer: Config of a :class:`~seg.models.losses.LossBalancer` that weighs the mask losses
+            and the error of the predicted quality; fixed weights by default.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class PromptCriterion(nn.Module):
         iou_weight: float = 1.0,
         ranking: Ranking = 'auto',
         ignore_uncovered: bool = False,
+        balancer: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         configs = mask_losses or (dict(type='MaskFocalLoss'), dict(type='MaskDiceLoss'))
@@ -88,6 +92,10 @@ class PromptCriterion(nn.Module):
         self.iou_weight = iou_weight
         self.ranking: Ranking = ranking
         self.ignore_uncovered = ignore_uncovered
+        self.balancer: LossBalancer | None = None
+        if balancer is not None:
+            self.balancer = MODELS.build(balancer)
+            self.balancer.bind([*names, *(['iou'] if iou_weight else [])])
 
     def forward(
         self,
@@ -113,21 +121,41 @@ class PromptCriterion(nn.Module):
         if self.iou_weight:
             iou = torch.cat([losses.iou for losses in found]).mean()
             losses['loss_iou'] = self.iou_weight * iou
-        for loss in self.mask_losses:
-            values = torch.cat([losses.parts[loss.name] for losses in found])
-            losses[f'seg_{loss.name}'] = values.mean().detach()
-        return losses
+        parts = {
+            loss.name: torch.cat([losses.parts[loss.name] for losses in found]).mean()
+            for loss in self.mask_losses
+        }
+        if self.balancer is not None and self.training:
+            losses |= self._balanced(parts, losses, self.balancer)
+        return losses | {f'seg_{name}': value.detach() for name, value in parts.items()}
+
+    def _balanced(
+        self, parts: dict[str, Tensor], losses: dict[str, Tensor], balancer: LossBalancer
+    ) -> dict[str, Tensor]:
+        """The two losses from balanced parts, and the weights to watch."""
+        weighted = {loss.name: loss.weight * parts[loss.name] for loss in self.mask_losses}
+        if 'loss_iou' in losses:
+            weighted['iou'] = losses['loss_iou']
+        weights = dict(zip(balancer.names, balancer.weights(), strict=True))
+        balanced = balancer(weighted)
+        found = {f'weight_{name}': weight.detach().clone() for name, weight in weights.items()}
+        if 'loss_iou' in losses:
+            found['loss_iou'] = balanced.pop('iou')
+        return found | {'loss_seg': torch.stack(list(balanced.values())).sum()}
 
     def _of_sample(
         self, output: PromptedMasks, sample: ClipSample, candidates: Candidates
     ) -> PromptLosses:
-        segments = sample.gt_segments
         size = (output.mask_logits.shape[-2], output.mask_logits.shape[-1])
+        return self.of_prompts(output, self.targets_of(sample, size), sample.prompts, candidates)
+
+    def targets_of(self, sample: ClipSample, size: tuple[int, int]) -> MaskTargets:
+        """What the masks of a sample's prompts should be on a grid (h, w) over the canvas."""
+        segments = sample.gt_segments
         picture = torch.zeros_like(segments.masks[:1, 0])
         picture[..., : sample.img_shape[0], : sample.img_shape[1]] = True
         targets = self._targets(segments, sample.prompt_targets, picture)
-        small = MaskTargets(*(F.adaptive_avg_pool2d(maps, size) for maps in targets))
-        return self.of_prompts(output, small, sample.prompts, candidates)
+        return MaskTargets(*(F.adaptive_avg_pool2d(maps, size) for maps in targets))
 
     @torch.no_grad()
     def of_original(
@@ -201,13 +229,10 @@ class PromptCriterion(nn.Module):
 
     def _counting(self, losses: Tensor, prompts: Prompts, candidates: Candidates) -> Tensor:
         """The candidate that is trained for each prompt, (N, 1)."""
-        losses = losses.detach().clone()
+        losses = losses.detach()
         if candidates == 'all':
-            multi = torch.full((len(losses),), self.ranking == 'multi', device=losses.device)
-            if self.ranking == 'auto':
-                multi = is_ambiguous(prompts).to(losses.device)
-            losses[multi, 0] = torch.inf
-            losses[:, 1:].masked_fill_(~multi[:, None], torch.inf)
+            usable = usable_candidates(prompts, self.ranking, losses.shape[1])
+            losses = losses.masked_fill(~usable.to(losses.device), torch.inf)
         return losses.argmin(dim=1, keepdim=True)
 
 

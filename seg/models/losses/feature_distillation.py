@@ -1,0 +1,175 @@
+"""Features that a student learns from a teacher: of the decoder, the neck or the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seg.models.losses.distillation import (
+    DistillationPart,
+    Lesson,
+    on_grid,
+    require_blocks,
+    require_trained,
+)
+from seg.registry import MODELS
+from seg.utils.checks import UserError, unknown_name_message
+
+if TYPE_CHECKING:
+    from seg.models.detectors.model_trace import ModelView
+
+_KINDS = ('mse', 'cosine', 'both')
+
+
+@MODELS.register_module()
+class EmbeddingDistillation(DistillationPart):
+    """Image embeddings, of a student whose image encoder is trained.
+
+    Args:
+        weight: Weight beside the other parts.
+        kind: ``'mse'``, ``'cosine'`` (one minus the cosine of the channels of each place), or
+            ``'both'``.
+    """
+
+    def __init__(self, weight: float = 1.0, kind: Literal['mse', 'cosine', 'both'] = 'mse') -> None:
+        super().__init__(weight)
+        if kind not in _KINDS:
+            raise UserError(unknown_name_message('EmbeddingDistillation.kind', kind, _KINDS))
+        self.kind = kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``embed_mse``, ``embed_cosine`` or both."""
+        return tuple(f'embed_{kind}' for kind in ('mse', 'cosine') if self.kind in (kind, 'both'))
+
+    def prepare(self, student: Any, teacher: Any) -> None:
+        """Check that the embeddings can change and have as many channels."""
+        require_trained(self, student, 'embedding')
+        channels = [model.embedding_shape[0] for model in (student, teacher)]
+        if channels[0] != channels[1]:
+            raise UserError(
+                f'EmbeddingDistillation: expected embeddings of as many channels, got {channels[0]}'
+                f' of the student and {channels[1]} of the teacher; use models of one prompt_dim, '
+                'or BlockFeatureDistillation, which projects'
+            )
+
+    def forward(
+        self, student: ModelView, teacher: ModelView, lesson: Lesson | None
+    ) -> dict[str, Tensor]:
+        """Mean over images and places."""
+        taught = student.embeddings.float()
+        wanted = on_grid(teacher.embeddings.float(), taught)
+        losses = {
+            'embed_mse': F.mse_loss(taught, wanted),
+            'embed_cosine': (1 - F.cosine_similarity(taught, wanted, dim=1)).mean(),
+        }
+        return {name: losses[name] for name in self.names}
+
+
+@MODELS.register_module()
+class BlockFeatureDistillation(DistillationPart):
+    """Output of blocks of the image encoder, projected to the teacher's channels.
+
+    Both sides are normalised per place before they are compared. Projections are learned, and are
+    no part of the student.
+
+    Args:
+        blocks: Pairs of a block of the student and a block of the teacher.
+        weight: Weight beside the other parts.
+    """
+
+    names = ('blocks',)
+
+    def __init__(self, blocks: Sequence[tuple[int, int]], weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.pairs = tuple((int(own), int(other)) for own, other in blocks)
+        self.projections = nn.ModuleList()
+
+    @property
+    def student_blocks(self) -> tuple[int, ...]:
+        """The first of each pair."""
+        return tuple(own for own, _ in self.pairs)
+
+    @property
+    def teacher_blocks(self) -> tuple[int, ...]:
+        """The second of each pair."""
+        return tuple(other for _, other in self.pairs)
+
+    def prepare(self, student: Any, teacher: Any) -> None:
+        """Make a projection per pair, and check that each block can change."""
+        require_blocks(self, student, self.student_blocks, 'student')
+        require_blocks(self, teacher, self.teacher_blocks, 'teacher')
+        for block in self.student_blocks:
+            require_trained(self, student, 'block', block)
+        sizes = (student.variant.embed_dim, teacher.variant.embed_dim)
+        self.projections.extend(nn.Conv2d(*sizes, 1) for _ in self.pairs)
+
+    def forward(
+        self, student: ModelView, teacher: ModelView, lesson: Lesson | None
+    ) -> dict[str, Tensor]:
+        """Mean squared error over images, places, channels and pairs."""
+        errors = []
+        for (own, other), projection in zip(self.pairs, self.projections, strict=True):
+            taught = projection(student.blocks[own].float())
+            wanted = on_grid(teacher.blocks[other].float(), taught)
+            errors.append(F.mse_loss(_normed(taught), _normed(wanted)))
+        return {'blocks': torch.stack(errors).mean()}
+
+
+@MODELS.register_module()
+class DecoderFeatureDistillation(DistillationPart):
+    """The image after each layer of the decoder, and the tokens of quality and masks.
+
+    Encoders differ, so directions are compared rather than numbers: one minus the cosine of the
+    centred channels. It works with a frozen image encoder. Where the decoders have different
+    numbers of channels, learned projections, which are no part of the student, bring them together.
+
+    Args:
+        weight: Weight beside the other parts.
+    """
+
+    needs_decoder = True
+    names = ('keys', 'tokens')
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.projection: nn.Module = nn.Identity()
+
+    def prepare(self, student: Any, teacher: Any) -> None:
+        """Make a projection if there has to be one."""
+        require_trained(self, student, 'decoder')
+        sizes = [model.embedding_shape[0] for model in (student, teacher)]
+        if sizes[0] != sizes[1]:
+            self.projection = nn.Linear(*sizes)
+
+    def forward(
+        self, student: ModelView, teacher: ModelView, lesson: Lesson | None
+    ) -> dict[str, Tensor]:
+        """Mean over prompts, places or tokens, and layers."""
+        assert student.tokens is not None, 'tokens come from prompts'
+        assert teacher.tokens is not None, 'tokens come from prompts'
+        keys = [
+            self._distance(own.movedim(1, -1), on_grid(other, own).movedim(1, -1))
+            for own, other in zip(student.keys, teacher.keys, strict=True)
+        ]
+        return {
+            'keys': torch.stack(keys).mean(),
+            'tokens': self._distance(student.tokens, teacher.tokens),
+        }
+
+    def _distance(self, taught: Tensor, wanted: Tensor) -> Tensor:
+        """One minus the cosine of centred channels, (..., C) each."""
+        taught, wanted = (
+            value - value.mean(dim=-1, keepdim=True)
+            for value in (self.projection(taught.float()), wanted.float())
+        )
+        return (1 - F.cosine_similarity(taught, wanted, dim=-1)).mean()
+
+
+def _normed(maps: Tensor) -> Tensor:
+    """Maps (B, C, h, w) with mean 0 and variance 1 over the channels of each place."""
+    return F.layer_norm(maps.movedim(1, -1), maps.shape[1:2])
