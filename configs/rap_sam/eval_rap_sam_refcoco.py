@@ -9,12 +9,10 @@ from mmengine.config import read_base
 from seg.datasets import JointLabels
 from seg.engine.runner import PromptingTestLoop, PromptingValLoop
 from seg.evaluation.protocols import ClickProtocol
-from seg.models.backbones import OpenCLIPBackboneText
-from seg.models.prompts import TextEncoder
 
 with read_base():
     from .._base_.datasets.refcoco import *
-    from .._base_.models.rap_sam_r50 import *
+    from .._base_.models.rap_sam_r50_text import *
     from ..default_runtime import *
 
 train_dataloader = None
@@ -22,14 +20,3 @@ val_dataloader['dataset'] = dict(type=JointLabels, dataset=refcoco_val, label_sp
 test_dataloader = val_dataloader
 val_cfg = dict(type=PromptingValLoop, protocol=dict(type=ClickProtocol))
 test_cfg = dict(type=PromptingTestLoop, protocol=dict(type=ClickProtocol))
-model['head']['prompt_encoder']['fusion'].update(
-    use_text_encoder=True,
-    text_encoder=dict(
-        type=TextEncoder,
-        backbone=dict(
-            type=OpenCLIPBackboneText,
-            model_name='ViT-L-14',
-            init_cfg=dict(type='clip_pretrain', checkpoint='openai'),
-        ),
-    ),
-)

@@ -5,9 +5,17 @@
 
 from mmengine.config import read_base
 
+from seg.datasets import JointLabels
+from seg.engine.runner import PromptingTestLoop, PromptingValLoop
+from seg.evaluation.protocols import ClickProtocol
+
 with read_base():
     from .._base_.datasets.refcocog import *
-    from .eval_rap_sam_refcoco import *
+    from .._base_.models.rap_sam_r50_text import *
+    from ..default_runtime import *
 
-val_dataloader['dataset']['dataset'] = refcocog_val
+train_dataloader = None
+val_dataloader['dataset'] = dict(type=JointLabels, dataset=refcoco_val, label_space='coco_panoptic')
 test_dataloader = val_dataloader
+val_cfg = dict(type=PromptingValLoop, protocol=dict(type=ClickProtocol))
+test_cfg = dict(type=PromptingTestLoop, protocol=dict(type=ClickProtocol))

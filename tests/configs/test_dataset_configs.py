@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from seg.datasets import ClipDataset
 from seg.datasets.converters import WRITERS, write_shapes
+from seg.datasets.shards import find_pairs, write_shards
 from seg.engine.config_check import check_config
 from seg.registry import DATASETS, METRICS
 from seg.structures import Task
@@ -16,6 +17,7 @@ FOLDER = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 CONFIGS = {
     'coco_panoptic': ('coco_panoptic', 'panoptic', 2),
     'coco_interactive': ('coco_panoptic', 'interactive_image', 1),
+    'coco_instance_2017': ('coco_instance', 'panoptic', 1),
     'youtube_vis_2019': ('youtube_vis', 'panoptic', 2),
     'youtube_vis_2021': ('youtube_vis', 'panoptic', 2),
     'davis': ('davis', 'vos', 2),
@@ -25,6 +27,7 @@ CONFIGS = {
     'refcoco_plus': ('refcoco', 'interactive_image', 1),
     'refcocog': ('refcoco', 'interactive_image', 1),
     'sa1b': ('sa1b', 'interactive_image', 1),
+    'shards': ('sa1b', 'interactive_image', 1),
     'bdd100k': ('bdd100k', 'panoptic', 1),
     'folders': ('folders', 'interactive_image', 1),
 }
@@ -41,6 +44,9 @@ def layout(tmp_path_factory):
             if name == 'davis':
                 for kind in ('JPEGImages', 'Annotations'):
                     (root / kind / 'Full-Resolution').symlink_to(root / kind / '480p')
+            if name == 'sa1b':
+                for split in ('train', 'val'):
+                    list(write_shards(find_pairs(root / split), root / split))
             if name == 'refcoco':
                 (root / 'refs(umd).p').symlink_to(root / 'refs(unc).p')
         return folders[name]
@@ -99,5 +105,19 @@ def test_a_data_set_is_read_through_its_pipelines(layout, name):
 def test_evaluation_and_training_read_other_splits(name):
     cfg = Config.fromfile(FOLDER / f'{name}.py', format_python_code=False)
     train, val = (cfg[f'{part}_dataloader']['dataset'].to_dict() for part in ('train', 'val'))
-    keys = ('split', 'ann_file', 'root')
+    keys = ('split', 'ann_file', 'root', 'shards')
     assert [train.get(key) for key in keys] != [val.get(key) for key in keys]
+
+
+def test_joint_training_leaves_out_what_expressions_are_scored_on():
+    cfg = Config.fromfile(FOLDER / 'coco_refcoco.py', format_python_code=False)
+    check_config(cfg)
+    scored = [
+        Config.fromfile(FOLDER / f'{name}.py', format_python_code=False).refcoco_val.refs_file
+        for name in ('refcoco', 'refcoco_plus', 'refcocog')
+    ]
+    sources = cfg.train_dataloader['dataset'].sources
+    assert sources.panoptic.dataset.held_out_refs == scored
+    assert sources.clicks.dataset.held_out_refs == scored
+    assert sources.expressions.dataset.split == 'train'
+    assert len(set(scored)) == 3

@@ -10,12 +10,13 @@ from seg.datasets.converters import WRITERS, write_shapes
 from seg.datasets.metainfo import find_label_space
 from seg.datasets.transforms import PackClip, TestResize
 from seg.engine.config_options import load_config
-from seg.evaluation.metrics import InteractiveMetric, PanopticMetric
+from seg.evaluation.metrics import InstanceMetric, InteractiveMetric, PanopticMetric
 from seg.registry import MODELS
 from seg.structures import PanopticData, Segment
 
 FOLDER = Path(__file__).parents[2] / 'configs' / 'rap_sam'
 LABEL_SPACES = {
+    'coco_instance': 'coco_panoptic',
     'cityscapes': 'cityscapes',
     'vipseg': 'vipseg',
     'refcoco': 'coco_panoptic',
@@ -39,10 +40,17 @@ def test_the_model_has_the_classes_of_the_data(name, space):
     assert cfg.train_dataloader is None
     assert cfg.test_dataloader == cfg.val_dataloader
     is_text = name.startswith('refcoco')
-    assert cfg.test_evaluator.type is (InteractiveMetric if is_text else PanopticMetric)
+    metric = {'coco_instance': InstanceMetric}.get(name, PanopticMetric)
+    assert cfg.test_evaluator.type is (InteractiveMetric if is_text else metric)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert ('text' in model.prompt_kinds) == is_text
+
+
+def test_instances_are_scored_against_the_official_file():
+    cfg = load_config(FOLDER / 'eval_rap_sam_coco_instance.py')
+    assert cfg.test_evaluator.ann_file == cfg.test_dataloader.dataset.ann_file
+    assert cfg.test_dataloader.dataset.test_mode
 
 
 def test_each_variant_reads_its_own_expressions():

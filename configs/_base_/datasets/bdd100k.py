@@ -1,11 +1,13 @@
 """BDD100K semantic segmentation, one segment per class of an image; sizes are (H, W)."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import BDD100KDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
 from seg.evaluation.metrics import PanopticMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/bdd100k/'
 
@@ -29,21 +31,8 @@ bdd100k_val = dict(
     pipeline=[dict(type=TestResize, scale=(736, 1280)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=bdd100k_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=bdd100k_val,
-)
+train_dataloader['dataset'] = bdd100k_train
+val_dataloader['dataset'] = bdd100k_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=PanopticMetric)
 test_evaluator = val_evaluator

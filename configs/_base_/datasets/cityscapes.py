@@ -1,11 +1,13 @@
 """Cityscapes panoptic: crops for training, whole images for evaluation; sizes are (H, W)."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import CityscapesDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
 from seg.evaluation.metrics import PanopticMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/cityscapes/'
 
@@ -33,21 +35,8 @@ cityscapes_val = dict(
     pipeline=[dict(type=TestResize, scale=(1024, 2048)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=cityscapes_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=cityscapes_val,
-)
+train_dataloader['dataset'] = cityscapes_train
+val_dataloader['dataset'] = cityscapes_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=PanopticMetric)
 test_evaluator = val_evaluator

@@ -1,9 +1,8 @@
 """One click per segment of COCO panoptic 2017, things and stuff alike; sizes are (H, W)."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import CocoPanopticDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
     InteriorClickPrompts,
@@ -13,6 +12,9 @@ from seg.datasets.transforms import (
     TestResize,
 )
 from seg.evaluation.metrics import InteractiveMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/coco/'
 
@@ -43,21 +45,8 @@ coco_interactive_val = dict(
     ],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=coco_interactive_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=coco_interactive_val,
-)
+train_dataloader['dataset'] = coco_interactive_train
+val_dataloader['dataset'] = coco_interactive_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=InteractiveMetric)
 test_evaluator = val_evaluator

@@ -3,10 +3,9 @@
 Scales and ratios are those of the published training; all sizes are (H, W).
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import CocoPanopticDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
     PackClip,
@@ -14,6 +13,9 @@ from seg.datasets.transforms import (
     TestResize,
 )
 from seg.evaluation.metrics import PanopticMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/coco/'
 
@@ -39,21 +41,8 @@ coco_panoptic_val = dict(
     pipeline=[dict(type=TestResize, scale=(800, 1333)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=coco_panoptic_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=coco_panoptic_val,
-)
+train_dataloader['dataset'] = coco_panoptic_train
+val_dataloader['dataset'] = coco_panoptic_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=PanopticMetric)
 test_evaluator = val_evaluator

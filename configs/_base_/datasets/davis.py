@@ -3,11 +3,13 @@
 All sizes are (H, W).
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import DavisDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/davis/'
 
@@ -34,19 +36,6 @@ davis_val = dict(
     pipeline=[dict(type=TestResize, scale=(480, 854)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=davis_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=davis_val,
-)
+train_dataloader['dataset'] = davis_train
+val_dataloader['dataset'] = davis_val
 test_dataloader = val_dataloader

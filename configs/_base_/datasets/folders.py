@@ -1,9 +1,8 @@
 """Images and masks in ``images/{split}`` and ``masks/{split}``; sizes are (H, W)."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import FolderDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
     EvaluationPrompts,
@@ -13,6 +12,9 @@ from seg.datasets.transforms import (
     TestResize,
 )
 from seg.evaluation.metrics import InteractiveMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/folders/'
 
@@ -41,21 +43,8 @@ folders_val = dict(
     ],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=folders_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=folders_val,
-)
+train_dataloader['dataset'] = folders_train
+val_dataloader['dataset'] = folders_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=InteractiveMetric)
 test_evaluator = val_evaluator

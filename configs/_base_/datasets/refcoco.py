@@ -1,14 +1,15 @@
 """RefCOCO: an expression per object for training, all of them for evaluation; sizes are (H, W).
 
 ``refcoco_val['split']`` may also be testA and testB. Images are those of COCO train2014.
-Training images are never cropped, as words such as "left" would lose their meaning.
+Training images are never cropped, as words such as "left" would lose their meaning; where they are
+mirrored, "left" and "right" change places.
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import RefCocoDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
+    ClipFlip,
     EvaluationPrompts,
     LargeScaleJitter,
     PackClip,
@@ -16,6 +17,9 @@ from seg.datasets.transforms import (
     TestResize,
 )
 from seg.evaluation.metrics import InteractiveMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/refcoco/refcoco/'
 image_root = 'data/coco/train2014'
@@ -29,6 +33,7 @@ refcoco_train = dict(
     dataset_name='refcoco',
     split='train',
     pipeline=[
+        dict(type=ClipFlip, prob=0.5),
         dict(type=LargeScaleJitter, scale=(736, 1280), ratio_range=(0.5, 1.0), min_area=32),
         dict(type=SimulatedPrompts, num_prompts=12, kinds=dict(text=1.0)),
         dict(type=PackClip),
@@ -50,21 +55,8 @@ refcoco_val = dict(
     ],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=refcoco_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=refcoco_val,
-)
+train_dataloader['dataset'] = refcoco_train
+val_dataloader['dataset'] = refcoco_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=InteractiveMetric)
 test_evaluator = val_evaluator

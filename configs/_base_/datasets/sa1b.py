@@ -1,12 +1,11 @@
 """SA-1B in folders of any depth below ``train`` and ``val``, 30 masks of an image at a time.
 
-All sizes are (H, W). Large parts of it are read faster from tar shards, see ``ShardDataset``.
+All sizes are (H, W). Large parts of it are read faster from tar shards, see ``shards.py``.
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import SA1BDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipFlip,
     EvaluationPrompts,
@@ -16,6 +15,9 @@ from seg.datasets.transforms import (
     TestResize,
 )
 from seg.evaluation.metrics import InteractiveMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/sa1b/'
 
@@ -43,21 +45,8 @@ sa1b_val = dict(
     ],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=sa1b_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=sa1b_val,
-)
+train_dataloader['dataset'] = sa1b_train
+val_dataloader['dataset'] = sa1b_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=InteractiveMetric)
 test_evaluator = val_evaluator

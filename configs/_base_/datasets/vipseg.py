@@ -1,11 +1,13 @@
 """VIPSeg: clips of two frames for training, whole videos for evaluation; sizes are (H, W)."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import VIPSegDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
 from seg.evaluation.metrics import PanopticMetric
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/vipseg/'
 
@@ -31,21 +33,8 @@ vipseg_val = dict(
     pipeline=[dict(type=TestResize, scale=(736, 1280)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=vipseg_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=vipseg_val,
-)
+train_dataloader['dataset'] = vipseg_train
+val_dataloader['dataset'] = vipseg_val
 test_dataloader = val_dataloader
 val_evaluator = dict(type=PanopticMetric)
 test_evaluator = val_evaluator

@@ -4,15 +4,17 @@ Scales, ratios and the step between frames are those of the published training; 
 The published ``valid.json`` has no annotations.
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import YouTubeVISDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
+
+with read_base():
+    from ..loaders import *
 
 data_root = 'data/youtube_vis_2019/'
 
-youtube_vis_2019_train = dict(
+youtube_vis_train = dict(
     type=YouTubeVISDataset,
     ann_file=data_root + 'train.json',
     img_dir=data_root + 'train/JPEGImages',
@@ -26,7 +28,7 @@ youtube_vis_2019_train = dict(
         dict(type=PackClip),
     ],
 )
-youtube_vis_2019_val = dict(
+youtube_vis_val = dict(
     type=YouTubeVISDataset,
     ann_file=data_root + 'valid.json',
     img_dir=data_root + 'valid/JPEGImages',
@@ -36,19 +38,6 @@ youtube_vis_2019_val = dict(
     pipeline=[dict(type=TestResize, scale=(736, 1280)), dict(type=PackClip)],
 )
 
-train_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=youtube_vis_2019_train,
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=youtube_vis_2019_val,
-)
+train_dataloader['dataset'] = youtube_vis_train
+val_dataloader['dataset'] = youtube_vis_val
 test_dataloader = val_dataloader

@@ -40,7 +40,8 @@ class SimulatedPrompts(BaseTransform):
     - mask: see :func:`seg.datasets.transforms.loose_masks.random_loose_mask`;
     - text: the expression of ``results['expressions']``.
 
-    Some rows combine two: a box or a text with a click, a click with the expression.
+    Some rows combine two: a box or a text with a click, a click with the expression where there is
+    one.
 
     Sets ``prompts``, ``prompt_targets`` and ``prompt_kinds``. Put it after crops and flips.
 
