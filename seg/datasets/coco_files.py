@@ -242,7 +242,9 @@ def read_named_image(path: Path, source: Path, image_id: Any) -> np.ndarray:
         raise UserError(f'{error}; {named}') from None
 
 
-def check_image_size(path: Path, got: Sequence[int], expected: Sequence[int], source: Path) -> None:
+def check_image_size(
+    path: Path | str, got: Sequence[int], expected: Sequence[int], source: Path | str
+) -> None:
     """Compare a file's size with what its annotation says, both (H, W).
 
     Raises:

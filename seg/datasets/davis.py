@@ -10,16 +10,48 @@ import numpy as np
 
 from seg.datasets.clip_dataset import Pipeline
 from seg.datasets.frame_folders import index_frame_folders, read_map_of
+from seg.datasets.imaging import read_palette
 from seg.datasets.samples import clip_sample, masks_of_ids, segments
 from seg.datasets.video_dataset import VideoDataset, read_frames
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
-from seg.visualization.palettes import class_palette
+from seg.visualization.palettes import class_palette, voc_color
 
 RESOLUTIONS = ('480p', 'Full-Resolution')
 VOID = 255
 """Pixels of no object that are not scored either."""
+
+_ID_OF_COLOR: dict[tuple[int, ...], int] = {voc_color(index): index for index in range(256)}
+
+
+def read_davis_map(path: Path, size: Sequence[int]) -> np.ndarray:
+    """Read the object ids of a frame, (H, W), int32.
+
+    Args:
+        path: The palette PNG file.
+        size: (H, W) of the frame.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is broken, of another size, or its palette was sorted anew, so that values
+            and colours name different objects.
+    """
+    ids = read_map_of(path, size)
+    palette = read_palette(path)
+    if palette is None:
+        return ids
+    used = [value for value in np.unique(ids).tolist() if value not in (0, VOID)]
+    colors = [tuple(palette[value : value + 1].ravel().tolist()) for value in used]
+    named = [_ID_OF_COLOR.get(color) for color in colors]
+    # Other palettes, such as grey ones, say nothing about ids.
+    if None not in named and named != used:
+        raise UserError(
+            f'{path}: expected the palette of DAVIS, got values {used} in the colours of the '
+            f'objects {named}; the palette was sorted anew when the file was saved, restore the '
+            'published file'
+        )
+    return ids
 
 
 @DATASETS.register_module()
@@ -103,7 +135,7 @@ class DavisDataset(VideoDataset):
         annotated = [place for place, row in enumerate(rows) if self.index['usable'][row]]
         for place in annotated:
             path = self.mask_dir / video / f'{Path(names[place]).stem}.png'
-            maps[place] = read_map_of(path, maps.shape[1:])
+            maps[place] = read_davis_map(path, maps.shape[1:])
         ids = np.setdiff1d(maps, (0, VOID))
         known: dict[str, Any] = segments(masks_of_ids(maps, ids), [-1] * len(ids), ids)
         known['annotated_frames'] = tuple(annotated)

@@ -83,6 +83,26 @@ def read_id_pixels(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndar
         return np.asarray(image)
 
 
+def read_palette(path: str | Path) -> np.ndarray | None:
+    """The palette of an image file, without its pixels; ``None`` if it has none.
+
+    Returns:
+        (P, 3), uint8, RGB.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is no image.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with Image.open(path) as image:
+            values = image.getpalette() if image.mode == 'P' else None
+    except (*_DECODE_ERRORS, Image.DecompressionBombError) as error:
+        raise UserError(f'{path}: expected a readable image, got a broken one ({error})') from None
+    return None if values is None else np.array(values, dtype=np.uint8).reshape(-1, 3)
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """A decoded image; errors name the file."""

@@ -5,21 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from seg.datasets.clip_dataset import ClipDataset, Pipeline
-from seg.datasets.coco_files import check_image_size
+from seg.datasets.clip_dataset import Pipeline
 from seg.datasets.imaging import MAX_PIXELS
-from seg.datasets.sa1b_files import choose_masks, image_size_of, parse_sa1b, sa1b_segments
-from seg.datasets.samples import image_sample
+from seg.datasets.mask_collection import AnnotatedImage, MaskCollection
 from seg.datasets.shards import find_shards, load_shard_index, read_member, sample_place
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
-from seg.visualization.palettes import class_palette
 
 _DECODERS = ('JPEG', 'PNG', 'WEBP')
 
@@ -52,7 +48,7 @@ def decode_member(content: bytes, where: str) -> np.ndarray:
 
 
 @DATASETS.register_module()
-class ShardDataset(ClipDataset):
+class ShardDataset(MaskCollection):
     """Images with masks that have no class, in webdataset-compatible tar shards.
 
     A sample is an image and a JSON annotation in the format of SA-1B. Samples are read one by one
@@ -83,19 +79,15 @@ class ShardDataset(ClipDataset):
         seed: int = 0,
         max_bad_samples: int = 0,
     ) -> None:
-        if max_segments is not None and max_segments < 1:
-            raise UserError(f'max_segments: expected 1 or more, got {max_segments}')
-        metainfo = {
-            'classes': ('object',),
-            'num_things': 1,
-            'palette': class_palette(1),
-            'annotated_classes': (),
-            'dataset_name': dataset_name,
-        }
         super().__init__(
-            task, pipeline, metainfo, seed, test_mode=test_mode, max_bad_samples=max_bad_samples
+            task,
+            pipeline,
+            dataset_name,
+            max_segments=max_segments,
+            test_mode=test_mode,
+            seed=seed,
+            max_bad_samples=max_bad_samples,
         )
-        self.max_segments = max_segments
         self.shards = find_shards(shards)
         self.index = load_shard_index(self.shards)
         if not len(self):
@@ -105,34 +97,21 @@ class ShardDataset(ClipDataset):
         """Number of samples."""
         return len(self.index['shard'])
 
-    def load(self, index: int) -> dict[str, Any]:
-        """Read one image with all of its masks.
+    def read_files(self, index: int) -> AnnotatedImage:
+        """Read the annotation of one sample, and say how to read its image.
 
         Raises:
             FileNotFoundError: If a shard is missing.
-            UserError: If a file is broken, sizes disagree, or the shard changed.
+            UserError: If the shard changed.
         """
-        return self._load(index, None)
-
-    def draw(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Read one image with some of its masks; see ``max_segments``."""
-        return self._load(index, None if self.test_mode else rng)
-
-    def _load(self, index: int, rng: np.random.Generator | None) -> dict[str, Any]:
         number, pair = sample_place(self.index, index)
         shard = self.shards[number]
         where = f'{shard}: {pair.key}'
-        text = read_member(shard, pair.key, pair.annotation)
-        annotation = parse_sa1b(text, f'{where}.json')
-        image = decode_member(read_member(shard, pair.key, pair.image), where)
-        size = image_size_of(annotation, f'{where}.json')
-        check_image_size(Path(where), image.shape[:2], size, Path(f'{pair.key}.json'))
-        return image_sample(
-            image,
-            sa1b_segments(
-                annotation, f'{where}.json', choose_masks(annotation, self.max_segments, rng)
-            ),
-            annotation['image'].get('image_id', pair.key),
+        return AnnotatedImage(
+            lambda: decode_member(read_member(shard, pair.key, pair.image), where),
+            read_member(shard, pair.key, pair.annotation),
+            where,
+            f'{where}.json',
             shard / pair.key,
-            self.metainfo['dataset_name'],
+            pair.key,
         )

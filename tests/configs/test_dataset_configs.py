@@ -41,9 +41,6 @@ def layout(tmp_path_factory):
         if name not in folders:
             folders[name] = root = tmp_path_factory.mktemp(name)
             list(write_shapes(WRITERS[name], root, 1, num_frames=3, size=(48, 64)))
-            if name == 'davis':
-                for kind in ('JPEGImages', 'Annotations'):
-                    (root / kind / 'Full-Resolution').symlink_to(root / kind / '480p')
             if name == 'sa1b':
                 for split in ('train', 'val'):
                     list(write_shards(find_pairs(root / split), root / split))

@@ -95,6 +95,21 @@ def test_nothing_is_learned_from_the_absence_of_classes(toy):
     assert (metainfo['classes'], metainfo['num_things']) == (('object',), 1)
 
 
+def test_palettes_that_were_sorted_anew_are_named(toy):
+    image = palette_image(np.minimum(toy_ids(2), 1))  # value 1 in the place of value 2
+    colors = image.getpalette()
+    image.putpalette(colors[:3] + colors[6:9] + colors[3:6] + colors[9:])
+    replace_mask(toy, image)
+    with pytest.raises(UserError, match=r'00002\.png: expected the palette .* \[1\] .* \[2\];'):
+        build(toy, test_mode=True)[0]
+    image.putpalette([level for level in range(256) for _ in range(3)])  # grey, as some tools save
+    replace_mask(toy, image)
+    build(toy, test_mode=True)[0]
+    image.putpalette([0, 0, 0])  # shorter than its values
+    replace_mask(toy, image)
+    build(toy, test_mode=True)[0]
+
+
 def replace_mask(toy, image):
     image.save(toy / 'Annotations' / '480p' / 'cat' / '00002.png')
 

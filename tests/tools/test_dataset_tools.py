@@ -1,7 +1,4 @@
-import importlib.util
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -68,20 +65,12 @@ def config(tmp_path):
     return tmp_path / 'config.py'
 
 
-def call_main(repository, monkeypatch, tool, *arguments):
-    path = repository / f'tools/analysis_tools/{tool}.py'
-    spec = importlib.util.spec_from_file_location(tool, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    return module.main()
-
-
-def test_faults_are_printed_and_written(repository, config, tmp_path, monkeypatch, capsys):
+def test_faults_are_printed_and_written(run_tool, config, tmp_path):
     out = tmp_path / 'report.json'
     arguments = (config, '--json', '--out', out, '--workers', 1)
-    assert call_main(repository, monkeypatch, 'check_dataset', *arguments) == 1
-    lines = capsys.readouterr().out.splitlines()
+    code, text, _ = run_tool('analysis_tools/check_dataset', *arguments)
+    assert code == 1
+    lines = text.splitlines()
     report = json.loads(lines[-1])
     assert lines[0].startswith(f'[val] unlisted_id: {tmp_path / "one.png"}: expected')
     assert report['counts'] == {'unlisted_id': 1}
@@ -90,18 +79,17 @@ def test_faults_are_printed_and_written(repository, config, tmp_path, monkeypatc
     assert json.loads(out.read_text()) == report
 
 
-def test_a_whole_split_has_no_fault(repository, config, monkeypatch, capsys):
+def test_a_whole_split_has_no_fault(run_tool, config):
     arguments = (config, '--split', 'train', '--workers', 0, '--max-samples', 2)
-    assert call_main(repository, monkeypatch, 'check_dataset', *arguments) == 0
-    captured = capsys.readouterr()
-    assert captured.out == ''
-    assert '0 faults (none) in 2 of train/shapes' in captured.err
+    code, text, errors = run_tool('analysis_tools/check_dataset', *arguments)
+    assert (code, text) == (0, '')
+    assert '0 faults (none) in 2 of train/shapes' in errors
 
 
-def test_samples_are_drawn_with_a_sheet(repository, config, tmp_path, monkeypatch):
+def test_samples_are_drawn_with_a_sheet(run_tool, config, tmp_path):
     out = tmp_path / 'pictures'
     arguments = (config, '--num', 2, '--out-dir', out, '--shuffle', '--seed', 3)
-    call_main(repository, monkeypatch, 'browse_dataset', *arguments)
+    assert run_tool('analysis_tools/browse_dataset', *arguments)[0] == 0
     names = sorted(path.name for path in out.iterdir())
     assert len(names) == 3
     assert names[0] == 'sheet.jpg'
@@ -116,9 +104,8 @@ def test_samples_are_drawn_with_a_sheet(repository, config, tmp_path, monkeypatc
         ('browse_dataset', ['no.py', '--num', '0']),
     ],
 )
-def test_mistakes_of_dataset_tools_are_one_line(repository, tool, arguments):
-    command = [sys.executable, str(repository / f'tools/analysis_tools/{tool}.py'), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith('error: ')
-    assert done.stderr.count('\n') == 1
+def test_mistakes_of_dataset_tools_are_one_line(run_tool, tool, arguments):
+    code, _, errors = run_tool(f'analysis_tools/{tool}', *arguments)
+    assert code == 2
+    assert errors.startswith('error: ')
+    assert errors.count('\n') == 1

@@ -1,17 +1,9 @@
-import importlib.util
 import json
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
 
 from seg.datasets import ShardDataset
-
-
-def run(repository, tool, *arguments):
-    command = [sys.executable, str(repository / f'tools/dataset_converters/{tool}.py'), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def write_folder(folder, num=3):
@@ -23,32 +15,24 @@ def write_folder(folder, num=3):
         (folder / f'sa_{index}.json').write_text(text)
 
 
-def call_main(repository, monkeypatch, tool, *arguments):
-    path = repository / f'tools/dataset_converters/{tool}.py'
-    spec = importlib.util.spec_from_file_location(tool, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    module.main()
-
-
-def test_folder_to_shards_and_index(repository, tmp_path, monkeypatch, capsys):
+def test_folder_to_shards_and_index(run_tool, tmp_path):
     write_folder(tmp_path / 'in')
     out = tmp_path / 'out'
-    call_main(repository, monkeypatch, 'make_shards', tmp_path / 'in', '--out', out)
-    made = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert made['samples'] == 3
-    assert made['shards'] == 1
+    code, text, _ = run_tool('dataset_converters/make_shards', tmp_path / 'in', '--out', out)
+    made = json.loads(text.splitlines()[-1])
+    assert (code, made['samples'], made['shards']) == (0, 3, 1)
     (out / 'shards.index').unlink()
-    call_main(repository, monkeypatch, 'index_shards', out)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])['samples'] == 3
+    code, text, _ = run_tool('dataset_converters/index_shards', out)
+    assert (code, json.loads(text.splitlines()[-1])['samples']) == (0, 3)
     assert (out / 'shards.index').is_file()
     assert len(ShardDataset(out, 'interactive_image', [])) == 3
 
 
-def test_mistakes_are_one_line(repository, tmp_path):
-    done = run(repository, 'make_shards', str(tmp_path / 'no'), '--out', str(tmp_path / 'out'))
-    assert done.returncode == 2
-    assert done.stderr.startswith('error: ')
-    assert done.stderr.count('\n') == 1
+def test_mistakes_are_one_line(run_tool, tmp_path):
+    code, text, error = run_tool(
+        'dataset_converters/make_shards', tmp_path / 'no', '--out', tmp_path / 'out'
+    )
+    assert (code, text) == (2, '')
+    assert error.startswith(f'error: {tmp_path / "no"}: expected')
+    assert error.count('\n') == 1
     assert not (tmp_path / 'out').exists()

@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -16,21 +12,13 @@ def root(tmp_path_factory):
     return folder
 
 
-def run(repository, *flags):
-    return subprocess.run(
-        [sys.executable, 'tools/dataset_converters/prepare_bdd100k.py', *map(str, flags)],
-        cwd=repository,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(repository)},
-    )
+TOOL = 'dataset_converters/prepare_bdd100k'
 
 
-def test_the_guides_files_are_written(repository, root, tmp_path):
+def test_the_guides_files_are_written(run_tool, root, tmp_path):
     flags = ('--bdd100k_root', root, '--output_path', tmp_path / 'npy', '--image_size', 32)
-    done = run(repository, *flags, '--splits', 'val')
-    assert done.returncode == 0, done.stderr
+    code, _, error = run_tool(TOOL, *flags, '--splits', 'val')
+    assert code == 0, error
     (image,), (label,) = (sorted((tmp_path / 'npy/val' / n).glob('*')) for n in ('imgs', 'gts'))
     pixels, classes = np.load(image), np.load(label)
 
@@ -41,7 +29,9 @@ def test_the_guides_files_are_written(repository, root, tmp_path):
     assert not (tmp_path / 'npy/train').exists()
 
 
-def test_sizes_that_cannot_be_are_named(repository, root, tmp_path):
+def test_sizes_that_cannot_be_are_named(run_tool, root, tmp_path):
     flags = ('--bdd100k_root', root, '--output_path', tmp_path / 'npy')
-    assert 'at least 1, got 0' in run(repository, *flags, '--image_size', 0).stderr
-    assert 'GB free' in run(repository, *flags, '--image_size', 4_000_000).stderr
+    for size, message in ((0, 'at least 1, got 0'), (4_000_000, 'GB free')):
+        code, _, error = run_tool(TOOL, *flags, '--image_size', size)
+        assert code == 2
+        assert message in error

@@ -56,9 +56,12 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def open_checks(args: argparse.Namespace) -> dict[str, DatasetCheck]:
-    """The checks of the config's data sets by name, each set of files once."""
-    from seg.datasets.checks import dataset_settings, open_check, same_files
+def open_checks(args: argparse.Namespace) -> dict[str, tuple[DatasetCheck, list[Fault]]]:
+    """Checks of the config's data sets by name, with the faults of the data sets as a whole.
+
+    Each set of files is there once.
+    """
+    from seg.datasets.checks import all_faults, dataset_settings, open_check, same_files
     from seg.engine.config_options import load_config
 
     cfg = load_config(args.config, args.cfg_options)
@@ -67,11 +70,15 @@ def open_checks(args: argparse.Namespace) -> dict[str, DatasetCheck]:
     for split in splits:
         for name, settings in dataset_settings(cfg, split).items():
             known.setdefault(same_files(settings), (name, settings))
-    return {name: open_check(settings) for name, settings in known.values()}
+    opened = {}
+    for name, settings in known.values():
+        check = open_check(settings)
+        opened[name] = check, all_faults(check, settings)
+    return opened
 
 
 def find_faults(
-    checks: dict[str, DatasetCheck], args: argparse.Namespace
+    opened: dict[str, tuple[DatasetCheck, list[Fault]]], args: argparse.Namespace
 ) -> list[tuple[str, Fault]]:
     """Walk through the data sets behind a progress bar, and print every fault when it is found."""
     from rich.console import Console
@@ -86,8 +93,9 @@ def find_faults(
             found.append((name, fault))
             print(f'[{name}] {fault}', flush=True)
 
-    for name, check in checks.items():
-        report(name, check.faults())
+    for name, (_, faults) in opened.items():
+        report(name, faults)
+    checks = {name: check for name, (check, _) in opened.items()}
     total = sum(min(len(check), args.max_samples or len(check)) for check in checks.values())
     columns = ('checking', BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -103,10 +111,10 @@ def main() -> int:
     args = parse_args()
     if args.out is not None:
         check_writable_file(args.out, '--out')
-    checks = open_checks(args)
-    found = find_faults(checks, args)
+    opened = open_checks(args)
+    found = find_faults(opened, args)
     counts = Counter(fault.kind.value for _, fault in found)
-    sizes = {name: min(len(c), args.max_samples or len(c)) for name, c in checks.items()}
+    sizes = {name: min(len(c), args.max_samples or len(c)) for name, (c, _) in opened.items()}
     summary = ', '.join(f'{number} {kind}' for kind, number in sorted(counts.items())) or 'none'
     samples = ', '.join(f'{number} of {name}' for name, number in sizes.items())
     sys.stderr.write(f'{len(found)} faults ({summary}) in {samples}\n')

@@ -6,6 +6,7 @@ from seg.datasets.checks.loading_check import LoadingCheck
 from seg.datasets.checks.opening import (
     CHECKS,
     SPLITS,
+    all_faults,
     dataset_settings,
     open_check,
     same_files,
@@ -21,6 +22,7 @@ __all__ = [
     'Fault',
     'FaultKind',
     'LoadingCheck',
+    'all_faults',
     'dataset_settings',
     'open_check',
     'same_files',

@@ -145,6 +145,9 @@ def frame_folders_check(
         except (UserError, OSError) as error:
             faults.append(Fault.of_error(error))
             continue
+        if not names:
+            message = f'expected frames (*.jpg) of a video that {list_file} lists, got none'
+            faults.append(Fault(FaultKind.MISSING_FILE, str(images / video), message))
         own = list(_pairs(images / video, names, maps / video, found, ('',)))
         if len(found) < 2:
             own = [pair for pair in own if pair.masks is not None]

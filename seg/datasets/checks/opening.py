@@ -14,7 +14,7 @@ from seg.datasets.checks.coco_checks import (
     CocoInstanceCheck,
     CocoPanopticCheck,
 )
-from seg.datasets.checks.fault import DatasetCheck
+from seg.datasets.checks.fault import DatasetCheck, Fault, FaultKind
 from seg.datasets.checks.file_pairs import folder_check, frame_folders_check, sa1b_check
 from seg.datasets.checks.loading_check import LoadingCheck
 from seg.datasets.checks.refcoco_check import RefCocoCheck
@@ -24,7 +24,7 @@ from seg.datasets.cityscapes import CityscapesDataset
 from seg.datasets.clip_dataset import ClipDataset
 from seg.datasets.coco_instance import CocoInstanceDataset
 from seg.datasets.coco_panoptic import CocoPanopticDataset
-from seg.datasets.davis import DavisDataset
+from seg.datasets.davis import DavisDataset, read_davis_map
 from seg.datasets.folders import FolderDataset, binary_mask
 from seg.datasets.frame_folders import read_map_of
 from seg.datasets.joint_labels import JointLabels
@@ -49,7 +49,7 @@ def _davis_check(settings: Settings) -> DatasetCheck:
         lists / f'{settings["split"]}.txt',
         root / 'JPEGImages' / resolution,
         root / 'Annotations' / resolution,
-        read_map_of,
+        read_davis_map,
     )
 
 
@@ -194,6 +194,26 @@ def open_check(settings: Settings) -> DatasetCheck:
             'seg.datasets.ClipDataset'
         )
     return LoadingCheck(dataset)
+
+
+def all_faults(check: DatasetCheck, settings: Settings) -> list[Fault]:
+    """Faults of a data set as a whole; one without samples is one.
+
+    Args:
+        check: The check of the data set.
+        settings: Its config.
+    """
+    found = list(check.faults())
+    if found or len(check):
+        return found
+    while 'dataset' in settings:
+        settings = settings['dataset']
+    places = [settings[key] for key in _PLACES if key in settings]
+    message = 'expected samples, got none; check data_root, the paths and the split'
+    return [Fault(FaultKind.MISSING_FILE, str(next(iter(places), 'data set')), message)]
+
+
+_PLACES = ('refs_file', 'ann_file', 'root', 'shards')
 
 
 def same_files(settings: Settings) -> str:

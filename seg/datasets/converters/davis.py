@@ -17,7 +17,7 @@ from seg.datasets.converters.base import (
 from seg.datasets.shapes import ShapesSample
 from seg.visualization.palettes import voc_color
 
-RESOLUTION = '480p'
+RESOLUTIONS = ('480p', 'Full-Resolution')
 
 
 def palette_image(ids: np.ndarray) -> Image.Image:
@@ -28,7 +28,10 @@ def palette_image(ids: np.ndarray) -> Image.Image:
 
 
 class DavisWriter(ShapesWriter):
-    """DAVIS 2017: things with their object ids; stuff is background."""
+    """DAVIS 2017: things with their object ids; stuff is background.
+
+    Both resolutions have the same size.
+    """
 
     is_video = True
 
@@ -41,11 +44,12 @@ class DavisWriter(ShapesWriter):
         video = f'shapes-{split}-{index:05d}'
         self.videos.setdefault(split, []).append(video)
         ids = relabeled(sample, np.where(sample.is_thing, sample.object_ids, 0).tolist())
-        images = self.root / 'JPEGImages' / RESOLUTION / video
-        masks = self.root / 'Annotations' / RESOLUTION / video
-        for t, frame in enumerate(sample.clip):
-            write_jpeg(images / f'{t:05d}.jpg', frame)
-            write_png(masks / f'{t:05d}.png', palette_image(ids[t]))
+        for resolution in RESOLUTIONS:
+            images = self.root / 'JPEGImages' / resolution / video
+            masks = self.root / 'Annotations' / resolution / video
+            for t, frame in enumerate(sample.clip):
+                write_jpeg(images / f'{t:05d}.jpg', frame)
+                write_png(masks / f'{t:05d}.png', palette_image(ids[t]))
 
     def finish(self, split: str) -> None:
         """Write the list of sequences."""

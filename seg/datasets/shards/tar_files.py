@@ -105,11 +105,17 @@ def scan_shard(path: Path) -> list[Pair]:
         Its pairs in the order of their first files. Files of other kinds are passed over.
 
     Raises:
-        UserError: If it is damaged or cut short, or a key has no image, no annotation, or two.
+        UserError: If it is damaged or cut short, a name leads out of it, or a key has no image, no
+            annotation, or two.
     """
     found: dict[str, dict[str, Member]] = {}
     for name, member in _members(path):
         key, kind = split_name(name)
+        if key.startswith('/') or '..' in key.split('/'):
+            raise UserError(
+                f'{path}: expected names of files below a folder, got {name!r}; nothing is '
+                'extracted, but such an archive is not to be trusted'
+            )
         part = 'image' if kind in IMAGE_KINDS else kind
         if part not in ('image', ANNOTATION_KIND):
             continue
@@ -158,6 +164,16 @@ def _members(path: Path) -> Iterator[tuple[str, Member]]:
         )
 
 
+def _may_be_called(name: str, key: str) -> bool:
+    """Whether the header of a file with a key may hold a name.
+
+    Names of 100 bytes or more are written elsewhere, others than ASCII may be.
+    """
+    if len(key.encode('utf-8', 'surrogateescape')) > 90:
+        return True
+    return split_name(name)[0] in (key, key.encode('ascii', 'replace').decode())
+
+
 def read_member(path: Path, key: str, member: Member) -> bytes:
     """Read the content of one file in a shard.
 
@@ -180,10 +196,7 @@ def read_member(path: Path, key: str, member: Member) -> bytes:
         content = file.read(HEADER_BYTES + member.size)
     try:
         info = tarfile.TarInfo.frombuf(content[:HEADER_BYTES], 'utf-8', 'surrogateescape')
-        # A name of 100 bytes or more may be written elsewhere.
-        same = info.size == member.size and (
-            split_name(info.name)[0] == key or len(key.encode('utf-8', 'surrogateescape')) > 90
-        )
+        same = info.size == member.size and _may_be_called(info.name, key)
     except tarfile.HeaderError:
         same = False
     if not same or len(content) < HEADER_BYTES + member.size:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg.datasets.checks import FaultKind, open_check, walk
+from seg.datasets.checks import FaultKind, all_faults, open_check, walk
 from seg.datasets.converters import WRITERS, write_shapes
 from seg.datasets.shards import find_pairs, write_shards
 
@@ -247,3 +247,24 @@ def test_every_fault_of_shards_is_found(small, tmp_path):
     ]
     nothing = open_check(dict(type='ShardDataset', shards='pipe:ls', task='interactive_image'))
     assert 'never opened' in nothing.faults()[0].message
+
+
+@pytest.mark.parametrize('kind', ['SA1BDataset', 'FolderDataset'])
+def test_a_data_set_without_samples_is_a_fault(tmp_path, kind):
+    for name in ('images/train', 'masks/train'):
+        (tmp_path / name).mkdir(parents=True)
+    settings = dict(type=kind, root=tmp_path, split='train')
+    wrapped = dict(type='JointLabels', dataset=settings, label_space='coco_panoptic')
+    for one in (settings, wrapped):
+        [fault] = all_faults(open_check(one), one)
+        assert fault.kind is FaultKind.MISSING_FILE
+        assert fault.file == str(tmp_path)
+
+
+def test_a_video_without_frames_is_a_fault(tmp_path):
+    (tmp_path / 'ImageSets/2017').mkdir(parents=True)
+    (tmp_path / 'ImageSets/2017/train.txt').write_text('cat')
+    (tmp_path / 'JPEGImages/480p/cat').mkdir(parents=True)
+    settings = dict(type='DavisDataset', root=tmp_path, split='train')
+    [fault] = all_faults(open_check(settings), settings)
+    assert fault.file == str(tmp_path / 'JPEGImages/480p/cat')

@@ -162,6 +162,22 @@ def test_foreign_archives_are_read_without_conversion(tmp_path, picture, form):
     assert dataset[0]['masks'].shape == dataset[1]['masks'].shape == (0, 1, 20, 30)
 
 
+@pytest.mark.parametrize('form', [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize('name', ['bäume', '木/木 1', '木' * 60])
+def test_names_in_any_script_are_read(tmp_path, picture, form, name):
+    files = [(f'{name}.png', picture), (f'{name}.json', annotation_text())]
+    pack(tmp_path / 'x.tar', files, format=form)
+    sample = ShardDataset(tmp_path, 'interactive_image', [])[0]
+    assert sample['img_path'] == str(tmp_path / 'x.tar' / name)
+
+
+@pytest.mark.parametrize('name', ['../../a', '/etc/a', 'b/../../a'])
+def test_names_that_lead_out_of_the_archive_are_refused(tmp_path, picture, name):
+    pack(tmp_path / 'x.tar', [(f'{name}.png', picture), (f'{name}.json', annotation_text())])
+    with pytest.raises(UserError, match=rf"x\.tar: expected names .* got '{name}\.png'"):
+        ShardDataset(tmp_path, 'interactive_image', [])
+
+
 @pytest.mark.parametrize('name', ['pipe:cat x.tar', 'https://host/x.tar', 's3://bucket/x.tar'])
 def test_commands_and_addresses_are_refused(tmp_path, name):
     with pytest.raises(UserError, match='never opened'):
