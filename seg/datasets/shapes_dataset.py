@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from seg.structures import Task
 from seg.utils.checks import unknown_name_message
 
 SPLITS = ('train', 'val')
+
+Drawn = tuple[np.ndarray, np.ndarray, dict[str, Any]]
 
 
 @DATASETS.register_module()
@@ -35,6 +38,9 @@ class ShapesDataset(ClipDataset):
         pipeline: Transforms or their configs, applied in order.
         cache: Whether to keep drawn samples in memory.
         version: Definition of the world.
+        frame_gaps: Smallest and largest step between the frames of a sample, each drawn anew, out
+            of a clip that is long enough for the largest steps; the first frame is always the
+            clip's. All frames of the clip when left out.
 
     Raises:
         ValueError: If the task, split or version is unknown, or a number is out of range.
@@ -51,7 +57,13 @@ class ShapesDataset(ClipDataset):
         pipeline: Pipeline = (),
         cache: bool = False,
         version: str = 'v1',
+        frame_gaps: tuple[int, int] | None = None,
     ) -> None:
+        if frame_gaps is not None and (cache or not 1 <= frame_gaps[0] <= frame_gaps[1]):
+            raise ValueError(
+                'frame_gaps: expected a smallest and a largest step, 1 <= smallest <= largest, and '
+                f'cache=False, got {tuple(frame_gaps)} and cache={cache}'
+            )
         if split not in SPLITS:
             raise ValueError(unknown_name_message('split of Shapes', split, SPLITS))
         for name, value, least in (
@@ -71,11 +83,10 @@ class ShapesDataset(ClipDataset):
         super().__init__(task, pipeline, metainfo, seed)
         self.num_samples = num_samples
         self.num_frames = num_frames
+        self.frame_gaps = frame_gaps
         self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size)
         self._prefix = f'{self._name}-{split}-{seed}'
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray, dict[str, Any]]] | None = (
-            {} if cache else None
-        )
+        self._kept: dict[int, Drawn] | None = {} if cache else None
 
     def full_init(self) -> None:
         """Nothing is left to load; the Runner asks for it."""
@@ -88,9 +99,22 @@ class ShapesDataset(ClipDataset):
         """Draw one sample, fresh tensors every time."""
         drawn = self._kept.get(index) if self._kept is not None else None
         if drawn is None:
-            drawn = self._draw(index)
+            drawn = self._draw(index, self.num_frames)
             if self._kept is not None:
                 self._kept[index] = drawn
+        return self._as_results(index, drawn)
+
+    def draw(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw one sample, and with ``frame_gaps`` which frames it has."""
+        if self.frame_gaps is None:
+            return self.load(index)
+        low, high = self.frame_gaps
+        steps = rng.integers(low, high + 1, size=self.num_frames - 1)
+        shown = [0, *np.cumsum(steps).tolist()]
+        return self._as_results(index, self._draw(index, 1 + high * (self.num_frames - 1), shown))
+
+    def _as_results(self, index: int, drawn: Drawn) -> dict[str, Any]:
+        """A sample as the transforms expect it."""
         frames, segments, rows = drawn
         height, width = frames.shape[-2:]
         ids = torch.arange(1, len(rows['labels']) + 1, dtype=torch.uint8)
@@ -109,9 +133,9 @@ class ShapesDataset(ClipDataset):
             'dataset_name': self._name,
         }
 
-    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    def _draw(self, index: int, num_frames: int, shown: Sequence[int] | None = None) -> Drawn:
         """Frames (T, 3, H, W) and segment map (T, H, W), both uint8, and the rows of segments."""
-        sample = self.world.clip(index, self.num_frames)
+        sample = self.world.clip(index, num_frames, shown)
         rows = {
             'labels': sample.labels.tolist(),
             'object_ids': sample.object_ids.tolist(),

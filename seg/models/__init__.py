@@ -8,9 +8,11 @@ from seg.models import (
     detectors,
     heads,
     losses,
+    memory,
     necks,
     peft,
     prompts,
+    refinement,
     routing,
 )
 
@@ -22,8 +24,10 @@ __all__ = [
     'detectors',
     'heads',
     'losses',
+    'memory',
     'necks',
     'peft',
     'prompts',
+    'refinement',
     'routing',
 ]

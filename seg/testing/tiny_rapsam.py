@@ -145,3 +145,20 @@ def toy_sample(
     sample.prompts = Prompts.create(points=points[:, None])
     sample.prompt_targets = torch.arange(count)
     return clip, sample
+
+
+def tiny_video_cfg(**head_settings: Any) -> dict[str, Any]:
+    """Config of a tiny model that follows objects through videos.
+
+    Args:
+        head_settings: Changes to the head.
+    """
+    memory = dict(
+        type='StreamingMemoryAdapter',
+        long_mem_size=2,
+        short_mem_size=2,
+        reader=dict(stride=2, key_channels=8, local_radius=2),
+        objects=dict(num_heads=2),
+    )
+    settings = dict(memory=memory, dual_path=dict(type='DualPathRefinement'))
+    return tiny_prompted_cfg(**{**settings, **head_settings})

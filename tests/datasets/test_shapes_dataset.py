@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -105,3 +107,23 @@ def test_bad_arguments_are_named(arguments, message):
 def test_an_index_out_of_range_is_named(index):
     with pytest.raises(IndexError, match='expected an index below 4'):
         ShapesDataset(task='panoptic', num_samples=4)[index]
+
+
+def test_frames_with_gaps_are_those_of_a_longer_clip():
+    settings = dict(task='vos', split='train', num_samples=4, size=(64, 80))
+    gapped = ShapesDataset(num_frames=3, frame_gaps=(2, 4), **settings)[1]
+    whole = ShapesDataset(num_frames=9, **settings)[1]
+    frames = [
+        next(t for t in range(9) if torch.equal(whole['clip'][t], frame))
+        for frame in gapped['clip']
+    ]
+
+    assert frames[0] == 0
+    assert all(2 <= b - a <= 4 for a, b in itertools.pairwise(frames))
+    assert torch.equal(gapped['masks'], whole['masks'][:, frames])
+
+
+@pytest.mark.parametrize('settings', [dict(frame_gaps=(0, 2)), dict(frame_gaps=(3, 2))])
+def test_impossible_gaps_are_refused(settings):
+    with pytest.raises(ValueError, match='frame_gaps'):
+        ShapesDataset(task='vos', num_frames=3, **settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from seg.datasets.shapes.motion import EVENT_FRAMES, EVENT_SHARE, Play, draw_play
@@ -67,7 +69,7 @@ class ShapesWorld:
         """
         return self.clip(index, 1)
 
-    def clip(self, index: int, num_frames: int) -> ShapesSample:
+    def clip(self, index: int, num_frames: int, shown: Sequence[int] | None = None) -> ShapesSample:
         """The clip of an index.
 
         Clips of different lengths have different motions.
@@ -75,12 +77,15 @@ class ShapesWorld:
         Args:
             index: Which sample, >= 0.
             num_frames: Frames of the clip, >= 1.
+            shown: Frames to paint and return, increasing, 0 first; all when left out.
 
         Raises:
             ValueError: If the index is negative or there are no frames.
         """
         scene, play, layers = self._draw(index, num_frames)
-        frames = [paint_frame(scene, play, layer, t) for t, layer in enumerate(layers)]
+        places = range(num_frames) if shown is None else shown
+        layers = [layers[t] for t in places]
+        frames = [paint_frame(scene, play, layers[i], t) for i, t in enumerate(places)]
         known = self._annotate(index, scene, play, layers)
         return ShapesSample(**vars(known), clip=np.stack(frames))
 

@@ -10,6 +10,7 @@ from seg.datasets.transforms.components import SplitComponents
 from seg.datasets.transforms.copy_paste import CopyPaste
 from seg.datasets.transforms.crop import ClipRandomCrop, DropSmallSegments, FrameRandomCrop
 from seg.datasets.transforms.evaluation_prompts import EvaluationPrompts
+from seg.datasets.transforms.first_masks import FirstMaskPrompts
 from seg.datasets.transforms.flip import ClipFlip
 from seg.datasets.transforms.jitter import LargeScaleJitter, PseudoClipJitter
 from seg.datasets.transforms.packing import PackClip
@@ -32,6 +33,7 @@ __all__ = [
     'CopyPaste',
     'DropSmallSegments',
     'EvaluationPrompts',
+    'FirstMaskPrompts',
     'FixedSegmentPrompts',
     'FixedViews',
     'FrameRandomCrop',

@@ -14,6 +14,9 @@ from seg.models.heads import RapSAMVideoHead
 from seg.registry import MODELS
 from seg.structures import ClipSample, StageOutput
 
+FRAMES_AT_ONCE = 8
+"""Frames of a long clip whose features exist at the same time."""
+
 
 class ClipFeatures(NamedTuple):
     """Features of a batch of clips.
@@ -25,6 +28,14 @@ class ClipFeatures(NamedTuple):
 
     mask_features: Tensor
     context_feats: Tensor | None
+
+    def frame(self, index: int) -> ClipFeatures:
+        """The features of one frame, T = 1."""
+        frames = slice(index, index + 1)
+        context = self.context_feats
+        return ClipFeatures(
+            self.mask_features[:, frames], None if context is None else context[:, frames]
+        )
 
 
 @MODELS.register_module()
@@ -107,7 +118,18 @@ class RapSAM(BaseDetector):
             raise ValueError(
                 'rescale: expected True, got False; predictions always have the original size'
             )
-        return self.head.predict(*self.extract_feat(batch_inputs), batch_data_samples)
+        num_frames = batch_inputs.shape[1]
+        followers = [self.head.follower(sample, num_frames) for sample in batch_data_samples]
+        if all(follower is None for follower in followers):
+            return self.head.predict(*self.extract_feat(batch_inputs), batch_data_samples)
+        for clip, follower in zip(batch_inputs, followers, strict=True):
+            assert follower is not None, 'a batch holds one task'
+            for frames in clip.split(FRAMES_AT_ONCE):
+                features = self.extract_feat(frames.unsqueeze(0))
+                for t in range(len(frames)):
+                    follower.step(*features.frame(t))
+            follower.finish()
+        return batch_data_samples
 
     def predict_prompts(
         self,

@@ -1,5 +1,7 @@
 """Heads: targets, losses and predictions around the decoder."""
 
+from seg.models.heads.clip_schedule import ClipSchedule
+from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer
 from seg.models.heads.mask_resizing import resize_masks
 from seg.models.heads.panoptic_fusion import PanopticFusion
 from seg.models.heads.prompt_alignment import PromptAlignment
@@ -7,6 +9,10 @@ from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 
 __all__ = [
+    'ClipSchedule',
+    'ClipStep',
+    'Frame',
+    'FrameAnswer',
     'PanopticFusion',
     'PromptAlignment',
     'RapSAMVideoHead',

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.models.heads.answered_rounds import (
+    AnsweredRound,
+    count_rounds,
+    covers_of,
+    meaning_losses,
+    round_losses,
+)
 from seg.models.heads.prompt_rounds import corrected_prompts
 from seg.models.losses import SegmentCriterion, Targets
-from seg.models.prompts import MaskTokens, PromptQueries, TextMatches, text_visual_loss
+from seg.models.prompts import MaskTokens
 from seg.models.routing import Route
 from seg.structures import ClipSample, Prompts, StageOutput
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
-
-
-class AskedObjects(NamedTuple):
-    """Prompts, encoded.
-
-    Attributes:
-        queries: What the decoder takes.
-        matches: Texts and found objects; ``None`` where no object has a text alone.
-        found: The objects that texts were matched with.
-    """
-
-    queries: PromptQueries
-    matches: TextMatches | None = None
-    found: StageOutput | None = None
 
 
 class ObjectTraining:
@@ -63,22 +56,6 @@ class ObjectTraining:
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts."""
         return self.criterion(self.outputs, self.targets, self.wanted, averages)
-
-
-class AnsweredRound(NamedTuple):
-    """One round of prompts and answers.
-
-    Attributes:
-        outputs: Predictions of all stages.
-        num_tokens: Answers per prompted object, the single one first.
-        chosen: Targets of the answers that get mask losses.
-        every: Targets of all answers, candidates included, for the quality estimate.
-    """
-
-    outputs: Sequence[StageOutput]
-    num_tokens: int
-    chosen: Sequence[Targets]
-    every: Sequence[Targets]
 
 
 class PromptTraining:
@@ -148,55 +125,28 @@ class PromptTraining:
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, summed over the rounds."""
-        counts: dict[str, Tensor | float] = {
+        return {
             'prompts': float(sum(len(target.labels) for target in self.targets)),
             'texts': float(self.asked.queries.is_text_alone.sum()),
-            'qualities': 0.0,
+            **count_rounds(self.head.criterion, self.rounds),
         }
-        for answered in self.rounds:
-            counts['qualities'] += sum(len(target.labels) for target in answered.every)
-            ours = self.head.criterion.counts(answered.outputs, answered.chosen)
-            for name, count in ours.items():
-                counts[name] = counts.get(name, 0.0) + count
-        return counts
 
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts and so means over the rounds."""
-        total: dict[str, Tensor] = {}
-        qualities = {**averages, 'masks': averages['qualities']}
-        for answered in self.rounds:
-            raw = self.head.criterion(
-                answered.outputs, answered.chosen, self.wanted - {'iou'}, averages
-            )
-            if 'iou' in self.wanted:
-                raw |= self.head.criterion(
-                    answered.outputs, answered.every, frozenset({'iou'}), qualities
-                )
-            for name, value in raw.items():
-                total[name] = total[name] + value if name in total else value
-        return total | self._meaning_losses(averages)
-
-    def _meaning_losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Losses between prompts and objects as wholes, of the first round."""
-        raw: dict[str, Tensor] = {}
-        queries, size = self.asked.queries, self.mask_features.shape[-2:]
-        if 'prompt_align' in self.wanted and self.head.prompt_alignment is not None:
-            covers = [_covers(sample.gt_segments.masks, size) for sample in self.samples]
-            rows = [sample.prompt_targets for sample in self.samples]
-            total = self.head.prompt_alignment.loss(
-                queries.objects, self.mask_features, covers, rows
-            )
-            raw['prompt_align'] = total / averages['prompts'].clamp(min=1)
-        matches, found = self.asked.matches, self.asked.found
-        if 'text_visual' in self.wanted and matches is not None and found is not None:
-            total = self.mask_features.new_zeros(())
-            for i, target in enumerate(self.targets):
-                texts = queries.is_text_alone[i, : len(target.labels)]
-                ious = _grid_ious(target.masks[texts], found.mask_logits[i])
-                scores = matches.scores[i, : len(target.labels)][texts]
-                total = total + text_visual_loss(scores, ious)
-            raw['text_visual'] = total / averages['texts'].clamp(min=1)
-        return raw
+        raw = round_losses(self.head.criterion, self.rounds, self.wanted, averages)
+        size = self.mask_features.shape[-2:]
+        covers = [covers_of(sample.gt_segments.masks, size) for sample in self.samples]
+        rows = [sample.prompt_targets for sample in self.samples]
+        return raw | meaning_losses(
+            self.head,
+            self.asked,
+            self.wanted,
+            self.mask_features,
+            covers=covers,
+            rows=rows,
+            targets=self.targets,
+            averages=averages,
+        )
 
 
 def _repeated(target: Targets, tokens: range, num_tokens: int) -> Targets:
@@ -233,7 +183,7 @@ def _best_candidates(mask_logits: Tensor, target: Targets, num_tokens: int, sing
     num = len(target.labels)
     logits = mask_logits[: num * num_tokens].unflatten(0, (num, num_tokens))[:, single:]
     probs = logits.flatten(2).float().sigmoid()
-    wanted = _covers(target.masks, mask_logits.shape[-2:]).flatten(1).unsqueeze(1)
+    wanted = covers_of(target.masks, mask_logits.shape[-2:]).flatten(1).unsqueeze(1)
     overlap = 2 * (probs * wanted).sum(dim=-1) + 1
     dice = 1 - overlap / (probs.sum(dim=-1) + wanted.sum(dim=-1) + 1)
     cross_entropy = F.binary_cross_entropy_with_logits(
@@ -241,19 +191,3 @@ def _best_candidates(mask_logits: Tensor, target: Targets, num_tokens: int, sing
     )
     best = (dice + cross_entropy.mean(dim=-1)).argmin(dim=1)
     return num_tokens * torch.arange(num, device=best.device) + single + best
-
-
-def _covers(masks: Tensor, size: Sequence[int]) -> Tensor:
-    """Share of each cell that masks (N, T, H, W) cover, (N, T, h, w)."""
-    if not len(masks):
-        return masks.new_zeros(0, masks.shape[1], *size, dtype=torch.float32)
-    return F.adaptive_avg_pool2d(masks.float(), (size[0], size[1]))
-
-
-def _grid_ious(masks: Tensor, mask_logits: Tensor) -> Tensor:
-    """IoU of true masks (M, T, H, W) and found ones (Q, T, h, w) on the grid, (M, Q)."""
-    truth = (_covers(masks, mask_logits.shape[-2:]) > 0.5).flatten(1).float()
-    found = (mask_logits > 0).flatten(1).float()
-    overlap = truth @ found.T
-    union = truth.sum(dim=1, keepdim=True) + found.sum(dim=1) - overlap
-    return overlap / union.clamp(min=1)

@@ -10,8 +10,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
+from seg.models.heads.asked_objects import AskedObjects
+from seg.models.heads.clip_following import ClipFollower
+from seg.models.heads.clip_training import ClipTraining
 from seg.models.heads.mask_resizing import PictureSizes
-from seg.models.heads.prompt_training import AskedObjects, ObjectTraining, PromptTraining
+from seg.models.heads.prompt_training import ObjectTraining, PromptTraining
 from seg.models.heads.prompted_instances import prompted_instances
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
 from seg.models.losses import StepAverages, Targets
@@ -48,6 +51,11 @@ class RapSAMVideoHead(BaseModule):
         prompt_alignment: Training loss between prompts and objects, for example
             :class:`PromptAlignment`.
         correction_rounds: Rounds of correcting clicks in a training step, after the first answer.
+        memory: What carries objects through videos, for example :class:`StreamingMemoryAdapter`;
+            without it, prompted clips are answered as one long picture.
+        dual_path: What lets propagated and newly found masks refine each other, for example
+            :class:`DualPathRefinement`; needs a memory.
+        clip_schedule: Settings of training on clips, of :class:`ClipSchedule`.
         classifier: Class embeddings to logits.
         router: Task to route; a plain :class:`TaskRouter` when left out.
         criterion: Raw losses.
@@ -78,6 +86,9 @@ class RapSAMVideoHead(BaseModule):
         text_matcher: dict | None = None,
         prompt_alignment: dict | None = None,
         correction_rounds: int = 0,
+        memory: dict | None = None,
+        dual_path: dict | None = None,
+        clip_schedule: dict | None = None,
         classifier: dict,
         router: dict | None = None,
         criterion: dict | None = None,
@@ -113,10 +124,16 @@ class RapSAMVideoHead(BaseModule):
                 f'RapSAMVideoHead.correction_rounds: expected 0 or more, got {correction_rounds}'
             )
         self.correction_rounds = correction_rounds
+        self._check_memory(memory, dual_path, clip_schedule)
+        self.memory = _build_optional(memory, width)
+        self.dual_path = _build_optional(dual_path, width)
+        self.clip_schedule: Any = None
+        if self.memory is not None:
+            self.clip_schedule = MODELS.build({'type': 'ClipSchedule', **(clip_schedule or {})})
         self.classifier = MODELS.build(
             {'num_classes': num_things + num_stuff, **embed, **classifier}
         )
-        self.router = self._build_router(router, num_stages, width)
+        self.router = self._build_router(router, num_stages, width, self.memory is not None)
         self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
         counts = dict(num_things=num_things, num_stuff=num_stuff)
         self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
@@ -132,7 +149,11 @@ class RapSAMVideoHead(BaseModule):
         # Predictions are those of proposals, of the stages and of an adapter.
         classes = [f'classes.{i}' for i in range(num_stages + 2)]
         self.step_averages = StepAverages(
-            ['masks', 'qualities', 'prompts', 'texts', 'segments', *classes]
+            [
+                *('masks', 'qualities', 'prompts', 'texts', 'segments'),
+                *('proposals', 'neighbours', 'pairs', 'tokens'),
+                *classes,
+            ]
         )
 
     @property
@@ -142,16 +163,40 @@ class RapSAMVideoHead(BaseModule):
             'semantic': self.semantic_auxiliary,
             'prompt_align': self.prompt_alignment,
             'text_visual': self.text_matcher,
+            'temporal': self.memory,
+            'memory_align': self.memory,
+            'object_score': self.memory,
+            'dpsr': self.dual_path,
         }
         present = {name for name, part in optional.items() if part is not None}
         return frozenset({'cls', 'mask', 'dice', 'iou', 'panoptic'} | present)
 
+    def _check_memory(
+        self, memory: dict | None, dual_path: dict | None, clip_schedule: dict | None
+    ) -> None:
+        for name, settings in (('dual_path', dual_path), ('clip_schedule', clip_schedule)):
+            if settings is not None and memory is None:
+                raise ValueError(
+                    f'RapSAMVideoHead.{name}: expected none for a head without a memory, got '
+                    f'{settings}; add memory=dict(type=StreamingMemoryAdapter)'
+                )
+        encoder = self.prompt_encoder
+        single = encoder.mask_tokens.num_embeddings == 1
+        if memory is not None and (getattr(encoder, 'fusion', None) is None or not single):
+            raise ValueError(
+                'RapSAMVideoHead.memory: expected a prompt encoder with a fusion and one mask '
+                'token, which takes the masks that the memory proposes, got one without; set '
+                'prompt_encoder.fusion and num_mask_tokens=1'
+            )
+
     @staticmethod
-    def _build_router(settings: dict | None, num_stages: int, width: Mapping[str, int]) -> Any:
+    def _build_router(
+        settings: dict | None, num_stages: int, width: Mapping[str, int], has_memory: bool
+    ) -> Any:
         settings = settings or dict(type='TaskRouter')
-        known = dict(num_decoder_stages=num_stages, enable_streaming_memory=False)
+        known = dict(num_decoder_stages=num_stages, enable_streaming_memory=has_memory)
         router = MODELS.build({**width, **known, **settings})
-        if router.enable_streaming_memory:
+        if router.enable_streaming_memory and not has_memory:
             raise ValueError(
                 'router.enable_streaming_memory: expected False for a head without a memory, got '
                 'True; leave it out'
@@ -258,6 +303,18 @@ class RapSAMVideoHead(BaseModule):
             image_shapes=[sample.img_shape for sample in samples],
             tokens=tokens,
         )
+        return self.match_texts(queries, mask_features, context_feats)
+
+    def match_texts(
+        self, queries: PromptQueries, mask_features: Tensor, context_feats: Tensor | None
+    ) -> AskedObjects:
+        """Let objects that only a text describes start from what is found in the picture.
+
+        Args:
+            queries: Encoded prompts.
+            mask_features: (B, T, C, h, w).
+            context_feats: (B, T, C, h', w') or ``None``.
+        """
         if self.text_matcher is None or not bool(queries.is_text_alone.any()):
             return AskedObjects(queries)
         with torch.no_grad():
@@ -293,6 +350,8 @@ class RapSAMVideoHead(BaseModule):
             pixels = auxiliary.prepare(mask_features, targets)
             counts['segments'] = pixels.num_segments
         averages = self.step_averages(route.task, counts, mask_features.device)
+        if route.memory and self.training:
+            self.clip_schedule.num_steps += 1
         raw = step.losses(averages)
         if auxiliary is not None:
             raw['semantic'] = auxiliary.loss(mask_features, pixels, averages['segments'])
@@ -306,12 +365,11 @@ class RapSAMVideoHead(BaseModule):
         context_feats: Tensor | None,
         samples: Sequence[ClipSample],
         targets: Sequence[Targets],
-    ) -> PromptTraining | ObjectTraining:
+    ) -> PromptTraining | ObjectTraining | ClipTraining:
         """Run the decoder for a training step of the route's task."""
         if route.task.is_prompted:
-            return PromptTraining(
-                self, route, wanted, mask_features, context_feats, samples, targets
-            )
+            kind = ClipTraining if route.memory else PromptTraining
+            return kind(self, route, wanted, mask_features, context_feats, samples, targets)
         outputs = self(mask_features, context_feats, route)
         return ObjectTraining(self.criterion, wanted, outputs, targets)
 
@@ -349,6 +407,16 @@ class RapSAMVideoHead(BaseModule):
         """Predictions at the size of the original pictures, written into the samples."""
         route, outputs = self.decode(mask_features, context_feats, samples)
         return self.predict_by_feat(outputs[-1], route.task, samples)
+
+    def follower(self, sample: ClipSample, num_frames: int) -> ClipFollower | None:
+        """What predicts a clip frame by frame; ``None`` for clips that are predicted whole.
+
+        Args:
+            sample: The clip.
+            num_frames: Frames T of it.
+        """
+        route = self.router.route([sample], num_frames=num_frames)
+        return ClipFollower(self, route, sample) if route.memory else None
 
     def predict_prompts(
         self,

@@ -211,10 +211,27 @@ class PromptEncoder(BaseModule):
                 with, or prompts another frame than the first; if candidates are wanted that the
                 encoder does not have.
         """
-        self._check(prompts, tokens)
-        batch = batch_prompts(prompts, mask_features)
+        self.check(prompts, tokens)
+        return self.encode(
+            batch_prompts(prompts, mask_features),
+            mask_features,
+            canvas=canvas,
+            image_shapes=image_shapes,
+            tokens=tokens,
+        )
+
+    def encode(
+        self,
+        batch: PromptBatch,
+        mask_features: Tensor,
+        *,
+        canvas: tuple[int, int],
+        image_shapes: Sequence[tuple[int, int]],
+        tokens: MaskTokens = MaskTokens.SINGLE,
+    ) -> PromptQueries:
+        """As :meth:`forward`, for prompts that were checked and put side by side."""
         canvas_wh = _wh(canvas, mask_features.device)
-        frames = canvas_wh.expand(len(prompts), 2)
+        frames = canvas_wh.expand(len(batch.valid), 2)
         if self.coordinate_frame is CoordinateFrame.IMAGE:
             frames = torch.stack([_wh(shape, mask_features.device) for shape in image_shapes])
         size = mask_features.shape[-2:]
@@ -376,7 +393,8 @@ class PromptEncoder(BaseModule):
             hints=batch.previous.new_zeros(*places[:3], 4, *places[3:]),
         )
 
-    def _check(self, prompts: Sequence[Prompts], tokens: MaskTokens) -> None:
+    def check(self, prompts: Sequence[Prompts], tokens: MaskTokens = MaskTokens.SINGLE) -> None:
+        """Refuse prompts that this encoder cannot read; see :meth:`forward`."""
         if tokens is not MaskTokens.SINGLE and self.candidate_tokens is None:
             raise UserError(
                 'multimask_output: expected False, as this model was built without candidate '

@@ -1,0 +1,128 @@
+"""Following prompted objects through a whole clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep, Frame, FrameAnswer
+from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
+from seg.models.memory import MemoryState
+from seg.models.routing import Route
+from seg.structures import ClipSample, Prompts, TrackData
+from seg.utils.checks import UserError
+
+if TYPE_CHECKING:
+    from seg.models.heads.rapsam_video_head import RapSAMVideoHead
+
+
+class ClipFollower:
+    """Answers the prompts of one clip frame by frame, whatever its length.
+
+    Full-resolution masks exist for one frame at a time; what stays of a frame is its id map.
+
+    Args:
+        head: Whose parts are used.
+        route: The way of the clip's task.
+        sample: With prompts in pixels of the padded input, each on its frame.
+
+    Raises:
+        UserError: If an object has several rows of prompts on one frame.
+    """
+
+    def __init__(self, head: RapSAMVideoHead, route: Route, sample: ClipSample) -> None:
+        self.head = head
+        self.sample = sample
+        self.clip_step = ClipStep(head, route)
+        self.sizes = PictureSizes(
+            canvas=sample.batch_input_shape,
+            img_shape=sample.img_shape,
+            ori_shape=sample.ori_shape,
+        )
+        _check_rows(sample.prompts)
+        self.object_ids = sorted(set(sample.prompts.object_ids.tolist()))
+        self.state: MemoryState | None = None
+        self._maps: list[Tensor] = []
+        self._scores: list[Tensor] = []
+
+    def step(self, mask_features: Tensor, context_feats: Tensor | None) -> None:
+        """Go on by one frame, (1, 1, C, h, w) and (1, 1, C, h', w') or ``None``."""
+        if self.state is None:
+            self.state = self.head.memory.start(mask_features)
+        rows = rows_of_frame(self.sample.prompts, len(self._maps))
+        canvas, shapes = self.sample.batch_input_shape, [self.sample.img_shape]
+        frame = Frame(mask_features, context_feats, canvas, shapes)
+        answer, (self.state,) = self.clip_step([self.state], frame, [rows])
+        ids = self.state.object_ids
+        given = torch.zeros_like(ids, dtype=torch.bool)
+        if rows is not None:
+            given = torch.isin(ids, rows.object_ids.to(ids.device))
+        visible = visible_objects(answer, given)
+        id_map = label_objects(answer.mask_logits[0, : len(ids)], ids, visible, self.sizes)
+        self._maps.append(id_map.cpu())
+        places = torch.tensor([self.object_ids.index(i) for i in ids.tolist()], dtype=torch.long)
+        scores = torch.zeros(len(self.object_ids))
+        scores[places] = (answer.scores[0, : len(ids)] * answer.active[0, : len(ids)]).cpu().float()
+        self._scores.append(scores)
+
+    def finish(self) -> None:
+        """Write ``pred_tracks`` into the sample."""
+        ids, scores = tuple(self.object_ids), torch.stack(self._scores, dim=1)
+        self.sample.pred_tracks = TrackData(torch.stack(self._maps), ids, scores)
+
+
+def visible_objects(answer: FrameAnswer, given: Tensor) -> Tensor:
+    """Which objects of the first clip are seen, (N,), bool.
+
+    Args:
+        answer: About one clip.
+        given: Which of them the user prompted on the frame, (N,), bool.
+    """
+    count = len(given)
+    shown = (answer.scores[0, :count] > VISIBLE_SCORE) | given.to(answer.scores.device)
+    return answer.active[0, :count] & shown
+
+
+def label_objects(
+    mask_logits: Tensor, object_ids: Tensor, visible: Tensor, sizes: PictureSizes
+) -> Tensor:
+    """Id of the object that each pixel belongs to, 0 for none, (H, W), int32.
+
+    Args:
+        mask_logits: (N, h, w).
+        object_ids: (N,).
+        visible: Which objects take part, (N,), bool.
+        sizes: The way to the picture.
+    """
+    best = torch.zeros(sizes['ori_shape'], device=mask_logits.device)
+    id_map = torch.zeros(sizes['ori_shape'], dtype=torch.int32, device=mask_logits.device)
+    shown = visible.nonzero().flatten()
+    ids = object_ids.to(mask_logits.device)[shown].int()
+    for rows, logits in resized_chunks(mask_logits[shown].unsqueeze(1), sizes):
+        value, winner = logits[:, 0].max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
+        id_map = torch.where(better, ids[rows][winner], id_map)
+    return id_map
+
+
+def rows_of_frame(prompts: Prompts, frame: int) -> Prompts | None:
+    """The rows of one frame, as prompts on an image; ``None`` if there are none."""
+    rows = prompts[(prompts.frame_index == frame).nonzero().flatten()]
+    if not len(rows):
+        return None
+    rows.frame_index = torch.zeros_like(rows.frame_index)
+    return rows
+
+
+def _check_rows(prompts: Prompts) -> None:
+    seen = set()
+    for pair in zip(prompts.object_ids.tolist(), prompts.frame_index.tolist(), strict=True):
+        if pair in seen:
+            raise UserError(
+                f'prompts: expected one row per object and frame, got several for object '
+                f'{pair[0]} on frame {pair[1]}; put all that is said about it into one row'
+            )
+        seen.add(pair)

@@ -1,0 +1,403 @@
+"""One frame of a video: prompts, memory and decoder in, masks and a new memory out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg.models.heads.asked_objects import AskedObjects
+from seg.models.memory import (
+    MemoryReadout,
+    MemoryState,
+    SeenObjects,
+    StreamingMemoryAdapter,
+    mask_stability,
+)
+from seg.models.prompts import PromptQueries
+from seg.models.prompts.prompt_maps import WINDOW_LOGIT, PromptBatch, batch_prompts
+from seg.models.refinement import PathPrediction
+from seg.models.routing import Route
+from seg.structures import PointLabel, Prompts, StageOutput, Task
+
+if TYPE_CHECKING:
+    from seg.models.heads.rapsam_video_head import RapSAMVideoHead
+
+VISIBLE_SCORE = 0.5
+"""Objects with a lower score are taken to be out of sight."""
+
+
+class Frame(NamedTuple):
+    """One frame of B clips as the head takes it.
+
+    Attributes:
+        mask_features: (B, 1, C, h, w).
+        context_feats: (B, 1, C, h', w') or ``None``.
+        canvas: Size (H, W) of the padded input.
+        image_shapes: Size (H, W) of each picture before padding.
+    """
+
+    mask_features: Tensor
+    context_feats: Tensor | None
+    canvas: tuple[int, int]
+    image_shapes: list[tuple[int, int]]
+
+
+class FrameAnswer(NamedTuple):
+    """What is said about N objects of B clips on one frame; N is padded to the largest number.
+
+    Rows of the decoder's outputs are the N objects and, where ``has_paths``, the N objects again
+    as found anew in the frame.
+
+    Attributes:
+        outputs: Predictions of all stages, the last one of the adapter.
+        asked: The prompts behind them.
+        proposed: What the decoder started from, logits (B, rows, h, w).
+        score_logits: Whether each row's mask is its object, (B, rows).
+        has_paths: Whether there are rows of the second path.
+        mask_logits: The answer, (B, N, h, w).
+        scores: How surely each object is visible, (B, N), in [0, 1].
+        iou_scores: Predicted quality, (B, N), in [0, 1].
+        queries: (B, N, C).
+        active: Objects that were prompted on this frame or one before, (B, N), bool.
+        propagated: Objects that come from memory alone, (B, N), bool.
+        moved: The last frame's masks carried to this one, (B, N, h, w), in [0, 1].
+    """
+
+    outputs: list[StageOutput]
+    asked: AskedObjects
+    proposed: Tensor
+    score_logits: Tensor
+    has_paths: bool
+    mask_logits: Tensor
+    scores: Tensor
+    iou_scores: Tensor
+    queries: Tensor
+    active: Tensor
+    propagated: Tensor
+    moved: Tensor
+
+    @property
+    def num_objects(self) -> int:
+        """N."""
+        return self.mask_logits.shape[1]
+
+    def path(self, index: int) -> PathPrediction:
+        """What one path says, about B * N objects: 0 propagated, 1 found anew."""
+        rows = slice(index * self.num_objects, (index + 1) * self.num_objects)
+        final = self.outputs[-1]
+        assert final.iou_logits is not None, 'prompted objects need a quality estimate'
+        confidence = self.score_logits[:, rows].sigmoid() * final.iou_logits[:, rows].clamp(0, 1)
+        return PathPrediction(
+            final.mask_logits[:, rows, 0].flatten(0, 1),
+            final.queries[:, rows].flatten(0, 1),
+            confidence.flatten(),
+        )
+
+
+class _Asked(NamedTuple):
+    """The questions of a frame; (B, N, ...) each."""
+
+    batch: PromptBatch
+    given: Tensor
+    propagated: Tensor
+    again: Tensor  # masks found anew
+    contents: Tensor
+    moved: Tensor
+
+
+class ClipStep:
+    """Answers one frame of B clips and remembers it.
+
+    Objects that are prompted on the frame are answered as in an image; if they are remembered, the
+    memory gives the mask that the prompts correct. All others start from the masks that the
+    memory proposes. Both go through the decoder side by side. An image is a clip of one frame.
+
+    Args:
+        head: Whose parts are used.
+        route: The way of the task.
+    """
+
+    def __init__(self, head: RapSAMVideoHead, route: Route) -> None:
+        assert head.memory is not None, 'only heads with a memory step through clips'
+        self.head = head
+        self.memory: StreamingMemoryAdapter = head.memory
+        self.route = route
+        self.refines = route.dpsr and head.dual_path is not None
+
+    def __call__(
+        self,
+        states: Sequence[MemoryState],
+        frame: Frame,
+        prompts: Sequence[Prompts | None],
+        known_masks: Sequence[Tensor | None] | None = None,
+    ) -> tuple[FrameAnswer, list[MemoryState]]:
+        """Go on by one frame.
+
+        Args:
+            states: What is remembered of each clip.
+            frame: The frame.
+            prompts: What is said about objects on it, one row per object, in pixels of the padded
+                input; new objects get slots in their order. ``None`` where nothing is said.
+            known_masks: Masks to remember instead of the answer's, (N, h, w) each, in [0, 1]; for
+                training.
+
+        Returns:
+            The answer and the memories after the frame.
+        """
+        states = [
+            state if rows is None else state.with_objects(rows.object_ids.tolist())
+            for state, rows in zip(states, prompts, strict=True)
+        ]
+        keys = self.memory.encode(frame.mask_features[:, 0])
+        readouts = [self.memory.read(state, keys.of_clip(i)) for i, state in enumerate(states)]
+        asked = self._ask(states, frame, prompts, readouts)
+        answer = self._answer(asked, states, frame)
+        after = []
+        for i, state in enumerate(states):
+            known = None if known_masks is None else known_masks[i]
+            seen = self._seen(answer, asked, i, state.num_objects, known)
+            before = self._with_texts(state, prompts[i])
+            features = frame.mask_features[i, 0]
+            after.append(self.memory.write(before, keys.of_clip(i), seen, features))
+        return answer, after
+
+    def _ask(
+        self,
+        states: Sequence[MemoryState],
+        frame: Frame,
+        prompts: Sequence[Prompts | None],
+        readouts: Sequence[MemoryReadout | None],
+    ) -> _Asked:
+        """Prompts of the user and of the memory, side by side."""
+        said = [rows for rows in prompts if rows is not None]
+        self.head.prompt_encoder.check(said)
+        rows = [prompts_by_slot(state, given) for state, given in zip(states, prompts, strict=True)]
+        batch = batch_prompts(rows, frame.mask_features)
+        size, channels = batch.mask_probs.shape[-2:], frame.mask_features.shape[2]
+        zeros = batch.mask_probs.new_zeros
+        given = zeros(batch.valid.shape).bool()
+        known = torch.zeros_like(given)
+        ahead, again, moved = (zeros(*batch.valid.shape, *size) for _ in range(3))
+        contents = zeros(*batch.valid.shape, channels)
+        for i, readout in enumerate(readouts):
+            n = states[i].num_objects
+            given[i, :n] = rows[i].is_valid.to(given.device)
+            if readout is not None:
+                known[i, :n] = readout.known
+                ahead[i, :n], again[i, :n], moved[i, :n] = readout.masks
+                contents[i, :n] = readout.contents
+        propagated = known & ~given
+        corrected = (known & given & ~batch.has_mask & ~batch.has_previous)[..., None, None, None]
+        proposal = (WINDOW_LOGIT * (2 * ahead - 1)).unsqueeze(2)
+        batch = replace(
+            batch,
+            mask_probs=torch.where(propagated[..., None, None], ahead, batch.mask_probs),
+            has_mask=batch.has_mask | propagated,
+            previous=torch.where(corrected, proposal, batch.previous),
+            has_previous=batch.has_previous | corrected[..., 0, 0, 0],
+            valid=given | propagated,
+        )
+        return _Asked(batch, given, propagated, again, contents, moved)
+
+    def _answer(self, asked: _Asked, states: Sequence[MemoryState], frame: Frame) -> FrameAnswer:
+        """Run the decoder and join the paths."""
+        has_paths = self.refines and bool(asked.propagated.any())
+        encoded = self._encode(asked, frame, has_paths)
+        outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
+        final = outputs[-1]
+        assert final.iou_logits is not None, 'prompted objects need a quality estimate'
+        started = _started_from(encoded.queries)
+        last = asked.moved.new_zeros(asked.moved.shape)
+        for i, state in enumerate(states):
+            last[i, : state.num_objects] = state.last_masks
+        num_objects, copies = last.shape[1], 2 if has_paths else 1
+        score_logits = self.memory.score(
+            final.queries.flatten(0, 1),
+            final.mask_logits[:, :, 0].flatten(0, 1),
+            started.sigmoid().flatten(0, 1),
+            last.repeat(1, copies, 1, 1).flatten(0, 1),
+        ).unflatten(0, final.queries.shape[:2])
+        answer = FrameAnswer(
+            outputs=outputs,
+            asked=encoded,
+            proposed=started,
+            score_logits=score_logits,
+            has_paths=has_paths,
+            mask_logits=final.mask_logits[:, :num_objects, 0],
+            scores=score_logits[:, :num_objects].sigmoid(),
+            iou_scores=final.iou_logits[:, :num_objects].clamp(0, 1),
+            queries=final.queries[:, :num_objects],
+            active=asked.batch.valid,
+            propagated=asked.propagated,
+            moved=asked.moved,
+        )
+        if has_paths:
+            answer = self._fuse(answer)
+        return self._settle(answer, asked)
+
+    def _encode(self, asked: _Asked, frame: Frame, has_paths: bool) -> AskedObjects:
+        """Queries of all rows."""
+        batch, added = asked.batch, asked.contents
+        if has_paths:
+            assert self.head.dual_path is not None, 'checked when the step was made'
+            batch = _with_second_path(batch, asked.again, asked.propagated)
+            added = torch.cat([added, self.head.dual_path.mark(added)], dim=1)
+        queries = self.head.prompt_encoder.encode(
+            batch, frame.mask_features, canvas=frame.canvas, image_shapes=frame.image_shapes
+        )
+        queries = queries._replace(queries=queries.queries + added.to(queries.queries))
+        return self.head.match_texts(queries, frame.mask_features, frame.context_feats)
+
+    def _fuse(self, answer: FrameAnswer) -> FrameAnswer:
+        """Replace the answers about propagated objects by those of both paths together."""
+        assert self.head.dual_path is not None, 'checked when the step was made'
+        shape = answer.scores.shape
+        fused = self.head.dual_path.fuse(answer.path(0), answer.path(1))
+        iou_logits, n = answer.outputs[-1].iou_logits, answer.num_objects
+        assert iou_logits is not None, 'prompted objects need a quality estimate'
+        scores = answer.score_logits.sigmoid().unflatten(1, (2, n))
+        first_is_sure = (answer.path(0).confidence >= answer.path(1).confidence).view(shape)
+        qualities = iou_logits.clamp(0, 1).unflatten(1, (2, n))
+        chosen = answer.propagated
+        wide = chosen[..., None, None]
+        return answer._replace(
+            mask_logits=torch.where(
+                wide, fused.mask_logits.unflatten(0, shape), answer.mask_logits
+            ),
+            queries=torch.where(wide[..., 0], fused.queries.unflatten(0, shape), answer.queries),
+            scores=torch.where(chosen, scores.amax(dim=1), answer.scores),
+            iou_scores=torch.where(chosen & ~first_is_sure, qualities[:, 1], answer.iou_scores),
+        )
+
+    def _settle(self, answer: FrameAnswer, asked: _Asked) -> FrameAnswer:
+        """Given masks stand as they are, and no two objects of a vos clip share a pixel."""
+        if self.route.task is not Task.VOS:
+            return answer
+        exact = asked.given & asked.batch.has_mask
+        given = torch.logit(asked.batch.mask_probs, eps=1e-3)
+        logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
+        visible = (answer.active & (answer.scores > VISIBLE_SCORE)) | asked.given
+        return answer._replace(mask_logits=compete(logits, visible))
+
+    def _seen(
+        self, answer: FrameAnswer, asked: _Asked, i: int, count: int, known: Tensor | None
+    ) -> SeenObjects:
+        """What is remembered of clip ``i``."""
+        given = asked.given[i, :count]
+        logits, scores = answer.mask_logits[i, :count].float(), answer.scores[i, :count]
+        visible = answer.active[i, :count] & ((scores > VISIBLE_SCORE) | given)
+        if known is not None:
+            visible = answer.active[i, :count] & known.flatten(1).any(dim=1)
+        quality = answer.iou_scores[i, :count] * mask_stability(logits) * scores
+        return SeenObjects(
+            masks=logits.sigmoid() if known is None else known,
+            queries=answer.queries[i, :count],
+            quality=quality,
+            visible=visible,
+            prompted=given,
+        )
+
+    def _with_texts(self, state: MemoryState, prompts: Prompts | None) -> MemoryState:
+        """The memory with the texts of this frame, encoded."""
+        fusion = self.head.prompt_encoder.fusion
+        if prompts is None or fusion is None or not fusion.understands_text:
+            return state
+        rows = [
+            (state.slot(object_id), text)
+            for object_id, text in zip(prompts.object_ids.tolist(), prompts.texts, strict=True)
+            if text is not None
+        ]
+        if not rows:
+            return state
+        encoded = fusion.text_proj(fusion.text_encoder([text for _, text in rows]).to(state.texts))
+        slots = torch.tensor([slot for slot, _ in rows], device=state.texts.device)
+        return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
+
+
+def compete(mask_logits: Tensor, visible: Tensor) -> Tensor:
+    """Logits of objects that cannot overlap: those of a softmax over the objects and background.
+
+    Source: Oh et al., "Video Object Segmentation using Space-Time Memory Networks", ICCV 2019,
+    section 3.4 (soft aggregation, after Wug Oh et al., CVPR 2018); only the strongest rival counts.
+
+    Args:
+        mask_logits: (B, N, h, w), float32.
+        visible: Which objects take part, (B, N), bool.
+    """
+    if mask_logits.shape[1] < 2:
+        return mask_logits
+    taking = mask_logits.masked_fill(~visible[..., None, None], -torch.inf)
+    best = taking.topk(2, dim=1)
+    is_best = torch.zeros_like(mask_logits, dtype=torch.bool)
+    is_best.scatter_(1, best.indices[:, :1], torch.ones_like(is_best[:, :1]))
+    rival = torch.where(is_best, best.values[:, 1:], best.values[:, :1])
+    return mask_logits - F.softplus(rival)
+
+
+def prompts_by_slot(state: MemoryState, given: Prompts | None) -> Prompts:
+    """Prompts with one row per slot, in order; rows without a prompt say nothing."""
+    count, device = state.num_objects, state.object_ids.device
+    points = 0 if given is None else given.point_coords.shape[1]
+    rows = Prompts(
+        object_ids=state.object_ids,
+        frame_index=torch.zeros(count, dtype=torch.int64, device=device),
+        point_coords=torch.zeros(count, points, 2, device=device),
+        point_labels=torch.full((count, points), int(PointLabel.PADDING), device=device),
+        boxes=torch.full((count, 4), torch.nan, device=device),
+        masks=None,
+        has_mask=torch.zeros(count, dtype=torch.bool, device=device),
+        texts=(None,) * count,
+    )
+    if given is None or not len(given):
+        return rows
+    places = [state.slot(object_id) for object_id in given.object_ids.tolist()]
+    slots = torch.tensor(places, device=device)
+    texts = list(rows.texts)
+    for slot, text in zip(places, given.texts, strict=True):
+        texts[slot] = text
+
+    def spread(like: Tensor) -> Tensor:
+        like = like.to(device)
+        return like.new_zeros(count, *like.shape[1:]).index_copy(0, slots, like)
+
+    changed = {
+        name: getattr(rows, name).index_copy(0, slots, getattr(given, name).to(device))
+        for name in ('point_coords', 'point_labels', 'boxes', 'has_mask')
+    }
+    for name in ('masks', 'previous_logits'):
+        value = getattr(given, name)
+        changed[name] = None if value is None else spread(value)
+    return replace(rows, texts=tuple(texts), **changed)
+
+
+def _with_second_path(batch: PromptBatch, masks: Tensor, propagated: Tensor) -> PromptBatch:
+    """The rows again, with nothing but the masks that were found anew."""
+
+    def twice(tensor: Tensor, second: Tensor) -> Tensor:
+        return torch.cat([tensor, second.to(tensor)], dim=1)
+
+    return PromptBatch(
+        points=batch.points.repeat(1, 2, 1, 1),
+        point_labels=twice(
+            batch.point_labels, torch.full_like(batch.point_labels, int(PointLabel.PADDING))
+        ),
+        boxes=batch.boxes.repeat(1, 2, 1),
+        has_box=twice(batch.has_box, torch.zeros_like(batch.has_box)),
+        mask_probs=twice(batch.mask_probs, masks),
+        has_mask=twice(batch.has_mask, propagated),
+        previous=twice(batch.previous, torch.zeros_like(batch.previous)),
+        has_previous=twice(batch.has_previous, torch.zeros_like(batch.has_previous)),
+        texts=batch.texts,
+        valid=twice(batch.valid, propagated),
+    )
+
+
+def _started_from(queries: PromptQueries) -> Tensor:
+    """Logits of the first masks, (B, rows, h, w)."""
+    assert queries.first_masks is not None, 'a head with a memory fuses prompts'
+    return queries.first_masks[:, :, 0].float()

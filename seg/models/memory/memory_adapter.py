@@ -1,0 +1,208 @@
+"""The streaming memory: objects carried from frame to frame at a constant cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from seg.models.decoders.layers import mlp
+from seg.models.memory.memory_bank import MemoryBank
+from seg.models.memory.memory_reader import FrameKeys, MemoryReader, ProposedMasks
+from seg.models.memory.memory_state import MemoryState
+from seg.models.memory.object_memory import ObjectMemory
+from seg.registry import MODELS
+
+NUM_SIGNS = 4
+_LEAST_AREA = 0.5  # cells
+
+
+class MemoryReadout(NamedTuple):
+    """What a memory says about its N objects in the next frame.
+
+    Attributes:
+        masks: Where they should be.
+        contents: To add to their queries, (N, C).
+        known: Which objects are remembered at all, (N,), bool.
+    """
+
+    masks: ProposedMasks
+    contents: Tensor
+    known: Tensor
+
+
+class SeenObjects(NamedTuple):
+    """What was found of N objects on one frame, to be remembered.
+
+    Attributes:
+        masks: (N, h, w), in [0, 1].
+        queries: (N, C).
+        quality: (N,), in [0, 1].
+        visible: Which of them are to be seen; the others write nothing, (N,), bool.
+        prompted: Which of them the user prompted on this frame, (N,), bool.
+    """
+
+    masks: Tensor
+    queries: Tensor
+    quality: Tensor
+    visible: Tensor
+    prompted: Tensor
+
+
+@MODELS.register_module()
+class StreamingMemoryAdapter(BaseModule):
+    """Remembers objects of a video of any length in a bounded :class:`MemoryState`.
+
+    Short-term memory are the last frames, long-term memory key frames chosen by strategy. An
+    object that is not visible writes nothing and may return. The network holds no state.
+
+    Args:
+        feat_channels: Width C.
+        long_mem_size: Key frames.
+        short_mem_size: Last frames.
+        update_strategy: Which key frame goes when there are too many: ``'fifo'`` the oldest,
+            ``'quality'`` the one with the poorest masks (predicted IoU x stability x visibility),
+            ``'adaptive'`` the one that is poor or shows what others show as well.
+        reader: Settings of :class:`MemoryReader`.
+        objects: Settings of :class:`ObjectMemory`.
+
+    Raises:
+        ValueError: If a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        feat_channels: int = 256,
+        long_mem_size: int = 10,
+        short_mem_size: int = 5,
+        update_strategy: str = 'fifo',
+        *,
+        reader: dict | None = None,
+        objects: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.feat_channels = feat_channels
+        self.bank = MemoryBank(short_mem_size, long_mem_size, update_strategy)
+        width = dict(feat_channels=feat_channels)
+        self.reader: MemoryReader = MODELS.build({'type': MemoryReader, **width, **(reader or {})})
+        self.objects: ObjectMemory = MODELS.build(
+            {'type': ObjectMemory, **width, **(objects or {})}
+        )
+        self.score_mlp = mlp(feat_channels + NUM_SIGNS, feat_channels, 1, num_layers=2)
+        last = self.score_mlp[-1]
+        assert isinstance(last, nn.Linear), 'the last layer of an mlp is linear'
+        nn.init.constant_(last.bias, 2.0)  # objects are mostly visible
+
+    def start(self, mask_features: Tensor) -> MemoryState:
+        """An empty memory for clips whose mask features are (..., C, h, w)."""
+        height, width = mask_features.shape[-2:]
+        return MemoryState.empty(
+            self.reader.key_size((height, width)),
+            (height, width),
+            key_channels=self.reader.key_channels,
+            feat_channels=self.feat_channels,
+            device=mask_features.device,
+        )
+
+    def encode(self, mask_features: Tensor) -> FrameKeys:
+        """Keys of frames (B, C, h, w)."""
+        return self.reader.encode(mask_features)
+
+    def read(self, state: MemoryState, keys: FrameKeys) -> MemoryReadout | None:
+        """What is remembered, seen in a new frame; ``None`` if nothing is.
+
+        Args:
+            state: The memory.
+            keys: Of the frame, without the axis B.
+        """
+        if not state.num_frames or not state.num_objects:
+            return None
+        return MemoryReadout(self.reader(state, keys), self.objects.read(state), state.known)
+
+    def score(self, queries: Tensor, mask_logits: Tensor, proposed: Tensor, last: Tensor) -> Tensor:
+        """Logit of each mask being its object, (Q,), from the query and four signs.
+
+        Args:
+            queries: (Q, C).
+            mask_logits: (Q, h, w).
+            proposed: What the decoder started from, (Q, h, w), in [0, 1].
+            last: The object's last mask, (Q, h, w), in [0, 1]; zero where it was not seen.
+        """
+        probs = mask_logits.detach().float().sigmoid()
+        inside = probs * (probs > 0.5)
+        area = inside.flatten(1).sum(dim=1)
+        # Sure inside; as large as remembered; where it was proposed; where it was.
+        signs = [
+            inside.flatten(1).sum(dim=1) / (probs > 0.5).flatten(1).sum(dim=1).clamp(min=1),
+            (area + 1).log() - (last.flatten(1).sum(dim=1) + 1).log(),
+            _soft_iou(probs, proposed.detach()),
+            _soft_iou(probs, last.detach()),
+        ]
+        seen = torch.cat([queries.float(), torch.stack(signs, dim=-1)], dim=-1)
+        return self.score_mlp(seen).squeeze(-1)
+
+    def write(
+        self, state: MemoryState, keys: FrameKeys, seen: SeenObjects, mask_features: Tensor
+    ) -> MemoryState:
+        """Remember a frame, and forget another where there are too many.
+
+        Args:
+            state: The memory before the frame.
+            keys: Of the frame, without the axis B.
+            seen: What was found on it, one row per slot.
+            mask_features: (C, h, w).
+        """
+        visible = seen.visible & (seen.masks.flatten(1).sum(dim=1) > _LEAST_AREA)
+        masks = seen.masks * visible[:, None, None]
+        queries = torch.where(visible.unsqueeze(-1), seen.queries.float(), state.queries)
+        after = replace(
+            state,
+            num_seen=state.num_seen + 1,
+            last_key=keys.fine,
+            last_masks=masks,
+            queries=queries,
+        )
+        if not bool(visible.any()):
+            return after
+        tokens = self.objects.describe(masks, seen.queries, mask_features)
+        rows = {
+            'frame_index': state.num_seen,
+            'keys': keys.coarse,
+            'covers': self.reader.cover(masks),
+            'tokens': tokens * visible.unsqueeze(-1),
+            'written': visible,
+            'prompted': seen.prompted,
+            'quality': seen.quality.detach() * visible,
+        }
+        after = replace(
+            after,
+            **{
+                name: torch.cat([getattr(state, name), row.unsqueeze(0)])
+                for name, row in rows.items()
+            },
+        )
+        kept = self.bank.kept(after)
+        return after if len(kept) == after.num_frames else after.keep_frames(kept)
+
+
+def mask_stability(mask_logits: Tensor, offset: float = 1.0) -> Tensor:
+    """How little masks change with the threshold: IoU of those at plus and minus ``offset``, (N,).
+
+    Source: Kirillov et al., "Segment Anything", ICCV 2023, appendix B (automatic masks).
+
+    Args:
+        mask_logits: (N, h, w).
+        offset: Logits.
+    """
+    flat = mask_logits.flatten(1)
+    return (flat > offset).sum(dim=1) / (flat > -offset).sum(dim=1).clamp(min=1)
+
+
+def _soft_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union of soft masks (Q, h, w), (Q,)."""
+    overlap = torch.minimum(first, second).flatten(1).sum(dim=1)
+    return overlap / torch.maximum(first, second).flatten(1).sum(dim=1).clamp(min=1e-3)

@@ -1,0 +1,253 @@
+"""Where remembered objects are in a new frame, found pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seg.models.memory.memory_state import MemoryState
+from seg.registry import MODELS
+
+_INITIAL_SCALE = 16.0  # of cosines
+_LEAST_MASS = 1e-4
+_TILE = 8  # side of the tiles of the local read, cells
+
+
+class FrameKeys(NamedTuple):
+    """What the pixels of B frames look like, unit vectors of K channels.
+
+    Attributes:
+        coarse: (B, K, h', w') at the memory's stride.
+        fine: (B, K, h, w) at that of the mask features.
+    """
+
+    coarse: Tensor
+    fine: Tensor
+
+    def of_clip(self, index: int) -> FrameKeys:
+        """The keys of one clip's frame, (K, h', w') and (K, h, w)."""
+        return FrameKeys(self.coarse[index], self.fine[index])
+
+
+class ProposedMasks(NamedTuple):
+    """Where objects should be in the new frame, (N, h, w) each, in [0, 1].
+
+    Attributes:
+        propagated: Followed from all remembered frames, near places first.
+        redetected: Found again by looks alone, as on the frames where they were prompted.
+        moved: The masks of the last frame, carried along; zero for objects unseen there.
+    """
+
+    propagated: Tensor
+    redetected: Tensor
+    moved: Tensor
+
+
+@MODELS.register_module()
+class MemoryReader(BaseModule):
+    """Reads object masks by comparing the pixels of a frame with remembered ones.
+
+    Two reads, after Voigtlaender et al., "FEELVOS", CVPR 2019, section 3.3: one of all remembered
+    frames at a coarse stride, whose ``top_k`` best pixels vote (Cheng et al., "Rethinking
+    Space-Time Networks", NeurIPS 2021, section 3.2, with cosines), and one of the last frame
+    around each pixel at the stride of the mask features. The first prefers near places, over
+    distances that grow with the time gone by; without that preference, and on prompted frames
+    only, it finds objects again. Keys are shared by all objects: one more object costs one more
+    column in the votes.
+
+    Args:
+        feat_channels: Width C of the mask features.
+        key_channels: Width K of keys.
+        stride: Cells of mask features along a side of a cell of memory; 4 is stride 16.
+        top_k: Remembered pixels that vote for each pixel; 0 for all.
+        local_radius: Reach of the read of the last frame, cells of mask features; 0 for none.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    offsets: Tensor
+
+    def __init__(
+        self,
+        feat_channels: int,
+        *,
+        key_channels: int = 64,
+        stride: int = 4,
+        top_k: int = 32,
+        local_radius: int = 4,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if key_channels < 1 or stride < 1 or top_k < 0 or local_radius < 0:
+            raise ValueError(
+                'MemoryReader: expected key_channels and stride >= 1 and top_k and local_radius '
+                f'>= 0, got {key_channels}, {stride}, {top_k} and {local_radius}'
+            )
+        self.key_channels = key_channels
+        self.stride = stride
+        self.top_k = top_k
+        self.local_radius = local_radius
+        self.key_proj = nn.Conv2d(feat_channels, key_channels, 1)
+        nn.init.orthogonal_(self.key_proj.weight.flatten(1))
+        assert self.key_proj.bias is not None, 'it was built with one'
+        nn.init.zeros_(self.key_proj.bias)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(_INITIAL_SCALE)))
+        # Reach as a share of the picture's longer side: at once, and per frame gone by.
+        self.log_reach = nn.Parameter(torch.tensor([0.06, 0.03]).log())
+        self.sharpness = nn.Parameter(torch.tensor(8.0))
+        self.border = nn.Parameter(torch.tensor(0.4))
+        if local_radius:
+            self.local_scale = nn.Parameter(torch.tensor(math.log(_INITIAL_SCALE)))
+            self.local_bias = nn.Parameter(_bell(local_radius))
+            self.trust_in_last = nn.Parameter(torch.tensor(1.0))
+            self.register_buffer('offsets', _offsets(local_radius), persistent=False)
+
+    def key_size(self, fine_size: tuple[int, int]) -> tuple[int, int]:
+        """(h', w') for mask features of (h, w)."""
+        return -(-fine_size[0] // self.stride), -(-fine_size[1] // self.stride)
+
+    def encode(self, mask_features: Tensor) -> FrameKeys:
+        """Keys of frames (B, C, h, w)."""
+        with torch.autocast(mask_features.device.type, enabled=False):
+            fine = self.key_proj(mask_features.float())
+            coarse = F.avg_pool2d(fine, self.stride, ceil_mode=True) if self.stride > 1 else fine
+            return FrameKeys(F.normalize(coarse, dim=1), F.normalize(fine, dim=1))
+
+    def cover(self, masks: Tensor) -> Tensor:
+        """Masks (N, h, w) at the memory's stride, (N, h', w')."""
+        if self.stride == 1:
+            return masks
+        return F.avg_pool2d(masks.unsqueeze(1), self.stride, ceil_mode=True).squeeze(1)
+
+    def forward(self, state: MemoryState, keys: FrameKeys) -> ProposedMasks:
+        """Propose masks for the next frame.
+
+        Args:
+            state: A memory of at least one frame.
+            keys: Of the frame, without the axis B.
+        """
+        with torch.autocast(keys.fine.device.type, enabled=False):
+            similarity = self._compare(state.keys, keys.coarse)
+            far = self._vote(similarity - self._penalty(state), state, state.written)
+            again = self._vote_again(similarity, state)
+            size = keys.fine.shape[-2:]
+            far, again = (
+                F.interpolate(votes[None], size=size, mode='bilinear', align_corners=False)[0]
+                for votes in (far, again)
+            )
+            if not self.local_radius:
+                return ProposedMasks(self._sharpen(far), self._sharpen(again), far)
+            near = self._carry(state, keys.fine)
+            seen = state.last_masks.flatten(1).any(dim=1)[:, None, None]
+            joined = torch.where(seen, far.lerp(near, self.trust_in_last.sigmoid()), far)
+            return ProposedMasks(self._sharpen(joined), self._sharpen(again), near)
+
+    def _compare(self, keys: Tensor, coarse: Tensor) -> Tensor:
+        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F, h'w')."""
+        flat = keys.flatten(2)
+        return self.log_scale.exp() * torch.einsum('kq,fkp->qfp', coarse.flatten(1), flat)
+
+    def _penalty(self, state: MemoryState) -> Tensor:
+        """What distant places lose, (h'w', F, h'w')."""
+        gap = (state.num_seen - state.frame_index).clamp(min=1).float()
+        at_once, per_frame = self.log_reach.exp()
+        variance = at_once.square() + gap * per_frame.square()
+        places = _places(state.keys.shape[-2:], state.keys.device)
+        distance = torch.cdist(places, places).square()
+        return distance.unsqueeze(1) / (2 * variance)[None, :, None]
+
+    def _vote_again(self, similarity: Tensor, state: MemoryState) -> Tensor:
+        counted = state.prompted & state.written
+        frames = counted.any(dim=1)
+        chosen = state.keep_frames(frames.nonzero().flatten())
+        return self._vote(similarity[:, frames], chosen, counted[frames])
+
+    def _vote(self, logits: Tensor, state: MemoryState, counted: Tensor) -> Tensor:
+        """Mean cover of remembered pixels, weighted by softmax, (N, h', w').
+
+        Args:
+            logits: (h'w', F, h'w').
+            state: The frames.
+            counted: Which frames count for which object, (F, N), bool.
+        """
+        size = state.keys.shape[-2:]
+        flat = logits.flatten(1)
+        if not flat.shape[1]:
+            return state.covers.new_zeros(state.num_objects, *size)
+        if 0 < self.top_k < flat.shape[1]:
+            least = flat.detach().topk(self.top_k, dim=1).values[:, -1:]
+            flat = flat.masked_fill(flat < least, -torch.inf)
+        weights = flat.softmax(dim=1)
+        counts = counted.float()
+        masks = (state.covers.flatten(2) * counts.unsqueeze(-1)).transpose(1, 2).flatten(0, 1)
+        mass = weights.view_as(logits).sum(dim=-1) @ counts
+        votes = (weights @ masks) / mass.clamp(min=_LEAST_MASS)
+        return votes.T.unflatten(1, size)
+
+    def _carry(self, state: MemoryState, fine: Tensor) -> Tensor:
+        """Masks of the last frame at their new place, (N, h, w).
+
+        Tiles of the frame are compared with windows of the last one, which costs little more
+        than the pairs that count and is a product of matrices.
+        """
+        radius, size = self.local_radius, fine.shape[-2:]
+        tiles = _cut(fine, _TILE, 0)  # (tiles, K, 64)
+        windows = _cut(state.last_key, _TILE, radius)
+        cosines = tiles.transpose(1, 2) @ windows
+        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-torch.inf])])
+        logits = self.local_scale.exp() * cosines + open_bias[self.offsets]
+        inside = _cut(fine.new_ones(1, *size), _TILE, radius) > 0  # (tiles, 1, window)
+        weights = logits.masked_fill(~inside, -torch.inf).softmax(dim=-1)
+        masks = weights @ _cut(state.last_masks, _TILE, radius).transpose(1, 2)
+        down, across = (-(-length // _TILE) for length in size)
+        masks = masks.view(down, across, _TILE, _TILE, -1).permute(4, 0, 2, 1, 3)
+        return masks.reshape(-1, down * _TILE, across * _TILE)[:, : size[0], : size[1]]
+
+    def _sharpen(self, shares: Tensor) -> Tensor:
+        """Votes as probabilities."""
+        return (self.sharpness * (shares - self.border)).sigmoid()
+
+
+def _places(size: torch.Size, device: torch.device) -> Tensor:
+    """Centres (x, y) of cells over the longer side, (h'w', 2)."""
+    height, width = size
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing='ij'
+    )
+    return torch.stack([x, y], dim=-1).flatten(0, 1).float() / max(height, width)
+
+
+def _bell(radius: int) -> Tensor:
+    """Preference for staying, (side, side)."""
+    steps = torch.arange(-radius, radius + 1).float()
+    return -(steps[:, None].square() + steps[None, :].square()) / (2 * (radius / 2) ** 2)
+
+
+def _cut(maps: Tensor, side: int, margin: int) -> Tensor:
+    """Square tiles of maps (D, h, w) with a margin around each, (tiles, D, pixels), rows first."""
+    height, width = maps.shape[-2:]
+    missing = (-height % side, -width % side)
+    padded = F.pad(maps, (margin, margin + missing[1], margin, margin + missing[0]))
+    whole = side + 2 * margin
+    tiles = padded.unfold(1, whole, side).unfold(2, whole, side)  # (D, down, across, y, x)
+    return tiles.permute(1, 2, 0, 3, 4).flatten(3).flatten(0, 1)
+
+
+def _offsets(radius: int) -> Tensor:
+    """Place in the flat bias of each pair of a pixel and one of its window, (64, window).
+
+    Pairs that are too far apart have the place after the last one.
+    """
+    here, there = torch.arange(_TILE), torch.arange(_TILE + 2 * radius)
+    steps = there[None, :] - here[:, None]  # 0 is radius to the left
+    side = 2 * radius + 1
+    near = (steps >= 0) & (steps < side)
+    flat = steps[:, None, :, None] * side + steps[None, :, None, :]
+    close = near[:, None, :, None] & near[None, :, None, :]
+    return flat.masked_fill(~close, side * side).flatten(0, 1).flatten(1)

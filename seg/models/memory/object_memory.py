@@ -1,0 +1,95 @@
+"""What objects look like as wholes, frame by frame, and what attention makes of it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seg.models.decoders.layers import check_num_heads, mlp, start_at_zero
+from seg.models.memory.memory_state import MemoryState
+from seg.models.prompts.positional import sine_encoding
+from seg.registry import MODELS
+
+_LONGEST_GAP = 1024.0  # frames; older ones count as that old
+
+
+@MODELS.register_module()
+class ObjectMemory(BaseModule):
+    """One token per object and frame, read by the object's query.
+
+    A token joins the features under the object's mask, those around it and its query. A query
+    attends to its own object's tokens alone, each with a code of how long ago it was. What was
+    said about the object in words is added to the query through a gate that starts closed, and
+    what was read is added to the object's prompt through a layer that starts at zero, so a new
+    memory changes nothing.
+
+    Args:
+        feat_channels: Width C.
+        num_heads: Attention heads, a divisor of C.
+        ring: Width of the surroundings, cells of mask features.
+    """
+
+    def __init__(
+        self,
+        feat_channels: int,
+        *,
+        num_heads: int = 8,
+        ring: int = 3,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        check_num_heads('ObjectMemory', num_heads, feat_channels)
+        if ring < 1:
+            raise ValueError(f'ObjectMemory.ring: expected at least 1, got {ring}')
+        width = feat_channels
+        self.ring = ring
+        self.token_mlp = mlp(3 * width, width, width, num_layers=2)
+        self.token_norm = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, num_heads, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+        self.out_proj = nn.Linear(width, width)
+        self.text_gate = nn.Parameter(torch.zeros(width))
+        start_at_zero(self.out_proj)
+
+    def describe(self, masks: Tensor, queries: Tensor, mask_features: Tensor) -> Tensor:
+        """Tokens of objects on one frame.
+
+        Args:
+            masks: (N, h, w), in [0, 1].
+            queries: (N, C).
+            mask_features: (C, h, w).
+
+        Returns:
+            (N, C).
+        """
+        if not len(masks):
+            return queries.new_zeros(0, mask_features.shape[0])
+        side = 2 * self.ring + 1
+        grown = F.max_pool2d(masks.unsqueeze(1), side, stride=1, padding=self.ring).squeeze(1)
+        pooled = [_mean_under(weights, mask_features) for weights in (masks, grown - masks)]
+        return self.token_norm(self.token_mlp(torch.cat([*pooled, queries.float()], dim=-1)))
+
+    def read(self, state: MemoryState) -> Tensor:
+        """What to add to the prompt of each object, (N, C); zero for objects without memory."""
+        num_objects, channels = state.queries.shape
+        if not state.num_frames or not num_objects:
+            return state.queries.new_zeros(num_objects, channels)
+        gaps = (state.num_seen - state.frame_index).clamp(1, _LONGEST_GAP).float()
+        ages = sine_encoding((gaps.log() / math.log(_LONGEST_GAP)).unsqueeze(-1), channels)
+        tokens = (state.tokens + ages.unsqueeze(1)).transpose(0, 1)  # (N, F, C)
+        hidden = ~state.written.T
+        hidden[:, 0] &= state.known
+        query = (state.queries + self.text_gate.tanh() * state.texts).unsqueeze(1)
+        read, _ = self.attn(query, tokens, tokens, key_padding_mask=hidden, need_weights=False)
+        added = self.out_proj(self.norm(query + read).squeeze(1))
+        return added * state.known.unsqueeze(-1)
+
+
+def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:
+    """Mean of features (C, h, w) weighted by (N, h, w), (N, C)."""
+    flat = weights.flatten(1)
+    return flat @ mask_features.float().flatten(1).T / flat.sum(dim=1, keepdim=True).clamp(min=1e-3)

@@ -1,0 +1,194 @@
+"""Prompts, memory and decoder, frame by frame."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from seg.models.heads.clip_step import ClipStep, Frame, compete
+from seg.registry import MODELS
+from seg.structures import Prompts, Task
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg, toy_sample
+
+SIZE = (64, 64)
+
+
+def wake(head):
+    """Give branches that start at zero something to say, so that their inputs matter."""
+    torch.manual_seed(3)
+    for parameter in head.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return head
+
+
+@pytest.fixture(scope='module')
+def head():
+    torch.manual_seed(0)
+    return wake(MODELS.build(tiny_video_cfg()['head'])).eval()
+
+
+def frame(batch_size=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Frame(
+        torch.randn(batch_size, 1, 16, 16, 16, generator=generator),
+        torch.randn(batch_size, 1, 16, 4, 4, generator=generator),
+        SIZE,
+        [SIZE] * batch_size,
+    )
+
+
+def masks_of(*columns):
+    masks = torch.zeros(len(columns), *SIZE)
+    for row, column in enumerate(columns):
+        masks[row, 16:48, column : column + 16] = 1
+    return masks
+
+
+def given(ids=(1, 2)):
+    return Prompts.create(masks=masks_of(4, 36)[: len(ids)], object_ids=torch.tensor(ids))
+
+
+@torch.no_grad()
+def run(head, prompts, task=Task.VOS, num_frames=3, batch_size=1):
+    """Answers to prompts per frame: a dict of frame -> list of prompts."""
+    step = ClipStep(head, head.router.routes[task])
+    states = [head.memory.start(frame().mask_features)] * batch_size
+    answers = []
+    for t in range(num_frames):
+        answer, states = step(
+            states, frame(batch_size, seed=t), prompts.get(t, [None] * batch_size)
+        )
+        answers.append(answer)
+    return answers, states
+
+
+def test_an_image_is_a_clip_of_one_frame(head):
+    click = Prompts.create(points=torch.tensor([[[8.0, 8.0]], [[40.0, 40.0]]]))
+    answers, _ = run(head, {0: [click]}, Task.INTERACTIVE_VIDEO, num_frames=1)
+    _, sample = toy_sample('interactive_video', num_segments=2)
+    sample.set_metainfo(dict(batch_input_shape=SIZE))
+    sample.prompts = click
+    features = frame()
+    queries = head.encode_prompts(
+        [click], [sample], features.mask_features, features.context_feats
+    ).queries
+    route = head.router.routes[Task.INTERACTIVE_VIDEO]
+    plain = head(features.mask_features, features.context_feats, route, queries)[-1]
+
+    torch.testing.assert_close(answers[0].mask_logits, plain.mask_logits[:, :, 0].detach())
+    assert not answers[0].has_paths
+
+
+def test_later_frames_are_answered_from_memory_by_two_paths(head):
+    answers, (state,) = run(head, {0: [given()]})
+
+    assert [answer.has_paths for answer in answers] == [False, True, True]
+    assert answers[2].propagated.all()
+    assert answers[2].outputs[-1].mask_logits.shape[1] == 4
+    assert int(state.num_seen) == 3
+
+
+def test_a_first_mask_stands_as_it_was_given(head):
+    answers, _ = run(head, {0: [given()]}, num_frames=1)
+
+    assert torch.equal(answers[0].mask_logits[0] > 0, masks_of(4, 36)[:, ::4, ::4] > 0)
+
+
+def test_clips_of_a_batch_do_not_depend_on_each_other(head):
+    step = ClipStep(head, head.router.routes[Task.VOS])
+    frames = [frame(2, seed=t) for t in range(3)]
+
+    def follow(rows, prompts):
+        states = [head.memory.start(frames[0].mask_features)] * len(rows)
+        for t, whole in enumerate(frames):
+            part = Frame(
+                whole.mask_features[rows], whole.context_feats[rows], SIZE, [SIZE] * len(rows)
+            )
+            with torch.no_grad():
+                answer, states = step(states, part, prompts if t == 0 else [None] * len(rows))
+        return answer.mask_logits
+
+    prompts = [given(), given((7,))]
+    both = follow([0, 1], prompts)
+    torch.testing.assert_close(follow([0], prompts[:1])[0], both[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(follow([1], prompts[1:])[0], both[1, :1], atol=1e-4, rtol=1e-4)
+
+
+def test_order_of_objects_changes_nothing(head):
+    answers, _ = run(head, {0: [given()]})
+    turned, _ = run(head, {0: [given()[[1, 0]]]})
+
+    torch.testing.assert_close(
+        turned[2].mask_logits[0].flip(0), answers[2].mask_logits[0], atol=1e-4, rtol=1e-4
+    )
+
+
+def test_objects_can_be_added_and_corrected_later(head):
+    click = Prompts.create(points=torch.tensor([[[50.0, 20.0]]]), object_ids=torch.tensor([5]))
+    correction = replace(click, object_ids=torch.tensor([1]))
+    plain, _ = run(head, {0: [given()]}, Task.INTERACTIVE_VIDEO)
+    added, (state,) = run(head, {0: [given()], 1: [click]}, Task.INTERACTIVE_VIDEO)
+    corrected, _ = run(head, {0: [given()], 1: [correction]}, Task.INTERACTIVE_VIDEO)
+
+    assert state.object_ids.tolist() == [1, 2, 5]
+    torch.testing.assert_close(
+        added[1].mask_logits[:, :2], plain[1].mask_logits, atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(corrected[1].mask_logits[0, 0], plain[1].mask_logits[0, 0])
+    torch.testing.assert_close(
+        corrected[1].mask_logits[0, 1], plain[1].mask_logits[0, 1], atol=1e-4, rtol=1e-4
+    )
+    assert state.first_prompted.nonzero().tolist() == [[0, 0], [0, 1], [1, 2]]
+
+
+def test_frames_without_objects_go_by(head):
+    answers, (state,) = run(head, {2: [given()]})
+
+    assert answers[0].mask_logits.shape[1] == 0
+    assert answers[2].active.all()
+    assert state.frame_index.tolist() == [2]
+
+
+def test_texts_are_remembered(head):
+    text = Prompts.create(texts=('the left bar',))
+    _, (state,) = run(head, {0: [text]}, Task.INTERACTIVE_VIDEO, num_frames=2)
+
+    assert state.texts.any()
+
+
+def test_memory_matters(head):
+    answers, _ = run(head, {0: [given()]})
+    other, _ = run(head, {0: [Prompts.create(masks=masks_of(20, 44))]})
+
+    assert not torch.allclose(answers[2].mask_logits, other[2].mask_logits, atol=1e-3)
+
+
+def test_competing_objects_do_not_overlap():
+    logits = torch.tensor([[2.0, -1.0], [1.0, 3.0], [5.0, 5.0]]).view(1, 3, 1, 2)
+    visible = torch.tensor([[True, True, False]])
+    settled = compete(logits, visible)
+
+    assert (settled[0, :2] > 0).sum(dim=0).tolist() == [[1, 1]]
+    assert settled[0, :2].argmax(dim=0).tolist() == [[0, 1]]
+
+
+def test_a_head_without_fusion_has_no_memory():
+    cfg = tiny_video_cfg()['head']
+    cfg['prompt_encoder'] = dict(type='PromptEncoder')
+
+    with pytest.raises(ValueError, match='memory: expected a prompt encoder'):
+        MODELS.build(cfg)
+
+
+def test_two_paths_need_a_memory():
+    with pytest.raises(ValueError, match='dual_path: expected none'):
+        MODELS.build(tiny_prompted_cfg(dual_path=dict(type='DualPathRefinement'))['head'])
+
+
+def test_one_path_alone_works_too():
+    torch.manual_seed(0)
+    single = MODELS.build(tiny_video_cfg(dual_path=None)['head']).eval()
+    answers, _ = run(single, {0: [given()]})
+
+    assert not any(answer.has_paths for answer in answers)

@@ -1,0 +1,164 @@
+"""Pixel-level reads: masks follow what looks alike, each object on its own."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from seg.models.memory import MemoryReader, SeenObjects, StreamingMemoryAdapter
+
+
+def make_memory(**settings):
+    torch.manual_seed(0)
+    reader = dict(key_channels=16, stride=2, local_radius=2, **settings)
+    objects = dict(num_heads=2)
+    return StreamingMemoryAdapter(16, reader=reader, objects=objects).eval()
+
+
+def picture(shift=0, size=(16, 24)):
+    """Features of two squares on a ground, moved to the right, and the squares' masks."""
+    generator = torch.Generator().manual_seed(1)
+    looks = torch.randn(3, 16, generator=generator)
+    masks = torch.zeros(2, *size)
+    masks[0, 4:10, 2 + shift : 8 + shift] = 1
+    masks[1, 6:12, 12 + shift : 18 + shift] = 1
+    ground = 1 - masks.sum(dim=0)
+    features = torch.einsum('nc,nhw->chw', looks, torch.cat([masks, ground[None]]))
+    return features, masks
+
+
+def seen(masks, visible=(True, True), prompted=(True, True)):
+    return SeenObjects(
+        masks=masks,
+        queries=torch.rand(len(masks), 16),
+        quality=torch.full((len(masks),), 0.9),
+        visible=torch.tensor(visible),
+        prompted=torch.tensor(prompted),
+    )
+
+
+def written(memory, shifts=(0,), ids=(1, 2), visible=None):
+    """A memory of the picture at some shifts, prompted on the first."""
+    state = None
+    for place, shift in enumerate(shifts):
+        features, masks = picture(shift)
+        if state is None:
+            state = memory.start(features).with_objects(ids)
+        keys = memory.encode(features[None]).of_clip(0)
+        shown = (True, True) if visible is None else visible[place]
+        state = memory.write(state, keys, seen(masks, shown, (place == 0,) * 2), features)
+    return state
+
+
+def overlap(first, second):
+    first, second = first > 0.5, second > 0.5
+    return float((first & second).sum() / (first | second).sum())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('local_radius', [0, 2])
+def test_masks_follow_what_moves(local_radius):
+    memory = make_memory() if local_radius else make_memory_without_local()
+    features, masks = picture(shift=2)
+    readout = memory.read(written(memory), memory.encode(features[None]).of_clip(0))
+
+    for i in range(2):
+        assert overlap(readout.masks.propagated[i], masks[i]) > 0.7
+        assert overlap(readout.masks.redetected[i], masks[i]) > 0.7
+        assert overlap(readout.masks.propagated[i], masks[1 - i]) < 0.1
+
+
+def make_memory_without_local():
+    torch.manual_seed(0)
+    reader = dict(key_channels=16, stride=2, local_radius=0)
+    return StreamingMemoryAdapter(16, reader=reader, objects=dict(num_heads=2)).eval()
+
+
+@torch.no_grad()
+def test_objects_do_not_depend_on_each_other_nor_on_their_slot():
+    memory = make_memory()
+    features, _ = picture(shift=1)
+    keys = memory.encode(features[None]).of_clip(0)
+    state = written(memory, shifts=(0, 1))
+    both, alone = memory.read(state, keys), memory.read(state.without_object(1), keys)
+
+    torch.testing.assert_close(alone.masks.propagated[0], both.masks.propagated[1])
+    torch.testing.assert_close(alone.masks.redetected[0], both.masks.redetected[1])
+    torch.testing.assert_close(alone.contents[0], both.contents[1])
+
+
+@torch.no_grad()
+def test_an_absent_object_writes_nothing_and_returns():
+    memory = make_memory()
+    state = written(memory, shifts=(0, 0, 0), visible=[(True, True), (True, False), (True, False)])
+    features, masks = picture(shift=0)
+    readout = memory.read(state, memory.encode(features[None]).of_clip(0))
+
+    assert state.written.tolist() == [[True, True], [True, False], [True, False]]
+    assert not state.last_masks[1].any()
+    assert not state.covers[1:, 1].any()
+    assert overlap(readout.masks.propagated[1], masks[1]) > 0.7
+
+
+@torch.no_grad()
+def test_a_frame_without_objects_is_not_remembered_but_counted():
+    memory = make_memory()
+    state = written(memory, shifts=(0, 0), visible=[(True, True), (False, False)])
+
+    assert state.num_frames == 1
+    assert int(state.num_seen) == 2
+
+
+@torch.no_grad()
+def test_the_number_of_frames_is_bounded():
+    torch.manual_seed(0)
+    memory = StreamingMemoryAdapter(
+        16, long_mem_size=3, short_mem_size=2, reader=dict(stride=2), objects=dict(num_heads=2)
+    )
+    state = written(memory, shifts=[0] * 12)
+
+    assert state.num_frames == 6
+    assert state.frame_index[0] == 0
+    assert int(state.num_seen) == 12
+
+
+@torch.no_grad()
+def test_near_places_win_over_equal_looks():
+    memory = make_memory()
+    features, masks = picture()
+    features[:, 6:12, 12:18] = features[:, 5, 4][:, None, None]  # the second looks like the first
+    keys = memory.encode(features[None]).of_clip(0)
+    state = memory.start(features).with_objects([1])
+    state = memory.write(state, keys, seen(masks[:1], (True,), (True,)), features)
+    readout = memory.read(state, keys).masks
+
+    assert overlap(readout.propagated[0], masks[0]) > 0.8
+    assert readout.redetected[0][masks[1] > 0].mean() > readout.propagated[0][masks[1] > 0].mean()
+
+
+def test_tiles_equal_a_plain_search():
+    torch.manual_seed(0)
+    reader = MemoryReader(8, key_channels=6, stride=2, local_radius=3)
+    keys = reader.encode(torch.randn(2, 8, 10, 13))
+    masks = torch.rand(2, 10, 13)
+    state = StreamingMemoryAdapter(8, reader=dict(stride=2), objects=dict(num_heads=2)).start(
+        torch.zeros(8, 10, 13)
+    )
+    state = replace(state, last_key=keys.fine[0], last_masks=masks)
+    carried = reader._carry(state, keys.fine[1])
+    for y, x in ((0, 0), (4, 7), (9, 12)):
+        scores, values = [], []
+        for dy in range(-3, 4):
+            for dx in range(-3, 4):
+                if 0 <= y + dy < 10 and 0 <= x + dx < 13:
+                    cosine = keys.fine[1, :, y, x] @ keys.fine[0, :, y + dy, x + dx]
+                    bias = reader.local_bias[dy + 3, dx + 3]
+                    scores.append(reader.local_scale.exp() * cosine + bias)
+                    values.append(masks[:, y + dy, x + dx])
+        expected = torch.stack(scores).softmax(dim=0) @ torch.stack(values)
+        torch.testing.assert_close(carried[:, y, x], expected)
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match='stride >= 1'):
+        MemoryReader(8, stride=0)
