@@ -47,7 +47,7 @@ setup(
     package_dir={'seg.configs': 'configs'},
     package_data={
         'seg': ['assets/*', 'assets/**/*', 'py.typed'],
-        'seg.configs': ['**/*.py', '**/*.md'],
+        'seg.configs': ['**/*.py', '**/*.md', '**/*.json'],
     },
     install_requires=read_requirements(ROOT / 'requirements/runtime.txt'),
     extras_require=read_extras(),

@@ -44,6 +44,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         '--boxes', type=Path, help='JSON: {"photo.jpg": [[x1, y1, x2, y2], ...], ...}, pixels'
     )
+    parser.add_argument(
+        '--relative-boxes',
+        action='store_true',
+        help='--boxes holds shares of the images, in [0, 1]',
+    )
     parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--min-iou', type=float, default=0.5, help='smallest predicted IoU')
     parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
@@ -93,7 +98,8 @@ def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace)
         return []
     predictor = ImagePredictor(model, args.min_iou)
     predictor.set_image(image)
-    found = predictor.predict(boxes=boxes)
+    kind = 'relative_boxes' if args.relative_boxes else 'boxes'
+    found = predictor.predict(**{kind: boxes})
     results = []
     for mask, score in zip(found.masks[:, 0], found.iou_scores[:, 0].tolist(), strict=True):
         code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))

@@ -84,7 +84,20 @@ def read_guide(path: Path) -> dict[str, Any]:
         raise UserError(f'{path}: expected YAML, got: {" ".join(str(error).split())}') from None
     if not isinstance(content, Mapping):
         raise UserError(f'{path}: expected sections such as model and data, got {content!r:.40}')
-    return _filled(content, GUIDE_DEFAULTS, '')
+    return fill_guide(content, GUIDE_DEFAULTS)
+
+
+def fill_guide(content: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a guide's file, completed by its defaults.
+
+    Args:
+        content: What the file says.
+        known: Every section, key and default; the defaults say what kind values have.
+
+    Raises:
+        UserError: If there is another key or kind of value.
+    """
+    return _filled(content, known, '')
 
 
 def _filled(given: Mapping[str, Any], known: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from seg.apis.inferencer import ImageSource, check_image
 from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
 from seg.apis.prompt_input import make_prompts
+from seg.apis.relative_boxes import boxes_in_pixels
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
 from seg.models.heads.mask_resizing import resize_masks
@@ -30,6 +31,7 @@ _PROMPT_NAMES = (
     'texts',
     'object_ids',
     'previous_logits',
+    'relative_boxes',
 )
 
 
@@ -144,6 +146,7 @@ class ImagePredictor:
         *,
         object_ids: Any = None,
         previous_logits: Any = None,
+        relative_boxes: Any = None,
         multimask_output: bool = False,
         return_logits: bool = False,
     ) -> ImageResult:
@@ -162,6 +165,8 @@ class ImagePredictor:
             object_ids: (N,); 1..N by default.
             previous_logits: What the model answered last about these objects, (N, h, w), see
                 :class:`ImageResult`.
+            relative_boxes: xyxy as shares of the width and the height of the image, in [0, 1],
+                (N, 4), in the place of ``boxes``.
             multimask_output: Whether every object gets three candidates, for prompts that could
                 mean several things.
             return_logits: Whether masks are logits rather than bool.
@@ -170,7 +175,16 @@ class ImagePredictor:
             UserError: If there is no image or no prompt, or a prompt is wrong, outside the image
                 or of a kind that the model does not know.
         """
-        given = (points, point_labels, boxes, masks, texts, object_ids, previous_logits)
+        given = (
+            points,
+            point_labels,
+            boxes,
+            masks,
+            texts,
+            object_ids,
+            previous_logits,
+            relative_boxes,
+        )
         encoded = self._require_images()
         if len(encoded.samples) > 1:
             raise UserError(
@@ -194,7 +208,7 @@ class ImagePredictor:
         """Masks of the objects in each image of :meth:`set_images`, in one step.
 
         Args:
-            prompts: Arguments of :meth:`predict` from ``points`` to ``previous_logits`` for each
+            prompts: Arguments of :meth:`predict` from ``points`` to ``relative_boxes`` for each
                 image, such as ``[dict(points=[[[120, 80]]]), dict(texts=['the red star'])]``.
             multimask_output: As in :meth:`predict`.
             return_logits: As in :meth:`predict`.
@@ -252,14 +266,15 @@ class ImagePredictor:
             raise UserError(
                 f'prompts: expected some of {", ".join(_PROMPT_NAMES)}, got {", ".join(unknown)}'
             )
-        arguments = {name: given.get(name) for name in _PROMPT_NAMES if name != 'previous_logits'}
+        size, canvas = tuple(sample.ori_shape), tuple(sample.batch_input_shape)
+        given = _with_pixel_boxes(given, size)
+        arguments = {name: given.get(name) for name in _PROMPT_NAMES[:6]}
         prompts = make_prompts(**arguments)
         if prompts is None:
             raise UserError(
                 'prompts: expected points, boxes, masks or texts, got none of them; one click is '
                 'points=[[[x, y]]]'
             )
-        size, canvas = tuple(sample.ori_shape), tuple(sample.batch_input_shape)
         check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
         prompts = resize_prompts(prompts, size, tuple(sample.img_shape))
         if prompts.masks is not None:
@@ -303,6 +318,16 @@ class ImagePredictor:
         encoded = self._require_images()
         features = encoded.features
         return (features if isinstance(features, torch.Tensor) else features[0]).device
+
+
+def _with_pixel_boxes(given: Mapping[str, Any], size: tuple[int, int]) -> Mapping[str, Any]:
+    """Prompts whose boxes are in pixels."""
+    relative = given.get('relative_boxes')
+    if relative is None:
+        return given
+    if given.get('boxes') is not None:
+        raise UserError('relative_boxes: expected no boxes beside them, got both; give one kind')
+    return {**given, 'boxes': boxes_in_pixels(relative, size)}
 
 
 def _map_size(canvas: Sequence[int]) -> tuple[int, int]:

@@ -3,6 +3,7 @@ import pytest
 
 from seg.apis import ImagePredictor
 from seg.testing.fake_segmentor import ALL_PROMPT_KINDS, FakeSegmentor
+from seg.utils.checks import UserError
 
 RESIZE = [dict(type='TestResize', scale=(64, 64), keep_ratio=True), dict(type='PackClip')]
 
@@ -162,3 +163,36 @@ def test_batches_name_the_image_with_the_mistake(predictor):
         predictor.predict(points=[[[1, 1]]])
     with pytest.raises(ValueError, match='got point'):
         predictor.predict_batch([dict(point=[[[1, 1]]])] * 2)
+
+
+def test_relative_boxes_are_shares_of_the_image(predictor):
+    predictor.set_image(picture())
+    nan = [float('nan')] * 4
+    found = predictor.predict(relative_boxes=[[0.1, 0.1, 0.5, 0.5], [0, 0.25, 1, 1]])
+    expected = predictor.predict(boxes=[[6, 4, 30, 20], [0, 10, 60, 40]])
+    assert (found.masks == expected.masks).all()
+    mixed = predictor.predict(points=[[[5, 5]], [[9, 9]]], relative_boxes=[[0, 0, 1, 1], nan])
+    assert len(mixed.masks) == 2
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'message'),
+    [
+        ([[0.1, 0.1, 1.5, 0.5]], r'expected shares of the image, in \[0, 1\], got'),
+        ([[-0.1, 0.1, 0.5, 0.5]], r'expected shares of the image, in \[0, 1\], got'),
+        ([[0.5, 0.1, 0.5, 0.5]], 'expected x1 < x2 and y1 < y2, got an empty box'),
+        ([0.1, 0.1, 0.5, 0.5], r'expected shape \(N, 4\)'),
+        ([['a', 0, 1, 1]], r'expected shape \(N, 4\)'),
+        ([[0.1, float('nan'), 0.5, 0.5]], r'expected shares of the image, in \[0, 1\], got'),
+    ],
+)
+def test_relative_boxes_that_cannot_be_are_named(predictor, boxes, message):
+    predictor.set_image(picture())
+    with pytest.raises(UserError, match=rf'relative_boxes: {message}'):
+        predictor.predict(relative_boxes=boxes)
+
+
+def test_boxes_come_in_one_kind(predictor):
+    predictor.set_image(picture())
+    with pytest.raises(UserError, match='expected no boxes beside them, got both'):
+        predictor.predict(boxes=[[1, 2, 3, 4]], relative_boxes=[[0, 0, 1, 1]])

@@ -1,7 +1,9 @@
 import json
 import os
+import runpy
 import subprocess
 import sys
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from ext.sam import sam_variant
 from seg.datasets.shapes import ShapesWorld
+from seg.testing.fake_segmentor import FakeSegmentor
 from seg.testing.reference_sam import TOY_SAM, reference_sam
 
 CONFIG = """
@@ -69,3 +72,14 @@ def test_boxes_of_unknown_images_are_named(repository, files):
     done = run(repository, files, '--boxes', str(files / 'wrong.json'))
     assert done.returncode == 2
     assert "unknown image '7.jpg'" in done.stderr
+
+
+def test_relative_boxes_mean_the_same(repository):
+    segment = runpy.run_path(str(repository / 'tools/batch_inference.py'))['segment']
+    image = ShapesWorld(size=(60, 80)).image(0).clip[0]
+    steps = [dict(type='TestResize', scale=(64, 64)), dict(type='PackClip')]
+    model = FakeSegmentor(test_pipeline=steps, prompt_kinds=['box'])
+    pixels, shares = [[8, 6, 40, 30]], [[0.1, 0.1, 0.5, 0.5]]
+    (first,) = segment(model, image, pixels, Namespace(min_iou=0.0, relative_boxes=False))
+    (second,) = segment(model, image, shares, Namespace(min_iou=0.0, relative_boxes=True))
+    assert first == second
