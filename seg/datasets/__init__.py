@@ -12,6 +12,7 @@ from seg.datasets.mixed_dataset import MixedDataset
 from seg.datasets.refcoco import RefCocoDataset
 from seg.datasets.sa1b import SA1BDataset
 from seg.datasets.shapes_dataset import ShapesDataset
+from seg.datasets.shapes_events import ShapesEventsDataset
 from seg.datasets.shard_dataset import ShardDataset
 from seg.datasets.video_dataset import VideoDataset
 from seg.datasets.vipseg import VIPSegDataset
@@ -31,6 +32,7 @@ __all__ = [
     'SA1BDataset',
     'SampleRef',
     'ShapesDataset',
+    'ShapesEventsDataset',
     'ShardDataset',
     'VIPSegDataset',
     'VideoDataset',

@@ -1,12 +1,19 @@
 """DAVIS 2017: clips of two frames at full resolution for training, whole videos at 480p for tests.
 
-All sizes are (H, W).
+In tests every object is given by its mask in the first frame that shows it. All sizes are (H, W).
 """
 
 from mmengine.config import read_base
 
 from seg.datasets import DavisDataset
-from seg.datasets.transforms import ClipFlip, LargeScaleJitter, PackClip, TestResize
+from seg.datasets.transforms import (
+    AppearingMaskPrompts,
+    ClipFlip,
+    LargeScaleJitter,
+    PackClip,
+    TestResize,
+)
+from seg.evaluation.metrics import DavisMetric
 
 with read_base():
     from ..loaders import *
@@ -33,9 +40,15 @@ davis_val = dict(
     split='val',
     task='vos',
     test_mode=True,
-    pipeline=[dict(type=TestResize, scale=(480, 854)), dict(type=PackClip)],
+    pipeline=[
+        dict(type=AppearingMaskPrompts),
+        dict(type=TestResize, scale=(480, 854)),
+        dict(type=PackClip),
+    ],
 )
 
 train_dataloader['dataset'] = davis_train
 val_dataloader['dataset'] = davis_val
 test_dataloader = val_dataloader
+val_evaluator = dict(type=DavisMetric)
+test_evaluator = val_evaluator

@@ -24,6 +24,7 @@ META_KEYS = (
     'scale_factor',
     'flip',
     'prompt_kinds',
+    'identity_cases',
     'dataset_name',
     'sample_index',
     'annotated_classes',

@@ -1,6 +1,7 @@
 """Metrics of the MMEngine evaluator: thin shells around :mod:`seg.evaluation.functional`."""
 
 from seg.evaluation.metrics.davis_metric import DavisMetric
+from seg.evaluation.metrics.identity_metric import IdentityMetric
 from seg.evaluation.metrics.instance_metric import InstanceMetric
 from seg.evaluation.metrics.interactive_metric import InteractiveMetric
 from seg.evaluation.metrics.panoptic_metric import PanopticMetric
@@ -13,6 +14,7 @@ from seg.evaluation.metrics.youtube_vis_metric import YoutubeVisMetric
 
 __all__ = [
     'DavisMetric',
+    'IdentityMetric',
     'InstanceMetric',
     'InteractiveMetric',
     'PanopticMetric',

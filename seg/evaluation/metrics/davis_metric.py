@@ -18,7 +18,7 @@ from seg.evaluation.functional.davis import (
 from seg.evaluation.metrics.clip_metric import ClipMetric, annotated_frames
 from seg.evaluation.metrics.common import percent, require, to_array
 from seg.registry import METRICS
-from seg.structures import TrackData
+from seg.structures import Prompts, TrackData
 from seg.utils.checks import UserError, unknown_name_message
 
 PROTOCOLS = ('semi-supervised', 'unsupervised')
@@ -32,10 +32,11 @@ class DavisMetric(ClipMetric):
     """J and F of ``pred_tracks`` against ``gt_segments``, as DAVIS 2017 takes them.
 
     For the tasks ``vos`` and ``interactive_video`` every object is scored under its own id, so a
-    swap of two ids costs both. An object is scored from the frame after the one in which it is
-    first seen to the one before the last of the clip: the first is given, and the official
-    evaluation leaves the last out, too. Objects of the first frame score as by the official
-    toolkit, which has no others. Only annotated frames count; crowds are no objects.
+    swap of two ids costs both. Objects are those that the sample's ``prompts`` name, or all but
+    crowds where it has none. An object is scored from the frame after the one in which it is
+    first prompted (without prompts: first seen) to the one before the last of the clip, as the
+    official evaluation leaves out the last frame, too. Objects of the first frame score as by the
+    official toolkit, which has no others. Only annotated frames count.
 
     Reports ``J&F``, ``J``, ``F``, ``J_recall``, ``F_recall``, ``J_decay``, ``F_decay`` in percent,
     means over the objects of all clips.
@@ -71,11 +72,11 @@ class DavisMetric(ClipMetric):
         objects = to_array(require(segments, 'object_ids', where)).tolist()
         crowds = to_array(require(segments, 'is_crowd', where)).astype(bool)
         frames = annotated_frames(sample, masks.shape[1])
-        scores = (
-            self._score_objects(masks, objects, crowds, tracks, frames, where)
-            if self.protocol == 'semi-supervised'
-            else _score_proposals(masks, objects, crowds, tracks, frames, where)
-        )
+        if self.protocol == 'unsupervised':
+            scores = _score_proposals(masks, objects, crowds, tracks, frames, where)
+        else:
+            begins = _begins(sample.get('prompts'), masks, objects, crowds, frames, where)
+            scores = self._score_objects(masks, objects, begins, tracks, frames, where)
         return {f'{sample["img_id"]}_{object_id}': pair for object_id, pair in scores.items()}
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -94,35 +95,57 @@ class DavisMetric(ClipMetric):
         self,
         masks: np.ndarray,
         objects: list[int],
-        crowds: np.ndarray,
+        begins: Mapping[int, int],
         tracks: TrackData,
         frames: list[int],
         where: str,
     ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         pred_maps, scores = to_array(tracks.id_maps), {}
         radius = tolerance_pixels(masks.shape[2:])
-        for row, object_id in enumerate(objects):
-            seen = [frame for frame in frames if masks[row, frame].any()]
-            if crowds[row] or not seen:
-                continue
-            scored = [frame for frame in frames if frame >= seen[0]]
+        for object_id, begin in begins.items():
+            scored = [frame for frame in frames if frame >= begin]
             if self.skip_ends:
-                scored = [frame for frame in scored if seen[0] < frame < frames[-1]]
+                scored = [frame for frame in scored if begin < frame < frames[-1]]
             if not scored:
                 continue
             if object_id not in tracks.object_ids:
                 raise UserError(
                     f'{where}: pred_tracks.object_ids: expected every object that is scored, got '
                     f'{tracks.object_ids} without {object_id}; follow it under its own id from '
-                    f'frame {seen[0]}'
+                    f'frame {begin}'
                 )
+            truth = masks[objects.index(object_id)]
             pairs = [
-                compare_masks(masks[row, frame], pred_maps[frame] == object_id, radius)
+                compare_masks(truth[frame], pred_maps[frame] == object_id, radius)
                 for frame in scored
             ]
             j, f = np.array(pairs).T
             scores[object_id] = j, f
         return scores
+
+
+def _begins(
+    prompts: Prompts | None,
+    masks: np.ndarray,
+    objects: list[int],
+    crowds: np.ndarray,
+    frames: list[int],
+    where: str,
+) -> dict[int, int]:
+    """Objects to score, and the frame in which each is given."""
+    if prompts is None:
+        seen = masks[:, frames].any(axis=(2, 3)) & ~crowds[:, None]
+        rows = np.flatnonzero(seen.any(axis=1)).tolist()
+        return {objects[row]: frames[int(seen[row].argmax())] for row in rows}
+    begins: dict[int, int] = {}
+    ids, first = prompts.object_ids.tolist(), prompts.frame_index.tolist()
+    for object_id, frame in zip(ids, first, strict=True):
+        begins[object_id] = min(frame, begins.get(object_id, frame))
+    if unknown := sorted(set(begins) - set(objects)):
+        raise UserError(
+            f'{where}: prompts.object_ids: expected objects of gt_segments {objects}, got {unknown}'
+        )
+    return begins
 
 
 def _score_proposals(

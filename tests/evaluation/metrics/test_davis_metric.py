@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData
 
 from seg.evaluation.functional.davis import davis_summary, score_objects
 from seg.registry import METRICS
-from seg.structures import ClipSample, TrackData
+from seg.structures import ClipSample, Prompts, TrackData
 from seg.utils.checks import UserError
 
 SIZE = (40, 60)
@@ -146,3 +146,21 @@ def test_settings_are_checked():
     many = make_sample(moving(), moving(), range(3, 30))
     with pytest.raises(UserError, match='at most 20 objects, got 27'):
         evaluate([many], protocol='unsupervised')
+
+
+def with_prompts(sample, rows):
+    """Rows of (object id, frame)."""
+    ids, frames = torch.tensor(rows).T
+    boxes = torch.tensor([[0.0, 0, 5, 5]]).expand(len(rows), 4)
+    sample['prompts'] = Prompts.create(boxes=boxes, object_ids=ids, frame_index=frames)
+    return sample
+
+
+def test_prompts_say_which_objects_are_scored_and_from_when():
+    truth, prediction = moving(), moving()
+    prediction[:3] = 0
+    both = make_sample(truth, prediction)
+    assert evaluate([with_prompts(both, [(7, 2), (7, 4)])])['davis/J'] == 100
+    assert evaluate([with_prompts(both, [(7, 4), (7, 0)])])['davis/J'] == 50
+    with pytest.raises(UserError, match=r'prompts.object_ids: .* got \[8\]'):
+        evaluate([with_prompts(both, [(8, 0)])])

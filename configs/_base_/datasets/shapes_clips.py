@@ -1,0 +1,43 @@
+"""Held-out clips of Shapes of 48 frames for evaluation: objects by their first masks.
+
+``val_dataloader`` scores J and F over 50 clips. ``shapes_events`` with ``events_evaluator`` are 50
+clips with a crossing or a full occlusion of at least 10 frames, in which ids are at stake; a
+config that wants them sets ``test_dataloader['dataset'] = shapes_events``.
+"""
+
+from mmengine.dataset import DefaultSampler
+
+from seg.datasets import ShapesDataset, ShapesEventsDataset
+from seg.datasets.transforms import AppearingMaskPrompts, PackClip
+from seg.evaluation.metrics import DavisMetric, IdentityMetric
+
+first_masks = [dict(type=AppearingMaskPrompts, min_area=40, num_things=8), dict(type=PackClip)]
+shapes_clips = dict(
+    type=ShapesDataset,
+    task='vos',
+    split='val',
+    num_samples=50,
+    num_frames=48,
+    pipeline=first_masks,
+)
+shapes_events = dict(
+    type=ShapesEventsDataset,
+    task='vos',
+    event='any',
+    split='val',
+    num_samples=50,
+    num_frames=48,
+    pipeline=first_masks,
+)
+
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=shapes_clips,
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=DavisMetric)
+test_evaluator = val_evaluator
+events_evaluator = [dict(type=DavisMetric), dict(type=IdentityMetric)]
