@@ -1,6 +1,12 @@
-"""J and F on DAVIS 2017 val of a RapSAM with ResNet-50 that follows first-frame masks."""
+"""J and F on DAVIS 2017 val of a RapSAM with ResNet-50 that follows first-frame masks.
+
+The published model has no memory; a model trained with this one does.
+"""
 
 from mmengine.config import read_base
+
+from seg.models.memory import StreamingMemoryAdapter
+from seg.models.refinement import DualPathRefinement
 
 with read_base():
     from .._base_.datasets.davis import *
@@ -10,3 +16,9 @@ with read_base():
 train_dataloader = None
 val_cfg = dict()
 test_cfg = dict()
+model['head'].update(
+    memory=dict(
+        type=StreamingMemoryAdapter, long_mem_size=10, short_mem_size=5, update_strategy='adaptive'
+    ),
+    dual_path=dict(type=DualPathRefinement),
+)

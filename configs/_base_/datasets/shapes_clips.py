@@ -2,14 +2,17 @@
 
 ``val_dataloader`` scores J and F over 50 clips. ``shapes_events`` with ``events_evaluator`` are 50
 clips with a crossing or a full occlusion of at least 10 frames, in which ids are at stake; a
-config that wants them sets ``test_dataloader['dataset'] = shapes_events``.
+config that wants them gives them to its ``test_dataloader``.
 """
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import ShapesDataset, ShapesEventsDataset
 from seg.datasets.transforms import AppearingMaskPrompts, PackClip
 from seg.evaluation.metrics import DavisMetric, IdentityMetric
+
+with read_base():
+    from ..loaders import *
 
 first_masks = [dict(type=AppearingMaskPrompts, min_area=40, num_things=8), dict(type=PackClip)]
 shapes_clips = dict(
@@ -30,13 +33,7 @@ shapes_events = dict(
     pipeline=first_masks,
 )
 
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=shapes_clips,
-)
+val_dataloader['dataset'] = shapes_clips
 test_dataloader = val_dataloader
 val_evaluator = dict(type=DavisMetric)
 test_evaluator = val_evaluator
