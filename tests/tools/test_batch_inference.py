@@ -1,8 +1,5 @@
 import json
-import os
 import runpy
-import subprocess
-import sys
 from argparse import Namespace
 
 import numpy as np
@@ -38,27 +35,25 @@ def files(tmp_path_factory):
     return root
 
 
-def run(repository, root, *extra):
-    command = [sys.executable, 'tools/batch_inference.py', root / 'config.py', root / 'sam.pth']
-    environment = {**os.environ, 'PYTHONPATH': str(repository)}
-    return subprocess.run(
-        [*map(str, command), str(root / 'photos'), str(root / 'out'), *extra],
-        cwd=repository,
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+@pytest.fixture
+def run(run_tool, files):
+    """Function that runs the tool on the pictures with some flags."""
+
+    def run_on_files(*flags):
+        places = (files / 'config.py', files / 'sam.pth', files / 'photos', files / 'out')
+        return run_tool('batch_inference', *places, *flags)
+
+    return run_on_files
 
 
 @pytest.mark.slow
-def test_a_folder_is_segmented_once(repository, files):
+def test_a_folder_is_segmented_once(run, files):
     flags = ('--boxes', str(files / 'boxes.json'), '--min-iou', '0')
-    first, second = run(repository, files, *flags), run(repository, files, *flags)
-    assert first.returncode == 0, first.stderr
+    (code, first, errors), (_, second, _) = run(*flags), run(*flags)
+    assert code == 0, errors
     expected = {'images': 2, 'done_before': 0, 'annotations': 2}
-    assert json.loads(first.stdout.splitlines()[-1]) == expected
-    assert json.loads(second.stdout.splitlines()[-1]) == {**expected, 'done_before': 2}
+    assert json.loads(first.splitlines()[-1]) == expected
+    assert json.loads(second.splitlines()[-1]) == {**expected, 'done_before': 2}
 
     content = json.loads((files / 'out/annotations.json').read_text())
     assert [image['file_name'] for image in content['images']] == ['0.jpg', '1.jpg']
@@ -67,11 +62,11 @@ def test_a_folder_is_segmented_once(repository, files):
     assert (files / 'out/overlays/1_jpg.png').is_file()
 
 
-def test_boxes_of_unknown_images_are_named(repository, files):
+def test_boxes_of_unknown_images_are_named(run, files):
     (files / 'wrong.json').write_text(json.dumps({'7.jpg': []}))
-    done = run(repository, files, '--boxes', str(files / 'wrong.json'))
-    assert done.returncode == 2
-    assert "unknown image '7.jpg'" in done.stderr
+    code, _, errors = run('--boxes', files / 'wrong.json')
+    assert code == 2
+    assert "unknown image '7.jpg'" in errors
 
 
 def test_relative_boxes_mean_the_same(repository):

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import yaml
 
@@ -99,15 +96,10 @@ def test_unknown_choices_are_named(tmp_path, text, message):
         config_text(read_guide(tmp_path / 'mine.yaml'), 10, 'mine.yaml')
 
 
-def test_the_tool_asks_for_what_it_cannot_count(repository, tmp_path):
+def test_the_tool_asks_for_what_it_cannot_count(run_tool, repository, tmp_path, monkeypatch):
     (tmp_path / 'mine.yaml').write_text(GUIDE)
-    command = [sys.executable, 'tools/import_config.py', str(tmp_path / 'mine.yaml')]
-    done = subprocess.run(
-        [*command, 'configs/sam/imported_in_a_test.py'],
-        cwd=repository,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert 'add --num-images N' in done.stderr
+    monkeypatch.chdir(repository)
+    arguments = (tmp_path / 'mine.yaml', 'configs/sam/imported_in_a_test.py')
+    code, _, errors = run_tool('import_config', *arguments)
+    assert code == 2
+    assert 'add --num-images N' in errors

@@ -1,8 +1,6 @@
 """Weights packed for shipping are those of the checkpoint, in half precision, and nothing else."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,17 +21,14 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def _pack(repository: Path, *arguments: object) -> subprocess.CompletedProcess:
-    tool = repository / 'tools' / 'model_converters' / 'pack_weights.py'
-    command = [sys.executable, str(tool), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+TOOL = 'model_converters/pack_weights'
 
 
-def test_packed_weights_are_halved_and_carry_the_classes(repository, checkpoint, tmp_path) -> None:
+def test_packed_weights_are_halved_and_carry_the_classes(run_tool, checkpoint, tmp_path) -> None:
     out = tmp_path / 'packed.safetensors'
-    result = _pack(repository, checkpoint, out)
+    code, _, errors = run_tool(TOOL, checkpoint, out)
 
-    assert result.returncode == 0, result.stderr
+    assert code == 0, errors
     packed, original = read_weights(out), read_weights(checkpoint)
     assert packed.keys() == original.keys()
     assert packed['a.weight'].dtype == torch.float16
@@ -42,17 +37,17 @@ def test_packed_weights_are_halved_and_carry_the_classes(repository, checkpoint,
     assert json.loads(read_metadata(out)['dataset_meta'])['classes'] == ['disc']
 
 
-def test_another_suffix_is_refused(repository, checkpoint, tmp_path) -> None:
-    result = _pack(repository, checkpoint, tmp_path / 'packed.pth')
+def test_another_suffix_is_refused(run_tool, checkpoint, tmp_path) -> None:
+    code, _, errors = run_tool(TOOL, checkpoint, tmp_path / 'packed.pth')
 
-    assert result.returncode == 2
-    assert 'expected a name that ends in .safetensors' in result.stderr
+    assert code == 2
+    assert 'expected a name that ends in .safetensors' in errors
     assert not (tmp_path / 'packed.pth').exists()
 
 
-def test_a_checkpoint_without_class_names_is_refused(repository, tmp_path) -> None:
+def test_a_checkpoint_without_class_names_is_refused(run_tool, tmp_path) -> None:
     write_checkpoint(tmp_path / 'w.pth', {'state_dict': {'a': torch.ones(2)}, 'meta': None})
-    result = _pack(repository, tmp_path / 'w.pth', tmp_path / 'packed.safetensors')
+    code, _, errors = run_tool(TOOL, tmp_path / 'w.pth', tmp_path / 'packed.safetensors')
 
-    assert result.returncode == 2
-    assert result.stderr.startswith('error: ') and 'expected class names' in result.stderr
+    assert code == 2
+    assert errors.startswith('error: ') and 'expected class names' in errors
