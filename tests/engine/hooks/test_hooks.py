@@ -11,9 +11,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
+from seg.datasets import MixedDataset, ShapesDataset
+from seg.datasets.samplers import TaskBatchSampler
 from seg.engine.config_options import load_config
 from seg.engine.hooks import (
     CosineByProgressHook,
+    DataShareHook,
     ProgressHook,
     SafeCheckpointHook,
     TimeBudgetHook,
@@ -134,6 +137,30 @@ def test_fresh_run_starts_a_new_curve_and_warns(train, tmp_path, capsys):
     lines = (tmp_path / 'run' / 'learning_curve.jsonl').read_text().splitlines()
     assert [json.loads(line)['iteration'] for line in lines] == [5, 8]
     assert 'holds checkpoints of an earlier run' in capsys.readouterr().err
+
+
+def test_the_shares_that_were_really_drawn_are_told():
+    sources = {
+        'found': ShapesDataset('panoptic', num_samples=6),
+        'clicked': ShapesDataset('interactive_image', num_samples=6),
+    }
+    dataset = MixedDataset(sources, {'found': 3, 'clicked': 1})
+    ranked = types.SimpleNamespace(dataset=dataset, seed=0, rank=0, world_size=2)
+    loader = types.SimpleNamespace(batch_sampler=TaskBatchSampler(ranked, 4))
+    told, curves = [], []
+    runner = types.SimpleNamespace(
+        iter=8,
+        train_loop=types.SimpleNamespace(dataloader=loader),
+        logger=types.SimpleNamespace(info=told.append),
+        visualizer=types.SimpleNamespace(add_scalars=lambda c, step: curves.append((step, c))),
+    )
+    DataShareHook().after_train(runner)
+
+    assert told == [
+        'data drawn so far: found 75.0% (12 batches, 48 samples), '
+        'clicked 25.0% (4 batches, 16 samples)'
+    ]
+    assert curves == [(8, {'data_share/found': 0.75, 'data_share/clicked': 0.25})]
 
 
 def test_progress_bar_takes_the_place_of_log_lines(train, tmp_path, capsys):

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 import torch
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from torch import distributed as torch_dist
 
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
@@ -26,6 +27,8 @@ SAME = [
     [(PANOPTIC, (2, 3)), (PANOPTIC, (5, 4))],
     [(CLICKS, (4, 1)), (CLICKS, (2, 2))],
 ]
+# In pairs: what the first step trains need not take part in the second one, which synchronises.
+ACCUMULATED = [DIFFERENT[0], DIFFERENT[2], DIFFERENT[1], SAME[1]]
 
 
 def make_model():
@@ -56,32 +59,35 @@ def loss_of(model, samples):
     return bare.parse_losses(losses)[0]
 
 
-def optimizer_of(model):
-    return torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+def optimizer_of(model, accumulate, num_steps):
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=accumulate)
+    wrapper.initialize_count_status(model, 0, num_steps)
+    return wrapper
 
 
 def weights_of(model):
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def train_one_of_two(rank, steps, recomputed=()):
+def train_one_of_two(rank, steps, recomputed, accumulate):
     torch_dist.init_process_group('gloo')
     model = make_model()
     turn_on_activation_checkpointing(model, recomputed)
     model = MMDistributedDataParallel(model, find_unused_parameters=True)
-    optimizer = optimizer_of(model)
+    optimizer = optimizer_of(model, accumulate, len(steps))
     for i, step in enumerate(steps):
         task, counts = step[rank]
-        optimizer.zero_grad()
-        loss_of(model, samples_of(task, counts, 2 * i + rank)).backward()
-        optimizer.step()
+        with optimizer.optim_context(model):
+            loss = loss_of(model, samples_of(task, counts, 2 * i + rank))
+        optimizer.update_params(loss)
     return weights_of(model.module)
 
 
-def train_alone(steps):
+def train_alone(steps, accumulate):
     """One process: the batches of a task as one, each task with its share of the step."""
     model = make_model()
-    optimizer = optimizer_of(model)
+    optimizer = optimizer_of(model, accumulate, len(steps))
     for i, step in enumerate(steps):
         joined, shares = defaultdict(list), Counter(task for task, _ in step)
         for rank, (task, counts) in enumerate(step):
@@ -89,25 +95,24 @@ def train_alone(steps):
         losses = [
             loss_of(model, samples) * shares[task] / len(step) for task, samples in joined.items()
         ]
-        optimizer.zero_grad()
-        sum(losses).backward()
-        optimizer.step()
+        optimizer.update_params(sum(losses))
     return weights_of(model)
 
 
 @needs_fork
 @pytest.mark.parametrize(
-    ('steps', 'recomputed'),
+    ('steps', 'recomputed', 'accumulate'),
     [
-        pytest.param(DIFFERENT, (), id='different tasks'),
-        pytest.param(DIFFERENT, ('backbone', 'head.stages.0'), id='recomputed activations'),
-        pytest.param(SAME, (), id='one task'),
+        pytest.param(DIFFERENT, (), 1, id='different tasks'),
+        pytest.param(DIFFERENT, ('backbone', 'head.stages.0'), 1, id='recomputed activations'),
+        pytest.param(SAME, (), 1, id='one task'),
+        pytest.param(ACCUMULATED, (), 2, id='accumulated gradients'),
     ],
 )
-def test_two_processes_equal_one_on_the_joined_batch(steps, recomputed):
+def test_two_processes_equal_one_on_the_joined_batch(steps, recomputed, accumulate):
     start = weights_of(make_model())
-    first, second = in_processes(lambda rank: train_one_of_two(rank, steps, recomputed))
-    alone = train_alone(steps)
+    first, second = in_processes(lambda rank: train_one_of_two(rank, steps, recomputed, accumulate))
+    alone = train_alone(steps, accumulate)
 
     for name, value in first.items():
         assert torch.equal(value, second[name]), f'{name} differs between the processes'
