@@ -106,14 +106,21 @@ def kill_after(process, folder, step):
     process.join()
 
 
-@needs_fork
-@pytest.mark.parametrize('num_workers', [0, 2])
-def test_killed_training_equals_the_uninterrupted_one(tmp_path, num_workers):
-    build_runner(tiny_training_cfg(), NANO, tmp_path / 'warm')  # imports, once for all processes
-    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-    process = start(whole, 0)
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """Folder of a training that nobody killed, without workers."""
+    folder = tmp_path_factory.mktemp('whole')
+    build_runner(tiny_training_cfg(), NANO, folder / 'warm')  # imports, once for all processes
+    process = start(folder, 0)
     process.join(240)
     assert process.exitcode == 0
+    return folder
+
+
+@needs_fork
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_killed_training_equals_the_uninterrupted_one(tmp_path, whole, num_workers):
+    killed = tmp_path / 'killed'
     expected = dict(losses_in(whole))
     assert sorted(expected) == list(range(MAX_ITERS))
 

@@ -72,7 +72,7 @@ def test_a_sharded_model_trains_as_copies_of_it_do(tmp_path):
 
 @pytest.mark.parametrize('accumulate', [1, 2])
 def test_a_sharded_training_resumes_exactly(tmp_path, accumulate):
-    changes = {'optim_wrapper.accumulative_counts': accumulate}
+    changes = {'optim_wrapper.accumulative_counts': accumulate, 'train_cfg.val_interval': 1000}
     expected, _ = train(config(True, AdamW, **changes), tmp_path / 'whole')
     middle = str(tmp_path / 'whole' / 'iter_3.pth')
     resumed, _ = train(config(True, AdamW, **changes), tmp_path / 'resumed', middle)
