@@ -27,9 +27,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         '--format',
         default='sam',
-        choices=['sam', 'sam-wrapped', 'safetensors', 'hf'],
+        choices=['sam', 'sam-wrapped', 'safetensors', 'hf', 'efficient-sam'],
         help='sam: file of segment-anything; sam-wrapped: the same under model_state_dict; '
-        'safetensors: the same names; hf: folder of transformers (default: %(default)s)',
+        'safetensors: the same names; hf: folder of transformers; efficient-sam: file of '
+        'EfficientSAM (default: %(default)s)',
     )
     parser.add_argument('--half', action='store_true', help='write half precision')
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""A fine-tuned SAM as a file that other programs read."""
+"""A fine-tuned SAM or EfficientSAM as a file that other programs read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ext.sam.huggingface import HUGGINGFACE_NAMES, SHARED_POSITIONS, huggingface_config
-from seg.models.detectors import SamSegmentor
+from seg.models.detectors import EfficientSamSegmentor, SamSegmentor
 from seg.models.peft.lora import merged_state
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checkpoints import write_checkpoint, write_safetensors
 from seg.utils.checks import UserError, unknown_name_message
 
-EXPORT_FORMATS = ('sam', 'sam-wrapped', 'safetensors', 'hf')
+EXPORT_FORMATS = ('sam', 'sam-wrapped', 'safetensors', 'hf', 'efficient-sam')
+_OF_EFFICIENT_SAM = ('efficient-sam', 'safetensors')
 
 
 def export_sam(model: Any, out: Path, export_format: str, half: bool = False) -> None:
@@ -25,10 +26,12 @@ def export_sam(model: Any, out: Path, export_format: str, half: bool = False) ->
     Low-rank updates are merged into their layers. ``'sam'`` is the bare file that
     ``sam_model_registry[...](checkpoint=...)`` reads, ``'sam-wrapped'`` the same under
     ``model_state_dict``, ``'safetensors'`` the same names in that format, ``'hf'`` a folder for
-    ``SamModel.from_pretrained``.
+    ``SamModel.from_pretrained``. ``'efficient-sam'`` is the file that EfficientSAM's program
+    reads, with the weights under ``model``.
 
     Args:
-        model: A :class:`~seg.models.detectors.SamSegmentor`.
+        model: A :class:`~seg.models.detectors.SamSegmentor`, or for ``'efficient-sam'`` and
+            ``'safetensors'`` an :class:`~seg.models.detectors.EfficientSamSegmentor`.
         out: File, or folder for ``'hf'``.
         export_format: One of :data:`EXPORT_FORMATS`.
         half: Whether to write half precision.
@@ -41,6 +44,7 @@ def export_sam(model: Any, out: Path, export_format: str, half: bool = False) ->
     if export_format not in EXPORT_FORMATS:
         raise UserError(unknown_name_message('format', export_format, EXPORT_FORMATS))
     state = plain_state(model)
+    _check_fits(model, export_format)
     if half:
         state = {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
     if (export_format == 'safetensors') != (out.suffix == '.safetensors'):
@@ -53,27 +57,45 @@ def export_sam(model: Any, out: Path, export_format: str, half: bool = False) ->
     elif export_format == 'safetensors':
         write_safetensors(out, state)
     else:
-        write_checkpoint(out, state if export_format == 'sam' else {'model_state_dict': state})
+        wrapper = {'sam-wrapped': 'model_state_dict', 'efficient-sam': 'model'}.get(export_format)
+        write_checkpoint(out, {wrapper: state} if wrapper else state)
+
+
+def _check_fits(model: Any, export_format: str) -> None:
+    is_efficient = isinstance(model, EfficientSamSegmentor)
+    known = [
+        name
+        for name in EXPORT_FORMATS
+        if (name in _OF_EFFICIENT_SAM if is_efficient else name != 'efficient-sam')
+    ]
+    if export_format not in known:
+        raise UserError(
+            f'format: expected one of {", ".join(known)} for {type(model).__name__}, got '
+            f'{export_format}'
+        )
 
 
 def plain_state(model: Any) -> dict[str, Tensor]:
-    """Weights under segment-anything's names, with low-rank updates merged.
+    """Weights under the published names, with low-rank updates merged.
 
     Raises:
-        UserError: If the model is no SAM, or holds parts that SAM has not.
+        UserError: If the model is no SAM or EfficientSAM, or holds parts that they have not.
     """
-    if not isinstance(model, SamSegmentor):
+    if not isinstance(model, (SamSegmentor, EfficientSamSegmentor)):
         raise UserError(
-            f'export: expected a SamSegmentor, got {type(model).__name__}; use '
-            'tools/model_converters/pack_weights.py for other models'
+            'export: expected a SamSegmentor or an EfficientSamSegmentor, got '
+            f'{type(model).__name__}; use tools/model_converters/pack_weights.py for other models'
         )
     state = merged_state(model)
     with torch.device('meta'):
-        plain = set(SamSegmentor(model.variant).state_dict())
+        if isinstance(model, EfficientSamSegmentor):
+            plain = set(EfficientSamSegmentor(model.variant).state_dict())
+        else:
+            plain = set(SamSegmentor(model.variant).state_dict())
     extra = sorted(set(state) - plain)
     if extra:
         raise UserError(
-            f'export: expected the parts of SAM alone, got {len(extra)} more tensors such as '
+            f'export: expected the published parts alone, got {len(extra)} more tensors such as '
             f'{extra[0]}; adapters and class tokens cannot be merged, keep the checkpoint and its '
             'config, or train with TrainLora'
         )

@@ -3,11 +3,13 @@ import importlib.util
 import pytest
 import torch
 
+from ext.efficient_sam import EfficientSam, efficient_sam_variant
 from ext.sam import SAM_VARIANTS, build_image_encoder, sam_variant
 from ext.sam.huggingface import HUGGINGFACE_NAMES, SHARED_POSITIONS, huggingface_config
 from seg.apis.sam_export import export_sam
 from seg.registry import MODELS
 from seg.testing.reference_sam import TOY_SAM, randomize, reference_sam
+from seg.testing.toy_efficient_sam import TOY_EFFICIENT_SAM
 from seg.utils.checkpoints import read_checkpoint, read_weights
 from seg.utils.checks import UserError
 
@@ -86,5 +88,24 @@ def test_what_cannot_be_exported_is_named(tmp_path):
         export_sam(tuned(), tmp_path / 'a.pth', 'safetensors')
     with pytest.raises(UserError, match="unknown format 'onnx'"):
         export_sam(tuned(), tmp_path / 'a.pth', 'onnx')
-    with pytest.raises(UserError, match='expected a SamSegmentor, got Linear'):
+    with pytest.raises(
+        UserError, match='expected a SamSegmentor or an EfficientSamSegmentor, got Linear'
+    ):
         export_sam(torch.nn.Linear(1, 1), tmp_path / 'a.pth', 'sam')
+
+
+def test_efficient_sam_is_written_as_its_program_reads_it(tmp_path):
+    config = dict(type='EfficientSamSegmentor', variant=TOY_EFFICIENT_SAM)
+    model = MODELS.build(config)
+    export_sam(model, tmp_path / 'tuned.pt', 'efficient-sam')
+    content = read_checkpoint(tmp_path / 'tuned.pt')
+    assert list(content) == ['model']
+    program = EfficientSam(efficient_sam_variant(TOY_EFFICIENT_SAM))
+    program.load_state_dict(content['model'], strict=True)
+    with pytest.raises(UserError, match='expected one of safetensors, efficient-sam for Efficient'):
+        export_sam(model, tmp_path / 'sam.pth', 'sam')
+    with pytest.raises(UserError, match='sam, sam-wrapped, safetensors, hf for SamSegmentor'):
+        export_sam(tuned(), tmp_path / 'sam.pth', 'efficient-sam')
+    adapted = MODELS.build(dict(config, strategy=dict(type='TrainAdapters', hidden=4)))
+    with pytest.raises(UserError, match='expected the published parts alone'):
+        export_sam(adapted, tmp_path / 'tuned.pt', 'efficient-sam')

@@ -1,5 +1,6 @@
 """The shipped configs of EfficientSAM: they train on the data they are for, in small."""
 
+import importlib
 import runpy
 
 import pytest
@@ -9,7 +10,8 @@ from ext.efficient_sam import EfficientSam, efficient_sam_variant
 from seg.apis import ImagePredictor, load_model
 from seg.datasets.converters import WRITERS, write_shapes
 from seg.engine.config_options import load_config
-from seg.engine.launch import build_runner
+from seg.engine.launch import build_runner, set_mixed_precision
+from seg.testing.processes import in_processes
 from seg.testing.toy_efficient_sam import TOY_EFFICIENT_SAM
 
 CANVAS = (64, 64)
@@ -78,6 +80,8 @@ def test_teachers_and_students_train(repository, data, tmp_path, name):
     for part in cfg.model.get('parts', []):
         if 'blocks' in part:
             part.blocks = [(0, 1), (1, 0)]
+    if name.endswith('full'):  # recomputed activations and traced blocks
+        cfg.activation_checkpointing = ['student.image_encoder.blocks.1']
     values = train(cfg, path, tmp_path)
     if 'distill' in name:
         names = {'loss_mask', 'loss_keys', 'loss_tokens', 'loss_attention', 'temperature'}
@@ -113,3 +117,32 @@ def test_the_demo_and_the_predictor_use_a_trained_model(repository, data, tmp_pa
         runpy.run_path(str(repository / 'demo/demo.py'), run_name='__main__')
     assert stop.value.code in (0, None)
     assert (tmp_path / 'out.png').is_file()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='fork after CUDA has started')
+def test_two_processes_distil_the_same_student(repository, data, tmp_path):
+    """In bfloat16, with balanced losses, and with images that have no prompt on one process."""
+    path = repository / 'configs/efficient_sam/efficient_sam_ti_pcb_distill.py'
+
+    def work(rank):
+        cfg = small(load_config(path), data)
+        cfg.model.student.criterion.balancer.period = 1
+        cfg.train_dataloader.batch_size = 1
+        cfg.train_dataloader.dataset.pipeline[3].min_area = 150
+        cfg.train_cfg.update(max_iters=3, val_interval=100)
+        cfg.default_hooks.checkpoint.update(interval=100, save_best=None)
+        cfg.experiment_name = 'distil'
+        set_mixed_precision(cfg)
+        runner = build_runner(cfg, path, tmp_path / 'work', launcher='pytorch')
+        before = runner.model.module.state_dict()['mask_decoder.mask_tokens.weight'].clone()
+        runner.train()
+        balancer = runner.model.module.student.criterion.balancer
+        state = {k: v.clone() for k, v in runner.model.module.state_dict().items()}
+        return state, balancer.steering_state(), before
+
+    importlib.import_module('mmcv.ops')  # so that the processes need not do it each
+    (first, balance, before), (second, other, _) = in_processes(work)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert all(torch.equal(value, other[name]) for name, value in balance.items())
+    assert bool(balance['history'].any())
+    assert not torch.equal(first['mask_decoder.mask_tokens.weight'], before)

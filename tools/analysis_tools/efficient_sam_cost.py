@@ -1,8 +1,9 @@
 """Measure what training steps and encodings of EfficientSAM cost, with fused and naive attention.
 
 Weights are random and the image is noise, which costs the same. Every measurement runs in a process
-of its own, so that memory is that of one case. The naive attention builds the map of all pairs of
-patches, as the published program does.
+of its own, so that memory is that of one case. Time is that of the CPU, so that other programs do
+not count; with several threads it is the sum of all. The naive attention builds the map of all
+pairs of patches, as the published program does.
 
 Example:
     python tools/analysis_tools/efficient_sam_cost.py --variants vitt --cases decoder encode
@@ -46,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--attention', nargs='+', default=['fused', 'naive'])
     parser.add_argument('--size', type=int, default=1024, help='side of the canvas, pixels')
     parser.add_argument('--boxes', type=int, default=4, help='boxes of a training step')
+    parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--repeat', type=int, default=1, help='steps; the fastest counts')
     parser.add_argument('--warmup', type=int, default=1, help='steps before them')
     parser.add_argument('--inner', action='store_true', help=argparse.SUPPRESS)
@@ -69,6 +71,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     from seg.registry import MODELS
 
     torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
     (variant,), (case,), (attention,) = args.variants, args.cases, args.attention
     if attention == 'naive':
         Attention.forward = naive_attention
@@ -79,14 +82,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     before = peak_memory()
     times, value = [], 0.0
     for _ in range(args.warmup + args.repeat):
-        start = time.perf_counter()
+        start = time.process_time()
         value = run_step(model, optimizer, case, args)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return {
         'variant': variant,
         'case': case,
         'attention': attention,
-        'seconds': round(min(times[args.warmup :]), 2),
+        'cpu_seconds': round(min(times[args.warmup :]), 2),
         'peak_gib': round(peak_memory(), 2),
         'before_gib': round(before, 2),
         'value': round(value, 5),
@@ -153,7 +156,7 @@ def main() -> None:
             for attention in args.attention:
                 command = [sys.executable, __file__, '--inner', '--variants', variant]
                 command += ['--cases', case, '--attention', attention]
-                for name in ('size', 'boxes', 'repeat', 'warmup'):
+                for name in ('size', 'boxes', 'threads', 'repeat', 'warmup'):
                     command += [f'--{name}', str(getattr(args, name))]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 rows.append(json.loads(done.stdout.splitlines()[-1]))

@@ -1,3 +1,5 @@
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,15 @@ def test_adapters_start_as_the_plain_model():
             torch.nn.init.zeros_(adapter.up.bias)
     image = torch.randn(1, 3, SIZE, SIZE)
     assert torch.allclose(plain.encode_images(image), adapted.encode_images(image), atol=1e-6)
+
+
+@pytest.mark.skipif(importlib.util.find_spec('peft') is None, reason='peft is not installed')
+def test_low_rank_updates_of_attention():
+    """Rank 8 in qkv and proj of the twelve blocks of Ti."""
+    strategy = dict(type='TrainLora', prompt_encoder=False, mask_decoder=False)
+    with torch.device('meta'):
+        model = MODELS.build(dict(type='EfficientSamSegmentor', strategy=strategy))
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 110_592
 
 
 def test_predictions_have_the_original_size():
