@@ -26,6 +26,7 @@ from seg.datasets.coco_files import (
 from seg.datasets.index import Column, Index, cached_index
 from seg.datasets.json_fields import (
     ANYTHING,
+    BOX,
     IDENTITY,
     INTEGER,
     Fields,
@@ -40,7 +41,7 @@ from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import UserError
 
-KIND, VERSION = 'coco_instance', 2
+KIND, VERSION = 'coco_instance', 3
 """Names the index of this format, and the version of its columns."""
 
 ANNOTATION_FIELDS: Fields = {
@@ -48,6 +49,7 @@ ANNOTATION_FIELDS: Fields = {
     'category_id': INTEGER,
     'segmentation': ANYTHING,  # looked at when it is drawn
 }
+ANNOTATION_OPTIONS: Fields = {**CROWD, 'bbox': BOX}
 
 _FAR = 10
 """How far from the image the points of a polygon may be, in sides of the image."""
@@ -135,7 +137,7 @@ def _build_index(ann_file: Path) -> Index:
         'offsets': np.cumsum([0, *map(len, per_image)], dtype=np.int64),
         'category_ids': np.array([row['category_id'] for row in rows], dtype=np.int64),
         'is_crowd': np.array([bool(row.get('iscrowd', 0)) for row in rows], dtype=bool),
-        'boxes': np.array([_box(row, ann_file) for row in rows], dtype=np.float32).reshape(-1, 4),
+        'boxes': np.array([_box(row) for row in rows], dtype=np.float32).reshape(-1, 4),
         'segmentations': [
             json.dumps([row.get('id', 'without id'), row['segmentation']]) for row in rows
         ],
@@ -143,18 +145,10 @@ def _build_index(ann_file: Path) -> Index:
     return Index(columns, {'categories': content['categories']})
 
 
-def _box(annotation: Mapping[str, Any], source: Path) -> list[float]:
-    """The field ``bbox`` of an annotation, xywh."""
+def _box(annotation: Mapping[str, Any]) -> list[float]:
+    """The field ``bbox`` of an annotation, xywh; NaN where there is none."""
     box = annotation.get('bbox')
-    if box is None:
-        return [float('nan')] * 4
-    good = isinstance(box, list) and len(box) == 4
-    if not good or not all(isinstance(value, (int, float)) for value in box):
-        raise UserError(
-            f'{source}: annotation {annotation.get("id", "without id")}: expected bbox to be '
-            f'[x, y, width, height], got {str(box)[:60]}; mend it or leave it out'
-        )
-    return box
+    return [np.nan] * 4 if box is None else box
 
 
 def box_agreement(mask: np.ndarray, box: Sequence[float]) -> float:
@@ -177,7 +171,7 @@ def _check_annotation(
     annotation: Any, images: Mapping[Any, Any], categories: set[int], source: Path, where: str
 ) -> Any:
     """Check what an annotation points at; returns its image id."""
-    check_fields(annotation, ANNOTATION_FIELDS, source, where, CROWD)
+    check_fields(annotation, ANNOTATION_FIELDS, source, where, ANNOTATION_OPTIONS)
     image_id, category = annotation['image_id'], annotation['category_id']
     if image_id not in images:
         raise UserError(

@@ -46,6 +46,13 @@ def _is_level(value: Any) -> bool:
     return _is_integer(value) and 0 <= value <= 255
 
 
+def _is_box(value: Any) -> bool:
+    if value is None:
+        return True
+    is_list = isinstance(value, list) and len(value) == 4
+    return is_list and all(type(side) in (int, float) and abs(side) < _LARGEST for side in value)
+
+
 ANYTHING = FieldKind('anything', lambda value: True)
 INTEGER = FieldKind('an integer', _is_integer)
 SIDE = FieldKind('a positive integer', lambda value: _is_integer(value) and 0 < value < _LARGEST)
@@ -58,6 +65,7 @@ TEXTS = FieldKind(
 )
 LIST = FieldKind('a list', lambda value: isinstance(value, list))
 FLAG = FieldKind('0 or 1', lambda value: isinstance(value, (int, float)) and value in (0, 1))
+BOX = FieldKind('null or the numbers [x, y, width, height]', _is_box)
 COLOR = FieldKind(
     'null or three integers of 0 to 255', lambda value: value is None or _is_color(value)
 )

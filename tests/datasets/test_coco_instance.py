@@ -200,5 +200,5 @@ def test_annotations_whose_box_and_mask_disagree_can_be_left_out(toy):
 
 
 def test_boxes_that_are_none_are_named(toy):
-    with pytest.raises(UserError, match=r'annotation 1: expected bbox to be \[x, y, width, height'):
+    with pytest.raises(UserError, match=r"numbers \[x, y, width, height\] in the field 'bbox' of"):
         CocoInstanceDataset(**toy(lambda content: content['annotations'][0].update(bbox=[1, 2])))

@@ -9,6 +9,7 @@ import pytest
 
 from seg.datasets.checks import open_check
 from seg.datasets.json_fields import (
+    BOX,
     COLOR,
     FLAG,
     IDENTITY,
@@ -35,6 +36,7 @@ NONSENSE = (None, 'x', '', -1, 0, 1e30, 1.5, float('nan'), True, [], {}, [1], {'
         (TEXT, ['a.jpg'], ['', None, 5, 'a\0b', ['a']]),
         (TEXTS, [[], ['a', 'b']], ['ab', None, [1], ['']]),
         (FLAG, [0, 1, True, 1.0], [2, -1, None, '1', [], float('nan')]),
+        (BOX, [None, [1, 2.5, 3, 0]], [[], [1, 2, 3], [1, 2, 3, 'x'], [1, 2, 3, None], 5, 'box']),
         (COLOR, [None, [0, 128, 255]], [[1, 2], [1, 2, 256], 'red', 5, [1, 2, None]]),
     ],
 )

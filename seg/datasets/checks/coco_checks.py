@@ -13,6 +13,7 @@ from seg.datasets.checks.fault import Fault, FaultKind
 from seg.datasets.cityscapes import city_image_file
 from seg.datasets.coco_files import CROWD
 from seg.datasets.coco_instance import ANNOTATION_FIELDS as INSTANCE_FIELDS
+from seg.datasets.coco_instance import ANNOTATION_OPTIONS as INSTANCE_OPTIONS
 from seg.datasets.coco_instance import decode_segmentation
 from seg.datasets.coco_panoptic import ANNOTATION_FIELDS as PANOPTIC_FIELDS
 from seg.datasets.coco_panoptic import SEGMENT_FIELDS
@@ -124,7 +125,7 @@ class CocoInstanceCheck:
         categories = self.file.categories()
         self.images = list(self.file.images().values())
         by_id = {image['id']: image for image in self.images}
-        rows = self.file.rows('annotations', 'annotation', INSTANCE_FIELDS, CROWD)
+        rows = self.file.rows('annotations', 'annotation', INSTANCE_FIELDS, INSTANCE_OPTIONS)
         self.file.unique([r for r in rows if IDENTITY.accepts(r.get('id'))], 'id', 'annotations')
         self.annotations: dict[Any, list[Row]] = {image_id: [] for image_id in by_id}
         for row in rows:
