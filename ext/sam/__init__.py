@@ -7,6 +7,7 @@ that never builds the attention map. Nothing is downloaded.
 from ext.sam.architecture import build_image_encoder, build_mask_decoder, build_prompt_encoder
 from ext.sam.attention import FusedImageAttention, FusedTokenAttention
 from ext.sam.image_encoder import FusedBlock, FusedImageEncoder
+from ext.sam.mask_decoder import SharedImageDecoder
 from ext.sam.variants import SAM_VARIANTS, SamVariant, sam_variant
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     'FusedImageEncoder',
     'FusedTokenAttention',
     'SamVariant',
+    'SharedImageDecoder',
     'build_image_encoder',
     'build_mask_decoder',
     'build_prompt_encoder',

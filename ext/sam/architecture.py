@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
-from segment_anything.modeling.transformer import Attention
+from segment_anything.modeling import PromptEncoder
 
-from ext.sam.attention import FusedTokenAttention
 from ext.sam.image_encoder import FusedImageEncoder
+from ext.sam.mask_decoder import SharedImageDecoder
 from ext.sam.variants import SamVariant
 
 
@@ -31,24 +30,6 @@ def build_prompt_encoder(variant: SamVariant, image_size: int) -> PromptEncoder:
     )
 
 
-def build_mask_decoder(variant: SamVariant) -> MaskDecoder:
-    """The mask decoder, with fused attention."""
-    transformer = TwoWayTransformer(
-        depth=2,
-        embedding_dim=variant.prompt_dim,
-        num_heads=variant.decoder_heads,
-        mlp_dim=variant.decoder_mlp_dim,
-    )
-    for path, module in list(transformer.named_modules()):
-        if isinstance(module, Attention):
-            parent, _, name = path.rpartition('.')
-            rate = module.embedding_dim // module.internal_dim
-            fused = FusedTokenAttention(module.embedding_dim, module.num_heads, rate)
-            setattr(transformer.get_submodule(parent), name, fused)
-    return MaskDecoder(
-        transformer_dim=variant.prompt_dim,
-        transformer=transformer,
-        num_multimask_outputs=3,
-        iou_head_depth=3,
-        iou_head_hidden_dim=variant.prompt_dim,
-    )
+def build_mask_decoder(variant: SamVariant) -> SharedImageDecoder:
+    """The mask decoder."""
+    return SharedImageDecoder(variant.prompt_dim, variant.decoder_heads, variant.decoder_mlp_dim)

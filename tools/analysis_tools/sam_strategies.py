@@ -1,7 +1,8 @@
 """Measure what a training step of SAM costs: parameters, memory and time, per strategy.
 
 Weights are random and images are noise, which costs the same. Every measurement runs in a process
-of its own, so that memory is that of one strategy.
+of its own, so that memory is that of one strategy. On a machine that others use too, compare
+``cpu_seconds``.
 
 Example:
     python tools/analysis_tools/sam_strategies.py --variant vit_b --strategies decoder lora
@@ -74,7 +75,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         optimizer = torch.optim.AdamW(trained, lr=1e-5)
         rows = []
         for num_prompts in args.prompts:
-            seconds, loss = time_steps(model, optimizer, num_prompts, args.repeat)
+            seconds, cpu_seconds, loss = time_steps(model, optimizer, num_prompts, args.repeat)
             rows.append(
                 {
                     'strategy': name,
@@ -82,6 +83,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
                     'trained_parameters': sum(value.numel() for value in trained),
                     'checkpoint_mb': round(kept / 1e6, 1),
                     'seconds': round(seconds, 2),
+                    'cpu_seconds': round(cpu_seconds, 2),
                     'peak_gib': round(peak_memory(args.device), 2),
                     'loss': round(loss, 5),
                 }
@@ -89,14 +91,16 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def time_steps(model: Any, optimizer: Any, num_prompts: int, repeat: int) -> tuple[float, float]:
-    """Seconds of the fastest of some steps after one to warm up, and the first loss."""
+def time_steps(
+    model: Any, optimizer: Any, num_prompts: int, repeat: int
+) -> tuple[float, float, float]:
+    """Steps after one to warm up: least seconds, least CPU seconds of all threads, first loss."""
     import torch
 
-    times, first = [], 0.0
+    walls, cpus, first = [], [], 0.0
     for step in range(repeat + 1):
         batch = make_batch(model.image_size, num_prompts)
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
         loss, _ = model.parse_losses(losses)
         optimizer.zero_grad()
@@ -104,9 +108,10 @@ def time_steps(model: Any, optimizer: Any, num_prompts: int, repeat: int) -> tup
         optimizer.step()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
         first = float(loss.detach()) if step == 0 else first
-    return min(times[1:]), first
+    return min(walls[1:]), min(cpus[1:]), first
 
 
 def make_batch(size: int, num_prompts: int) -> dict[str, Any]:

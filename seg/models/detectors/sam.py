@@ -110,14 +110,13 @@ class SamSegmentor(TunedSegmentor):
                 )
             with torch.autocast(embeddings.device.type, enabled=False):
                 sparse, dense = encode_prompts(self.prompt_encoder, group)
-            for part in torch.arange(len(group.rows)).split(self._pass_size(len(group.rows))):
-                maps = embeddings[images[group.rows[part]]]
+            for part in _parts(len(group.rows), self._pass_size(len(group.rows))):
                 found = decode_tokens(
                     self.mask_decoder,
-                    maps,
+                    _embeddings_of(embeddings, images[group.rows[part]]),
                     image_pe,
                     sparse[part],
-                    dense[part],
+                    dense if len(dense) == 1 else dense[part],
                     TOKENS[candidates],
                 )
                 rows.append(group.rows[part])
@@ -150,3 +149,16 @@ class SamSegmentor(TunedSegmentor):
             all_masks, all_scores = all_masks[back], all_scores[back]
         pairs = zip(all_masks.split(counts), all_scores.split(counts), strict=True)
         return [PromptedMasks(*pair) for pair in pairs]
+
+
+def _parts(count: int, most: int) -> list[slice]:
+    """Slices of at most ``most`` rows."""
+    return [slice(first, first + most) for first in range(0, count, most)]
+
+
+def _embeddings_of(embeddings: Tensor, images: Tensor) -> Tensor:
+    """Embeddings of the images (n,) of prompts, (n, C, h, w), or (1, C, h, w) if it is one."""
+    first = int(images[0])
+    if bool((images == first).all()):
+        return embeddings[first : first + 1]
+    return embeddings[images]

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder
+from segment_anything.modeling import PromptEncoder
 from torch import Tensor
 from torch.nn import functional as F
 
+from ext.sam import SharedImageDecoder
 from seg.structures import PointLabel, Prompts
 
 _MASK_CLAMP = 1e-3  # mask prompts are probabilities; SAM reads logits
@@ -94,7 +95,7 @@ def encode_prompts(encoder: PromptEncoder, group: PromptGroup) -> tuple[Tensor, 
         group: n rows.
 
     Returns:
-        Tokens (n, K, C), and (n, C, h, w).
+        Tokens (n, K, C), and (n, C, h, w), or (1, C, h, w) where it is the same for all of them.
     """
     points = None
     if group.points is not None and group.labels is not None:
@@ -105,38 +106,36 @@ def encode_prompts(encoder: PromptEncoder, group: PromptGroup) -> tuple[Tensor, 
     elif group.masks is not None:
         probs = F.interpolate(group.masks[:, None].float(), encoder.mask_input_size, mode='area')
         masks = torch.logit(probs, eps=_MASK_CLAMP)
-    return encoder(points=points, boxes=group.boxes, masks=masks)
+    sparse, dense = encoder(points=points, boxes=group.boxes, masks=masks)
+    return sparse, dense[:1] if masks is None else dense
 
 
 def decode_tokens(
-    decoder: MaskDecoder,
+    decoder: SharedImageDecoder,
     embeddings: Tensor,
     image_pe: Tensor,
     sparse: Tensor,
     dense: Tensor,
     tokens: slice,
 ) -> tuple[Tensor, Tensor]:
-    """SAM's mask decoder with an image embedding per prompt, and only the wanted masks.
+    """SAM's mask decoder for many prompts, computing only the wanted masks.
 
     Args:
-        decoder: The package's mask decoder.
-        embeddings: Image embedding of each prompt, (n, C, h, w).
+        decoder: The decoder.
+        embeddings: Image embedding of each prompt, (n, C, h, w), or of all of them, (1, C, h, w).
         image_pe: Position encoding of the embedding, (1, C, h, w).
         sparse: Prompt tokens, (n, K, C).
-        dense: Dense prompt embedding, (n, C, h, w).
+        dense: Dense embedding of each prompt, (n, C, h, w), or of all of them, (1, C, h, w).
         tokens: Which of the decoder's masks to compute.
 
     Returns:
         Mask logits (n, M, 4h, 4w) and predicted qualities (n, M).
     """
-    output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    queries = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
-    maps = embeddings + dense
-    hidden, keys = decoder.transformer(maps, image_pe.expand_as(maps), queries)
-    upscaled = decoder.output_upscaling(keys.transpose(1, 2).reshape(maps.shape))
+    queries = torch.cat([decoder.output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+    hidden, keys = decoder.transformer(embeddings + dense, image_pe, queries)
     places = range(decoder.num_mask_tokens)[tokens]
     kernels = torch.stack(
         [decoder.output_hypernetworks_mlps[i](hidden[:, 1 + i]) for i in places], dim=1
     )
-    mask_logits = torch.einsum('nmc,nchw->nmhw', kernels, upscaled)
+    mask_logits = decoder.draw(keys, kernels, (embeddings.shape[-2], embeddings.shape[-1]))
     return mask_logits, decoder.iou_prediction_head(hidden[:, 0])[:, tokens]

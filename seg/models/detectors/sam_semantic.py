@@ -58,16 +58,11 @@ class SamSemanticSegmentor(SamSegmentor):
         decoder = self.mask_decoder
         with torch.autocast(embeddings.device.type, enabled=False):
             image_pe = self.prompt_encoder.get_dense_pe()
-        tokens = torch.cat(
-            [decoder.iou_token.weight, decoder.mask_tokens.weight, self.class_tokens.weight]
-        )
+        tokens = torch.cat([decoder.output_tokens, self.class_tokens.weight])
         maps = embeddings + self.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
-        hidden, keys = decoder.transformer(
-            maps, image_pe.expand_as(maps), tokens.expand(len(maps), -1, -1)
-        )
-        upscaled = decoder.output_upscaling(keys.transpose(1, 2).reshape(maps.shape))
+        hidden, keys = decoder.transformer(maps, image_pe, tokens.expand(len(maps), -1, -1))
         kernels = decoder.output_hypernetworks_mlps[0](hidden[:, -self.num_classes :])
-        return torch.einsum('bkc,bchw->bkhw', kernels, upscaled)
+        return decoder.draw(keys, kernels, (maps.shape[-2], maps.shape[-1]))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> dict[str, Tensor]:
         """Cross-entropy ``loss_ce`` and ``loss_dice`` of a batch with ground truth."""

@@ -51,8 +51,11 @@ class TunedSegmentor(PromptableSegmentor):
             embedding_cache: Config of an :class:`EmbeddingCache`.
 
         Raises:
-            UserError: If embeddings cannot be cached because the encoder is trained.
+            UserError: If embeddings cannot be cached because the encoder is trained, or
+                ``max_prompts`` is too small.
         """
+        if self.max_prompts < 1:
+            raise UserError(f'model.max_prompts: expected at least 1, got {self.max_prompts}')
         self.strategy = TASK_UTILS.build(strategy or dict(type='TrainDecoder'))
         self.strategy.apply(self)
         if embedding_cache is None:

@@ -11,6 +11,8 @@ from ext.sam import (
     FusedImageAttention,
     FusedTokenAttention,
     build_image_encoder,
+    build_mask_decoder,
+    build_prompt_encoder,
     sam_variant,
 )
 from seg.testing.reference_sam import TOY_SAM, randomize, reference_sam
@@ -73,6 +75,64 @@ def test_published_names_and_shapes(name):
         ours = build_image_encoder(SAM_VARIANTS[name]).state_dict()
 
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in host.items()}
+
+
+def decoders():
+    """The package's decoder and ours, with the same noise as weights."""
+    variant = sam_variant(TOY_SAM)
+    host, ours = reference_sam(variant).mask_decoder, build_mask_decoder(variant)
+    randomize(host)
+    ours.load_state_dict(host.state_dict())
+    return host, ours
+
+
+def answer(decoder, embeddings, places, tokens):
+    """Tokens, and the masks of all four mask tokens."""
+    hidden, keys = decoder.transformer(embeddings, places.expand_as(embeddings), tokens)
+    kernels = torch.stack(
+        [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
+    )
+    if hasattr(decoder, 'draw'):
+        return hidden, decoder.draw(keys, kernels, (6, 5))
+    upscaled = decoder.output_upscaling(keys.mT.reshape(len(keys), -1, 6, 5))
+    return hidden, torch.einsum('nmc,nchw->nmhw', kernels, upscaled)
+
+
+@pytest.mark.parametrize('num_images', [1, 3])
+def test_the_decoder_equals_the_package(num_images):
+    """Three prompts on one image, or on an image each: outputs and gradients."""
+    host, ours = decoders()
+    embeddings, places = torch.randn(num_images, 32, 6, 5), torch.randn(1, 32, 6, 5)
+    tokens = torch.randn(3, 9, 32)
+    inputs = [(value.clone().requires_grad_(), tokens.clone()) for value in (embeddings,) * 2]
+    found = [
+        answer(ours, inputs[0][0], places, inputs[0][1]),
+        answer(host, inputs[1][0].expand(3, -1, -1, -1), places, inputs[1][1]),
+    ]
+    for value, expected in zip(*found, strict=True):
+        assert torch.allclose(value, expected, atol=1e-5)
+    for hidden, masks in found:
+        (hidden.square().sum() + masks.square().sum()).backward()
+
+    assert torch.allclose(inputs[0][0].grad, inputs[1][0].grad, rtol=1e-4, atol=1e-4)
+    for name, value in host.named_parameters():
+        if value.grad is None or name.endswith('token_to_image.k_proj.bias'):
+            continue  # that bias moves all scores of a query alike
+        grad = ours.get_parameter(name).grad
+        assert torch.allclose(grad, value.grad, rtol=1e-3, atol=1e-4), name
+
+
+@pytest.mark.parametrize('name', ['vit_b', 'tiny'])
+def test_names_and_shapes_of_the_decoder(name):
+    with torch.device('meta'):
+        host = reference_sam(SAM_VARIANTS[name])
+        ours = build_mask_decoder(SAM_VARIANTS[name]).state_dict()
+        prompts = build_prompt_encoder(SAM_VARIANTS[name], 160).state_dict()
+
+    for found, expected in ((ours, host.mask_decoder), (prompts, host.prompt_encoder)):
+        assert {k: v.shape for k, v in found.items()} == {
+            k: v.shape for k, v in expected.state_dict().items()
+        }
 
 
 def test_an_unknown_variant_is_named():

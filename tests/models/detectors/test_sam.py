@@ -265,6 +265,8 @@ def test_other_sizes_are_named():
         model.test_step(batch((130, 100)))
     with pytest.raises(UserError, match='image_size: expected a multiple of the patch size 16'):
         build(image_size=100)
+    with pytest.raises(UserError, match=r'model\.max_prompts: expected at least 1, got 0'):
+        build(max_prompts=0)
 
 
 def test_prompts_without_content_and_clips_are_refused():
