@@ -122,6 +122,11 @@ def _confusion(sample: Mapping[str, Any], num_classes: int) -> np.ndarray:
     for mask, label in zip(masks[~crowd], labels[~crowd], strict=True):
         truth[mask] = label
     truth[masks[crowd].any(axis=0)] = -1
+    if strange := sorted({s.label for s in prediction.segments if s.label >= num_classes}):
+        raise UserError(
+            f'{where}: pred_panoptic: expected classes below {num_classes}, those of the data, got '
+            f'{strange[:5]}; use a model, or a class_table, of the same classes'
+        )
     largest = max((segment.id for segment in prediction.segments), default=0)
     label_of = np.full(largest + 1, num_classes, dtype=np.int64)
     for segment in prediction.segments:

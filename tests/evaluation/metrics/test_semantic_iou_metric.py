@@ -67,5 +67,7 @@ def test_unknown_regimes_and_wrong_sizes_are_named():
     item['pred_panoptic'] = sample([[0]], [[0]])['pred_panoptic']
     with pytest.raises(UserError, match='resize predictions to ori_shape'):
         score(item)
+    with pytest.raises(UserError, match=r'expected classes below 3, those of the data, got \[7\]'):
+        score(sample([[7]], [[0]]))
     with pytest.raises(UserError, match='expected labelled pixels'):
         score(sample([[0]], [[0]], crowd=[0]))
