@@ -68,9 +68,24 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--min-iou',
         type=float,
-        default=0.0,
         metavar='IOU',
-        help='leave out masks of prompted objects that the model itself rates lower (0 to 1)',
+        help='leave out masks that the model itself rates lower, 0 to 1 (default: 0 for prompted '
+        'objects, 0.5 for everything)',
+    )
+    parser.add_argument(
+        '--min-stability',
+        type=float,
+        default=0.85,
+        metavar='IOU',
+        help='everything: leave out masks that change more when the threshold of their logits is '
+        'moved by one, 0 to 1 (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--points-per-side',
+        type=int,
+        default=16,
+        metavar='N',
+        help='everything: points along each side of the grid (default: %(default)s)',
     )
     parser.add_argument(
         '--output',
@@ -120,8 +135,11 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
             f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '
             f'{arguments.seed}'
         )
-    if not 0 <= arguments.min_iou <= 1:
-        raise UserError(f'--min-iou: expected a number in [0, 1], got {arguments.min_iou}')
+    for name in ('min_iou', 'min_stability'):
+        value = getattr(arguments, name)
+        if value is not None and not 0 <= value <= 1:
+            flag = f'--{name.replace("_", "-")}'
+            raise UserError(f'{flag}: expected a number in [0, 1], got {value}')
     if arguments.output.suffix:
         check_picture_suffix(arguments.output)
     return DemoRequest(
@@ -130,6 +148,8 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
         num_shapes=arguments.num,
         seed=arguments.seed,
         min_iou_score=arguments.min_iou,
+        min_stability=arguments.min_stability,
+        points_per_side=arguments.points_per_side,
         visualizer=SegmentVisualizer(show_scores=arguments.show_scores),
     )
 

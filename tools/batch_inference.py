@@ -49,8 +49,14 @@ def parse_arguments() -> argparse.Namespace:
         action='store_true',
         help='--boxes holds shares of the images, in [0, 1]',
     )
-    parser.add_argument('--points-per-side', type=int, default=32)
+    parser.add_argument('--points-per-side', type=int, default=32, help='of the grid (default: 32)')
     parser.add_argument('--min-iou', type=float, default=0.5, help='smallest predicted IoU')
+    parser.add_argument(
+        '--min-stability',
+        type=float,
+        default=0.95,
+        help='of the grid: smallest IoU of a mask with itself at moved thresholds (default: 0.95)',
+    )
     parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
     parser.add_argument('--overwrite', action='store_true', help='begin anew')
     return parser.parse_args()
@@ -91,6 +97,7 @@ def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace)
             model,
             points_per_side=args.points_per_side,
             pred_iou_thresh=args.min_iou,
+            stability_score_thresh=args.min_stability,
             output_mode='coco_rle',
         )
         return generator.generate(image)

@@ -1,7 +1,7 @@
 """Write a trained model as a file that other programs read.
 
 Examples:
-    python tools/export_weights.py configs/sam/sam_vitb_folder_lora.py work_dirs/x/best.pth sam.pth
+    python tools/export_weights.py configs/sam/sam_vitb_folders_lora.py work_dirs/x/best.pth sam.pth
     python tools/export_weights.py CONFIG CHECKPOINT exported/ --format hf --half
 """
 

@@ -77,6 +77,13 @@ def main() -> None:
         raise UserError(
             f'out {args.out}: expected a file in {folder}, beside the configs it builds on'
         )
+    if args.out.suffix != '.py':
+        raise UserError(f'out {args.out}: expected the name of a config, ending in .py')
+    if args.out.is_file() and not args.out.read_text().startswith('"""Written from '):
+        raise UserError(
+            f'out {args.out}: expected a new file, or one that this tool wrote, got another '
+            'config; choose another name'
+        )
     count = args.num_images or found
     if count is None:
         raise UserError(

@@ -68,6 +68,14 @@ class AutomaticMaskGenerator:
         ):
             if value < 1:
                 raise UserError(f'{name}: expected at least 1, got {value}')
+        for name, share in (
+            ('pred_iou_thresh', pred_iou_thresh),
+            ('stability_score_thresh', stability_score_thresh),
+            ('box_nms_thresh', box_nms_thresh),
+            ('crop_nms_thresh', crop_nms_thresh),
+        ):
+            if not 0 <= share <= 1:
+                raise UserError(f'{name}: expected a number in [0, 1], got {share}')
         if 'click' not in model.prompt_kinds:
             raise UserError(
                 f'model: expected one that answers clicks, got {type(model).__name__}, which '

@@ -162,6 +162,7 @@ def config_text(guide: Mapping[str, Any], num_images: int, source: str) -> str:
     data, training = guide['data'], guide['training']
     if num_images < 1:
         raise UserError(f'num_images: expected at least 1, got {num_images}')
+    _check_numbers(data, training)
     per_epoch = math.ceil(num_images / data['batch_size'])
     total, warmup = (training[key] * per_epoch for key in ('num_epochs', 'warmup_epochs'))
     strategy, imports = _strategy(guide)
@@ -212,6 +213,27 @@ def config_text(guide: Mapping[str, Any], num_images: int, source: str) -> str:
             '',
         ]
     )
+
+
+def _check_numbers(data: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+    """Refuse counts and rates that no training can have."""
+    counts = {f'data.{name}': data[name] for name in ('batch_size', 'image_size', 'num_points')}
+    names = ('num_epochs', 'gradient_accumulation_steps', 'save_interval')
+    counts |= {f'training.{name}': training[name] for name in names}
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f'{name}: expected at least 1, got {value}')
+    for name in ('learning_rate', 'lr', 'max_grad_norm'):
+        value = training[name]
+        if value is not None and not value > 0:
+            raise UserError(f'training.{name}: expected a number above 0, got {value}')
+    if not 0 <= training['warmup_epochs'] < training['num_epochs']:
+        raise UserError(
+            'training.warmup_epochs: expected at least 0 and fewer than num_epochs='
+            f'{training["num_epochs"]}, got {training["warmup_epochs"]}'
+        )
+    if (kind := training['optimizer']['type']) != 'adamw':
+        raise UserError(unknown_name_message('training.optimizer.type', kind, ('adamw',)))
 
 
 def _strategy(guide: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -13,6 +13,7 @@ from seg.engine.launch import build_runner, set_mixed_precision
 from seg.registry import MODELS
 from seg.testing.processes import in_processes
 from seg.testing.reference_sam import TOY_SAM, reference_sam
+from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 
 HAS_PEFT = importlib.util.find_spec('peft') is not None
 FOLDERS = ['decoder', 'full', 'adapter', 'cached']
@@ -73,6 +74,44 @@ def test_folders(repository, data, tmp_path, name):
     assert values['val/prompt/loss_seg'] > 0
     assert (tmp_path / 'work/best.pth').is_file()
     assert (tmp_path / 'cache').exists() == (name == 'cached')
+
+
+def test_distilling(repository, data, tmp_path):
+    path = repository / 'configs/sam/sam_vitb_distill_vith.py'
+    cfg = load_config(path)
+    cfg.model.settings = {}  # for small()
+    cfg = small(cfg, data, tmp_path)
+    del cfg.model['settings'], cfg.model['init_cfg']
+    for part in (cfg.model.student, cfg.model.teacher):
+        part.variant = TOY_SAM
+        part.init_cfg.checkpoint = str(data / 'base.pth')
+    cfg.model.cache.folder = str(tmp_path / 'cache')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.root = str(data / 'folders')
+    values = train(cfg, path, tmp_path / 'work')
+
+    assert values['train/loss_embed_mse'] >= 0
+    assert values['train/loss_embed_cosine'] >= 0
+    assert 0 <= values['val/prompt/IoU'] <= 100
+    assert list((tmp_path / 'cache').rglob('*.bin'))
+
+
+def test_boxes_of_another_model_on_bdd100k(repository, data, tmp_path):
+    path = repository / 'configs/sam/sam_vitb_bdd100k_rapsam_boxes.py'
+    cfg = small(load_config(path), data, tmp_path)
+    proposer = tiny_rapsam_cfg(faithful=False)
+    torch.save(MODELS.build(proposer).state_dict(), tmp_path / 'rapsam.pth')
+    source = dict(type='Pretrained', checkpoint=str(tmp_path / 'rapsam.pth'))
+    cfg.model.update(min_area=1, class_table=(11, 12, 13, 0, 1))
+    cfg.model.proposer = {**proposer, 'init_cfg': source}
+    cfg.test_dataloader.dataset.root = str(data / 'bdd100k')
+    cfg.load_from, cfg.train_dataloader, cfg.val_dataloader = str(data / 'base.pth'), None, None
+    for name in ('train_cfg', 'val_cfg', 'optim_wrapper', 'val_evaluator'):
+        cfg[name] = None
+    scores = build_runner(cfg, path, tmp_path / 'work').test()
+
+    assert {key.split('/')[0] for key in scores} == {'auto'}
+    assert 0 <= scores['auto/mIoU'] <= 100
 
 
 def test_coco(repository, data, tmp_path):

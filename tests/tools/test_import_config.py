@@ -88,6 +88,11 @@ def test_mistakes_are_named(tmp_path, text, message):
         ('loss: {segmentation_loss: {type: iou}}', r"segmentation_loss\.type 'iou'"),
         ('training: {lr_scheduler: step}', r"lr_scheduler 'step'"),
         ('data: {prompt_mode: text}', r"prompt_mode 'text'"),
+        ('training: {optimizer: {type: sgd}}', r"unknown training\.optimizer\.type 'sgd'"),
+        ('data: {batch_size: 0}', r'data\.batch_size: expected at least 1, got 0'),
+        ('training: {num_epochs: 0}', r'training\.num_epochs: expected at least 1, got 0'),
+        ('training: {learning_rate: 0}', r'training\.learning_rate: expected a number above 0'),
+        ('training: {num_epochs: 2}', r'warmup_epochs: .*fewer than num_epochs=2, got 2'),
     ],
 )
 def test_unknown_choices_are_named(tmp_path, text, message):
@@ -103,3 +108,12 @@ def test_the_tool_asks_for_what_it_cannot_count(run_tool, repository, tmp_path, 
     code, _, errors = run_tool('import_config', *arguments)
     assert code == 2
     assert 'add --num-images N' in errors
+
+
+def test_shipped_configs_are_not_overwritten(run_tool, repository, tmp_path):
+    (tmp_path / 'mine.yaml').write_text(GUIDE)
+    shipped = repository / 'configs/sam/sam_vitb_folders_decoder.py'
+    before = shipped.read_text()
+    code, _, errors = run_tool('import_config', tmp_path / 'mine.yaml', shipped)
+    assert (code, shipped.read_text()) == (2, before)
+    assert 'expected a new file' in errors

@@ -29,7 +29,10 @@ class DemoRequest:
         prompts: In pixels of every image; ``None`` for none.
         num_shapes: How many samples of Shapes.
         seed: Which validation world of Shapes.
-        min_iou_score: Masks of prompted objects that the model rates lower come back empty.
+        min_iou_score: Masks that the model rates lower are left out; ``None`` for what suits the
+            task.
+        min_stability: Likewise, masks that change more with the threshold, in the task everything.
+        points_per_side: Points along each side of the grid of the task everything.
         visualizer: What draws the pictures.
     """
 
@@ -37,7 +40,9 @@ class DemoRequest:
     prompts: Prompts | None = None
     num_shapes: int = 6
     seed: int = 0
-    min_iou_score: float = 0.0
+    min_iou_score: float | None = None
+    min_stability: float = 0.85
+    points_per_side: int = 16
     visualizer: SegmentVisualizer = field(default_factory=SegmentVisualizer)
 
 
@@ -139,7 +144,7 @@ class ImageDemoTask(DemoTask):
             yield DemoPicture(shapes_name(index), picture, self.summarize(sample, classes))
 
     def _run_on_images(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
-        inferencer = Inferencer(model, request.min_iou_score)
+        inferencer = Inferencer(model, request.min_iou_score or 0.0)
         classes = model.dataset_meta['classes']
         names = file_names(request)
         for name, image in zip(names, self._images(model, request), strict=True):

@@ -21,6 +21,8 @@ from seg.datasets.imaging import read_image
 from seg.structures import PanopticData, Segment, Task
 from seg.utils.checks import UserError
 
+_MIN_IOU = 0.5
+
 
 class EverythingDemo(DemoTask):
     """Every mask that a grid of points finds, in images of any kind."""
@@ -34,21 +36,27 @@ class EverythingDemo(DemoTask):
                 'point: expected no prompts for the task everything, got some; leave them out, or '
                 'use --task interactive_image'
             )
-        AutomaticMaskGenerator(model)
+        make_generator(model, request)
 
     def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
         """One picture per image."""
-        generator = AutomaticMaskGenerator(
-            model,
-            points_per_side=16,
-            pred_iou_thresh=max(request.min_iou_score, 0.5),
-            stability_score_thresh=0.85,
-        )
+        generator = make_generator(model, request)
         for name, image in zip(file_names(request), _images(model, request), strict=True):
             found = generator.generate(image)
             masks = [mask['segmentation'] for mask in found]
             picture = request.visualizer.draw_panoptic(image, map_of(masks, image), ['object'])
             yield DemoPicture(name, picture, f'{len(masks)} masks')
+
+
+def make_generator(model: Any, request: DemoRequest) -> AutomaticMaskGenerator:
+    """The generator that a request asks for."""
+    least = request.min_iou_score
+    return AutomaticMaskGenerator(
+        model,
+        points_per_side=request.points_per_side,
+        pred_iou_thresh=_MIN_IOU if least is None else least,
+        stability_score_thresh=request.min_stability,
+    )
 
 
 def map_of(masks: list[np.ndarray], image: np.ndarray) -> PanopticData:

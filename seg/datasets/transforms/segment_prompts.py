@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from seg.datasets.transforms.prompt_rows import VisibleSegment
 from seg.datasets.transforms.prompts import random_point, usable_segments
 from seg.datasets.transforms.results import Results, largest_areas, require_in_step, rng_of
 from seg.evaluation.functional import first_click
@@ -33,13 +34,6 @@ class SegmentPrompt(NamedTuple):
 
     points: list[Point]
     box: np.ndarray | None
-
-
-def tight_box(mask: np.ndarray) -> np.ndarray:
-    """The smallest box around a mask (H, W) that is not empty: xyxy, pixels, float32, (4,)."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    corners = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    return np.array(corners, dtype=np.float32)
 
 
 def jitter_box(
@@ -140,7 +134,7 @@ class SegmentPrompts(BaseTransform):
             )
         targets = self.choose(results, usable_segments(results, self.min_area))
         rows = [
-            self.prompt(results['masks'][row, 0].numpy(), place, results)
+            self.prompt(VisibleSegment(results['masks'][row].numpy()), place, results)
             for place, row in enumerate(targets.tolist())
         ]
         index = torch.as_tensor(targets, dtype=torch.long)
@@ -153,11 +147,11 @@ class SegmentPrompts(BaseTransform):
         """The segments to prompt, at most ``max_prompts`` of the usable ones."""
 
     @abstractmethod
-    def prompt(self, mask: np.ndarray, place: int, results: Results) -> SegmentPrompt:
+    def prompt(self, segment: VisibleSegment, place: int, results: Results) -> SegmentPrompt:
         """The prompt of one segment.
 
         Args:
-            mask: (H, W), bool, not empty.
+            segment: What is prompted.
             place: Which of the sample's prompts it is.
             results: The sample.
         """
@@ -206,13 +200,13 @@ class RandomSegmentPrompts(SegmentPrompts):
         """Random segments."""
         return rng_of(results).permutation(usable)[: self.max_prompts]
 
-    def prompt(self, mask: np.ndarray, place: int, results: Results) -> SegmentPrompt:
+    def prompt(self, segment: VisibleSegment, place: int, results: Results) -> SegmentPrompt:
         """A box that is off by some pixels, or random points."""
         rng, mode, count = rng_of(results), self.mode, self.num_points
         if mode == 'mixed':
             mode = PROMPT_MODES[int(rng.choice(len(PROMPT_MODES), p=self.mode_probs))]
             count = int(rng.integers(1, count + 1))
-        tight = tight_box(mask)
+        mask, tight = segment.mask, np.array(segment.box, dtype=np.float32)
         points: list[Point] = []
         if mode != 'box':
             points = [(*random_point(mask, rng), int(PointLabel.FOREGROUND)) for _ in range(count)]
@@ -252,14 +246,15 @@ class FixedSegmentPrompts(SegmentPrompts):
         largest = np.argsort(-areas, kind='stable')[: self.max_prompts]
         return usable[np.sort(largest)]
 
-    def prompt(self, mask: np.ndarray, place: int, results: Results) -> SegmentPrompt:
+    def prompt(self, segment: VisibleSegment, place: int, results: Results) -> SegmentPrompt:
         """The tight box, or points far apart."""
         mode = PROMPT_MODES[place % len(PROMPT_MODES)] if self.mode == 'mixed' else self.mode
         points: list[Point] = []
         if mode != 'box':
-            found = far_apart_points(mask, self.num_points)
+            found = far_apart_points(segment.mask, self.num_points)
             points = [(x, y, int(PointLabel.FOREGROUND)) for x, y in found]
-        return SegmentPrompt(points, None if mode == 'point' else tight_box(mask))
+        box = None if mode == 'point' else np.array(segment.box, dtype=np.float32)
+        return SegmentPrompt(points, box)
 
 
 def _checked_probs(given: Mapping[str, float] | None) -> list[float]:

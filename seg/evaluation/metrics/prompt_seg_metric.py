@@ -57,9 +57,9 @@ class PromptSegMetric(BaseMetric):
     Reads ``gt_segments``, ``prompt_targets`` and ``pred_prompted``: ``masks`` (N, M, T, H, W), best
     first, of which the first counts, and the losses of the prompts where the model notes them.
 
-    Reports in percent, averaged over prompts, ``IoU``, ``Dice`` and ``BIoU`` (boundary IoU), and
-    over the summed pixels of the whole data set ``IoU_data``, ``Dice_data``, ``BIoU_data`` and
-    ``PixelAcc``; and ``loss_seg`` and ``loss_iou``, averaged over prompts.
+    Reports in percent, averaged over prompts, ``IoU``, ``Dice``, ``BIoU`` (boundary IoU) and
+    ``PixelAcc``, and over the summed pixels of the whole data set ``IoU_data``, ``Dice_data``,
+    ``BIoU_data`` and ``PixelAcc_data``; and ``loss_seg`` and ``loss_iou``, averaged over prompts.
 
     Args:
         boundary_share: Width of boundary regions as a share of the image's diagonal.
@@ -112,15 +112,17 @@ class PromptSegMetric(BaseMetric):
         union = np.array([score.union for score in scores], dtype=np.float64)
         edge = np.array([score.boundary_overlap for score in scores], dtype=np.float64)
         edges = np.array([score.boundary_union for score in scores], dtype=np.float64)
-        correct = sum(score.correct for score in scores)
+        correct = np.array([score.correct for score in scores], dtype=np.float64)
+        counted = np.array([score.counted for score in scores], dtype=np.float64)
         metrics = {
             'IoU': percent(_ratio(overlap, union).mean()),
             'Dice': percent(_ratio(2 * overlap, union + overlap).mean()),
             'BIoU': percent(_ratio(edge, edges).mean()),
+            'PixelAcc': percent(_ratio(correct, counted).mean()),
             'IoU_data': percent(_ratio(overlap.sum(), union.sum())),
             'Dice_data': percent(_ratio(2 * overlap.sum(), union.sum() + overlap.sum())),
             'BIoU_data': percent(_ratio(edge.sum(), edges.sum())),
-            'PixelAcc': percent(correct / max(1, sum(score.counted for score in scores))),
+            'PixelAcc_data': percent(_ratio(correct.sum(), counted.sum())),
         }
         for name in _LOSSES:
             values = [score.losses[name] for score in scores if name in score.losses]

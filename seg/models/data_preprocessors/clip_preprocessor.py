@@ -50,8 +50,9 @@ class ClipPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         _check_settings(mean, std, pad_divisor)
-        self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        for name, values in (('mean', mean), ('std', std)):
+            column = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, column, persistent=False)
         self.pad_divisor = pad_divisor
         self.pad_size = pad_size
         self.batch_transforms: list[BatchTransform] = [

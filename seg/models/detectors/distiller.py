@@ -109,7 +109,16 @@ class Distiller(BaseDetector, Steered):
         return self.student.prompt_refusals
 
     def init_weights(self) -> None:
-        """Start student and teacher from the weights of their own ``init_cfg``."""
+        """Start student and teacher from the weights of their own ``init_cfg``.
+
+        Raises:
+            UserError: If the teacher has none.
+        """
+        if self.teacher.init_cfg is None:
+            raise UserError(
+                "Distiller.teacher.init_cfg: expected dict(type='Pretrained', checkpoint=FILE), "
+                'got none; an untrained teacher has nothing to teach'
+            )
         self.student.init_weights()
         self.teacher.init_weights()
         self.is_init = True

@@ -20,7 +20,7 @@ from seg.utils.embedding_store import EmbeddingStore
 
 @TASK_UTILS.register_module()
 class EmbeddingCache:
-    """Looks embeddings up by encoder weights, canvas, normalisation and the image's pixels.
+    """Looks embeddings up by encoder weights, precision, canvas, normalisation and image's pixels.
 
     Anything else in a run may change without touching the cache; a change of one of these makes new
     entries and leaves the others. Entries are half-precision; an entry that has just been computed
@@ -35,7 +35,7 @@ class EmbeddingCache:
     def __init__(self, folder: str | Path, shard_bytes: int = 1 << 30) -> None:
         self.folder = Path(folder)
         self.shard_bytes = shard_bytes
-        self._store: EmbeddingStore | None = None
+        self._stores: dict[str, EmbeddingStore] = {}
 
     def embed(
         self,
@@ -55,7 +55,7 @@ class EmbeddingCache:
         Raises:
             UserError: If samples have no key, or the cache cannot be used.
         """
-        store = self._store or self._open(inputs, model, shape)
+        store = self._store_of(inputs, model, shape)
         keys = [_key(sample) for sample in samples]
         known = [store.get(key) for key in keys]
         missing = [i for i, array in enumerate(known) if array is None]
@@ -68,15 +68,24 @@ class EmbeddingCache:
         arrays = np.stack([array for array in known if array is not None])
         return torch.from_numpy(arrays).to(inputs.device).float()
 
-    def _open(self, inputs: Tensor, model: Any, shape: Sequence[int]) -> EmbeddingStore:
-        """Find the store of this encoder."""
+    def _store_of(self, inputs: Tensor, model: Any, shape: Sequence[int]) -> EmbeddingStore:
+        """The store of this encoder, computing in the precision of now."""
+        kind = inputs.device.type
+        mixed = torch.is_autocast_enabled(kind)
+        precision = str(torch.get_autocast_dtype(kind)) if mixed else 'single'
+        if precision not in self._stores:
+            name = self._name(inputs, model, precision)
+            self._stores[precision] = EmbeddingStore(self.folder / name, shape, self.shard_bytes)
+        return self._stores[precision]
+
+    @staticmethod
+    def _name(inputs: Tensor, model: Any, precision: str) -> str:
         state = model.image_encoder.state_dict()
         digest = hashlib.blake2b(weights_hash(state, state).encode(), digest_size=12)
         for name in ('mean', 'std'):
             digest.update(str(getattr(model.data_preprocessor, name).flatten().tolist()).encode())
-        digest.update(str(tuple(inputs.shape[-2:])).encode())
-        self._store = EmbeddingStore(self.folder / digest.hexdigest(), shape, self.shard_bytes)
-        return self._store
+        digest.update(f'{tuple(inputs.shape[-2:])} {precision}'.encode())
+        return digest.hexdigest()
 
 
 def _key(sample: ClipSample) -> str:

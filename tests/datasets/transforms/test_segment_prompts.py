@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from seg.datasets.transforms import FixedSegmentPrompts, PackClip, RandomSegmentPrompts
-from seg.datasets.transforms.segment_prompts import far_apart_points, jitter_box, tight_box
+from seg.datasets.transforms.prompt_rows import VisibleSegment
+from seg.datasets.transforms.segment_prompts import far_apart_points, jitter_box
 from seg.utils.checks import UserError
 
 H, W = 40, 60
@@ -27,7 +28,7 @@ def sample(num=4, seed=0, frames=1):
 def test_a_tight_box_holds_every_pixel_and_nothing_more():
     mask = np.zeros((8, 9), dtype=bool)
     mask[2:4, 3:8] = True
-    assert tight_box(mask).tolist() == [3, 2, 8, 4]
+    assert VisibleSegment(mask[None]).box == (3, 2, 8, 4)
 
 
 def test_jitter_shrinks_and_grows_within_its_limits():

@@ -41,12 +41,21 @@ def test_values_by_hand():
     assert found['prompt/IoU_data'] == pytest.approx(100 * 140 / 180)
     assert found['prompt/Dice_data'] == pytest.approx(100 * 280 / 320)
     assert found['prompt/PixelAcc'] == pytest.approx(100 * 360 / 400)
+    assert found['prompt/PixelAcc_data'] == pytest.approx(100 * 360 / 400)
     assert 50 < found['prompt/BIoU'] < 100
 
 
 def test_means_are_over_prompts_not_over_images():
     found = score(sample([mask(8)], [mask(8)]), sample([mask(4), mask(2)], [mask(8), mask(8)]))
     assert found['prompt/IoU'] == pytest.approx(100 * (1 + 0.5 + 0.25) / 3)
+
+
+def test_pixels_of_small_images_count_less_over_the_data_set():
+    small = (10, 10)
+    wrong = sample([mask(0, small)], [mask(10, small)])
+    found = score(wrong, sample([mask(20, (10, 40))], [mask(20, (10, 40))]))
+    assert found['prompt/PixelAcc'] == 50
+    assert found['prompt/PixelAcc_data'] == 80
 
 
 def test_crowds_are_left_out():

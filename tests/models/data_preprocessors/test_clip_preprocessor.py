@@ -38,6 +38,15 @@ def test_clips_are_normalised_then_padded_with_zeros():
         assert (got[..., width:] == 0).all()
 
 
+def test_whole_numbers_normalise_as_fractions_do():
+    whole = ClipPreprocessor(mean=(123, 116, 103), std=(58, 57, 57))
+    exact = ClipPreprocessor(mean=(123.0, 116.0, 103.0), std=(58.0, 57.0, 57.0))
+    data = {'inputs': [clip_of((32, 32))], 'data_samples': None}
+    found = whole(dict(data))['inputs']
+    assert found.dtype == torch.float32
+    assert torch.equal(found, exact(dict(data))['inputs'])
+
+
 def test_training_pads_ground_truth_with_false():
     sample = sample_of((30, 40), 2)
     batch = ClipPreprocessor()(

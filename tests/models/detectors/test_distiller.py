@@ -269,6 +269,8 @@ def test_wrong_pairs_are_named():
     grey = dict(type='ClipPreprocessor', mean=(0, 0, 0), pad_divisor=SIZE)
     with pytest.raises(UserError, match='the mean of images that the student has'):
         build(teacher={**TEACHER, 'data_preprocessor': grey}, parts=[MASKS])
+    with pytest.raises(UserError, match=r'Distiller\.teacher\.init_cfg: expected'):
+        build(parts=[MASKS]).init_weights()
     nothing = dict(type='EfficientSamSegmentor', variant=TOY_EFFICIENT_SAM)
     with pytest.raises(UserError, match='expected a PromptableSegmentor'):
         build(teacher=dict(type='Distiller', student=nothing, teacher=TEACHER, parts=[MASKS]))

@@ -85,6 +85,16 @@ def test_a_change_makes_new_entries_and_leaves_the_old_ones(tmp_path, change):
     assert again.calls == 0
 
 
+def test_half_precision_has_entries_of_its_own(tmp_path):
+    losses(build(tmp_path), dataset())
+    model = build(tmp_path)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses(model, dataset())
+    assert model.calls == 2
+    losses(model, dataset())
+    assert model.calls == 2
+
+
 def test_a_change_of_the_decoder_keeps_the_cache(tmp_path):
     losses(build(tmp_path), dataset())
     other = build(tmp_path)
