@@ -135,7 +135,8 @@ class _Shape:
     def _pack(self, start: np.ndarray, stop: np.ndarray, length: int) -> int:
         """The outline in any window of the image."""
         place = np.maximum(start, self.start)
-        (y, x), (y1, x1) = place - self.start, np.minimum(stop, self.stop) - self.start
+        end = np.maximum(np.minimum(stop, self.stop), place)  # empty where they do not meet
+        (y, x), (y1, x1) = place - self.start, end - self.start
         return pack_rows(self._outline[y:y1, x:x1], length, *(place - start).tolist())
 
 

@@ -111,6 +111,19 @@ def test_as_the_plain_evaluation(plain, size):
     assert 0.2 < scores.f.mean() < 0.98
 
 
+@pytest.mark.parametrize('size', [(60, 90), (300, 420)])
+def test_masks_that_lie_apart_as_the_plain_evaluation(plain, size):
+    """In every direction, by as much as the tolerance, less and more."""
+    radius = tolerance_pixels(size)
+    truth = boxed((25, 31, 40, 49), size=size)
+    steps = (-25, -9 - 2 * radius, -8 - radius, -7, 0, 6, 8 + radius, 9 + 2 * radius)
+    frames = [
+        (truth, np.roll(truth, (down, right), axis=(0, 1))) for down in steps for right in steps
+    ]
+    expected = plain.plain_evaluation(frames, [1])
+    np.testing.assert_array_equal(np.stack(score_objects(frames, [1]), axis=-1), expected)
+
+
 def test_a_swap_of_identities_costs_both_objects():
     truth = boxed((5, 15, 5, 15), (20, 30, 30, 50))
     swapped = np.choose(truth, [0, 2, 1])
