@@ -35,7 +35,7 @@ model['head']['prompt_encoder'].update(
     ),
 )
 model['head'].update(
-    prompt_refiner=dict(type=MaskRefiner, hidden_channels=16),
+    prompt_refiner=dict(type=MaskRefiner, hidden_channels=24, dilations=(1, 2, 4)),
     text_matcher=dict(type=TextMatcher),
     prompt_alignment=dict(type=PromptAlignment),
     correction_rounds=2,

@@ -25,6 +25,7 @@ META_KEYS = (
     'flip',
     'prompt_kinds',
     'identity_cases',
+    'expressions',
     'dataset_name',
     'sample_index',
     'annotated_classes',

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.losses import SegmentCriterion, Targets
-from seg.models.prompts import text_visual_loss
 from seg.structures import StageOutput
 
 if TYPE_CHECKING:
@@ -64,44 +63,30 @@ def round_losses(
     return total
 
 
-def meaning_losses(
+def alignment_loss(
     head: RapSAMVideoHead,
     asked: AskedObjects,
     wanted: frozenset[str],
     mask_features: Tensor,
-    *,
     covers: Sequence[Tensor],
     rows: Sequence[Tensor],
-    targets: Sequence[Targets],
     averages: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Losses between prompts and objects as wholes.
+    """Loss between prompts and the segments that they mean, if it is wanted.
 
     Args:
-        head: Whose losses they are.
+        head: Whose loss it is.
         asked: The encoded prompts; those of each clip come first among its rows.
         wanted: Names of the losses to compute.
         mask_features: (B, T, C, h, w).
         covers: Coverage of all segments of each clip on the grid, (S, T, h, w).
         rows: Segment that each prompt means, B tensors (n,).
-        targets: One row per prompt.
         averages: Counts averaged over processes.
     """
-    raw: dict[str, Tensor] = {}
-    queries = asked.queries
-    if 'prompt_align' in wanted and head.prompt_alignment is not None:
-        total = head.prompt_alignment.loss(queries.objects, mask_features, covers, rows)
-        raw['prompt_align'] = total / averages['prompts'].clamp(min=1)
-    matches, found = asked.matches, asked.found
-    if 'text_visual' in wanted and matches is not None and found is not None:
-        total = mask_features.new_zeros(())
-        for i, target in enumerate(targets):
-            texts = queries.is_text_alone[i, : len(target.labels)]
-            ious = _grid_ious(target.masks[texts], found.mask_logits[i])
-            scores = matches.scores[i, : len(target.labels)][texts]
-            total = total + text_visual_loss(scores, ious)
-        raw['text_visual'] = total / averages['texts'].clamp(min=1)
-    return raw
+    if 'prompt_align' not in wanted or head.prompt_alignment is None:
+        return {}
+    total = head.prompt_alignment.loss(asked.queries.objects, mask_features, covers, rows)
+    return {'prompt_align': total / averages['prompts'].clamp(min=1)}
 
 
 def covers_of(masks: Tensor, size: Sequence[int]) -> Tensor:
@@ -109,12 +94,3 @@ def covers_of(masks: Tensor, size: Sequence[int]) -> Tensor:
     if not len(masks):
         return masks.new_zeros(0, masks.shape[1], *size, dtype=torch.float32)
     return F.adaptive_avg_pool2d(masks.float(), (size[0], size[1]))
-
-
-def _grid_ious(masks: Tensor, mask_logits: Tensor) -> Tensor:
-    """IoU of true masks (M, T, H, W) and found ones (Q, T, h, w) on the grid, (M, Q)."""
-    truth = (covers_of(masks, mask_logits.shape[-2:]) > 0.5).flatten(1).float()
-    found = (mask_logits > 0).flatten(1).float()
-    overlap = truth @ found.T
-    union = truth.sum(dim=1, keepdim=True) + found.sum(dim=1) - overlap
-    return overlap / union.clamp(min=1)

@@ -12,14 +12,15 @@ from torch.nn import functional as F
 
 from seg.models.heads.answered_rounds import (
     AnsweredRound,
+    alignment_loss,
     count_rounds,
     covers_of,
-    meaning_losses,
     round_losses,
 )
 from seg.models.heads.clip_following import rows_of_frame
 from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer, prompts_by_slot
 from seg.models.heads.prompt_rounds import corrected_prompts
+from seg.models.heads.spoken_texts import SpokenTexts
 from seg.models.losses import Targets
 from seg.models.memory import MemoryState
 from seg.models.refinement import mask_distance
@@ -65,6 +66,8 @@ class ClipTraining:
         self.samples = samples
         self.is_interactive = route.task is Task.INTERACTIVE_VIDEO
         self.mask_features = mask_features
+        self.context_feats = context_feats
+        self.spoken = SpokenTexts.of(samples)
         orders = [sample.prompts.frame_index.argsort(stable=True) for sample in samples]
         ordered = list(zip(samples, targets, orders, strict=True))
         self.prompts = [_as_slots(sample.prompts, order) for sample, _, order in ordered]
@@ -170,10 +173,9 @@ class ClipTraining:
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, summed over the frames."""
-        first = self.answers[0][1].asked
         return {
             'prompts': float(sum(len(rows) for rows in self._first_rows())),
-            'texts': float(first.queries.is_text_alone.sum()),
+            'texts': float(len(self.spoken)),
             'proposals': count_rounds(self.head.criterion, self.started)['masks'],
             'neighbours': float(sum(int(m.sum()) for _, _, m in self._neighbours())),
             'pairs': float(sum(int(m.sum()) for _, m in self._pairs())),
@@ -205,20 +207,18 @@ class ClipTraining:
     def _meaning_losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Losses of the prompts on the first frame."""
         size = self.mask_features.shape[-2:]
-        rows = self._first_rows()
-        targets = [
-            replace(target, masks=target.masks[: len(r), :1], labels=target.labels[: len(r)])
-            for target, r in zip(self.targets, rows, strict=True)
-        ]
-        return meaning_losses(
+        covers = [covers_of(s.gt_segments.masks[:, :1], size) for s in self.samples]
+        raw = alignment_loss(
             self.head,
             self.answers[0][1].asked,
             self.wanted,
             self.mask_features[:, :1],
-            covers=[covers_of(s.gt_segments.masks[:, :1], size) for s in self.samples],
-            rows=rows,
-            targets=targets,
-            averages=averages,
+            covers,
+            self._first_rows(),
+            averages,
+        )
+        return raw | self.spoken.losses(
+            self.head, self.wanted, self.samples, self.mask_features, self.context_feats, averages
         )
 
     def _first_rows(self) -> list[Tensor]:

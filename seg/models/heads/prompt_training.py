@@ -12,12 +12,13 @@ from torch.nn import functional as F
 
 from seg.models.heads.answered_rounds import (
     AnsweredRound,
+    alignment_loss,
     count_rounds,
     covers_of,
-    meaning_losses,
     round_losses,
 )
 from seg.models.heads.prompt_rounds import corrected_prompts
+from seg.models.heads.spoken_texts import SpokenTexts
 from seg.models.losses import SegmentCriterion, Targets
 from seg.models.prompts import MaskTokens
 from seg.models.routing import Route
@@ -88,8 +89,10 @@ class PromptTraining:
         self.head = head
         self.wanted = wanted
         self.mask_features = mask_features
+        self.context_feats = context_feats
         self.samples = samples
         self.targets = targets
+        self.spoken = SpokenTexts.of(samples)
         prompts = [sample.prompts for sample in samples]
         tokens = MaskTokens.BOTH if head.prompt_encoder.num_candidates else MaskTokens.SINGLE
         self.asked = head.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
@@ -127,7 +130,7 @@ class PromptTraining:
         """What the losses are divided by, summed over the rounds."""
         return {
             'prompts': float(sum(len(target.labels) for target in self.targets)),
-            'texts': float(self.asked.queries.is_text_alone.sum()),
+            'texts': float(len(self.spoken)),
             **count_rounds(self.head.criterion, self.rounds),
         }
 
@@ -137,15 +140,11 @@ class PromptTraining:
         size = self.mask_features.shape[-2:]
         covers = [covers_of(sample.gt_segments.masks, size) for sample in self.samples]
         rows = [sample.prompt_targets for sample in self.samples]
-        return raw | meaning_losses(
-            self.head,
-            self.asked,
-            self.wanted,
-            self.mask_features,
-            covers=covers,
-            rows=rows,
-            targets=self.targets,
-            averages=averages,
+        raw |= alignment_loss(
+            self.head, self.asked, self.wanted, self.mask_features, covers, rows, averages
+        )
+        return raw | self.spoken.losses(
+            self.head, self.wanted, self.samples, self.mask_features, self.context_feats, averages
         )
 
 

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.layers import start_at_zero
+from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.registry import MODELS
 
 NUM_HINTS = 4
@@ -35,7 +36,8 @@ class MaskRefiner(BaseModule):
     it everywhere that looks alike. Here positive and negative clicks, the box and the last
     answer become maps beside the mask, as in Sofiiuk et al., "Reviving Iterative Training with
     Mask Guidance for Interactive Segmentation", ICIP 2022, but on features that all objects of a
-    picture share. The last layers start at zero: a new refiner changes nothing.
+    picture share, and on how these differ from the mean under the mask. The last layers start at
+    zero: a new refiner changes nothing.
 
     Args:
         feat_channels: Width C of the mask features.
@@ -54,12 +56,15 @@ class MaskRefiner(BaseModule):
         super().__init__(init_cfg=init_cfg)
         hidden = hidden_channels
         self.feat_conv = nn.Conv2d(feat_channels, hidden, 1)
+        self.look_conv = nn.Conv2d(feat_channels, hidden, 1)
+        self.unlike_scale = nn.Parameter(torch.full((hidden, 1, 1), -1.0))
         self.hint_conv = nn.Conv2d(1 + NUM_HINTS, hidden, 3, padding=1)
         self.convs = nn.ModuleList(
             nn.Conv2d(hidden, hidden, 3, padding=d, dilation=d) for d in dilations
         )
         self.mask_conv = nn.Conv2d(hidden, 1, 1)
         self.iou_proj = nn.Linear(2 * hidden, 1)
+        self.pooling = SoftMaskMeanPooling()
         start_at_zero(self.mask_conv)
         start_at_zero(self.iou_proj)
 
@@ -76,12 +81,20 @@ class MaskRefiner(BaseModule):
         scaled = mask_logits.clamp(-_MAX_LOGIT, _MAX_LOGIT).unsqueeze(3) / _MAX_LOGIT
         maps = torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2)
         own = self.hint_conv(maps).unflatten(0, (batch_size, num_queries, num_frames))
-        x = (own + shared).flatten(0, 2).relu()
+        unlike = self._unlikeness(mask_features, mask_logits)
+        x = (own + shared + self.unlike_scale * unlike).flatten(0, 2).relu()
         for conv in self.convs:
             x = x + conv(x).relu()
         change = self.mask_conv(x).unflatten(0, (batch_size, num_queries, num_frames))
         refined = mask_logits + change.squeeze(3).float()
         return RefinedMasks(refined, self._judge(x, refined))
+
+    def _unlikeness(self, mask_features: Tensor, mask_logits: Tensor) -> Tensor:
+        """How each cell differs from the mean look under each mask, (B, Q, T, hidden, h, w)."""
+        looks = self.look_conv(mask_features.flatten(0, 1))
+        looks = looks.unflatten(0, mask_features.shape[:2])  # (B, T, hidden, h, w)
+        mean = self.pooling(mask_logits.detach(), looks)  # (B, Q, hidden)
+        return (looks.unsqueeze(1) - mean[:, :, None, :, None, None].to(looks)).abs()
 
     def _judge(self, x: Tensor, refined: Tensor) -> Tensor:
         """Change of the quality estimate, (B, Q), from what lies inside and at the border."""

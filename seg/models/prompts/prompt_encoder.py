@@ -20,6 +20,7 @@ from seg.models.prompts.prompt_maps import (
     PromptBatch,
     batch_prompts,
     box_logits,
+    box_sides,
     mask_prompt_logits,
     point_logits,
 )
@@ -352,10 +353,10 @@ class PromptEncoder(BaseModule):
             point_logits(batch, label, _HINT_RADIUS, stride, size)
             for label in (PointLabel.FOREGROUND, PointLabel.BACKGROUND)
         ]
-        said.append(windows[PromptKind.BOX])
-        on_first = torch.stack([(logits + floor) / (1.5 * floor) for logits in said], dim=2)
+        maps = [(logits + floor) / (1.5 * floor) for logits in said]
+        on_first = torch.stack([*maps, box_sides(batch, stride, size)], dim=2)
         later = torch.zeros_like(on_first)
-        maps = torch.stack([on_first] + [later] * (num_frames - 1), dim=2)
+        on_frames = torch.stack([on_first] + [later] * (num_frames - 1), dim=2)
         shown = torch.where(
             batch.has_mask[..., None, None], windows[PromptKind.MASK], torch.zeros(()).to(stride)
         )
@@ -364,7 +365,7 @@ class PromptEncoder(BaseModule):
             batch.previous.clamp(-floor, floor),
             shown.unsqueeze(2).expand(-1, -1, num_frames, -1, -1),
         )
-        return torch.cat([maps, last.unsqueeze(3) / floor], dim=3)
+        return torch.cat([on_frames, last.unsqueeze(3) / floor], dim=3)
 
     def _as_queries(self, objects: Tensor, batch: PromptBatch, tokens: MaskTokens) -> PromptQueries:
         """Combine each object with its mask tokens."""

@@ -164,6 +164,21 @@ def box_logits(batch: PromptBatch, stride: Tensor, size: Sequence[int]) -> Tenso
     return torch.where(batch.has_box[..., None, None], logits, -2 * WINDOW_LOGIT)
 
 
+def box_sides(batch: PromptBatch, stride: Tensor, size: Sequence[int]) -> Tensor:
+    """Which side of its box each cell is on, (B, N, h, w): 1 inside, -1 outside, 0 without box.
+
+    Cells that a side cuts are in between, so that the side is known more finely than the grid.
+    """
+    height, width = size
+    x1, y1, x2, y2 = (batch.boxes / stride.repeat(2)).unsqueeze(-2).unbind(-1)
+    rows = torch.arange(height, device=batch.boxes.device)
+    columns = torch.arange(width, device=batch.boxes.device)
+    covered_rows = (torch.minimum(y2, rows + 1) - torch.maximum(y1, rows)).clamp(0, 1)
+    covered_columns = (torch.minimum(x2, columns + 1) - torch.maximum(x1, columns)).clamp(0, 1)
+    covers = covered_rows.unsqueeze(-1) * covered_columns.unsqueeze(-2)
+    return (2 * covers - 1) * batch.has_box[..., None, None]
+
+
 def mask_prompt_logits(batch: PromptBatch) -> Tensor:
     """Mask prompts as logits in the range of windows, (B, N, h, w); low where there are none."""
     logits = WINDOW_LOGIT * (2 * batch.mask_probs - 1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seg.models.heads.spoken_texts import SpokenTexts
 from seg.models.prompts import MaskTokens
 from seg.registry import MODELS
 from seg.structures import Prompts, Task
@@ -246,6 +247,21 @@ def test_a_text_alone_starts_from_an_object_found_in_the_picture(head):
     torch.testing.assert_close(
         asked.queries.first_masks[0, 3], found[best].clamp(-8, 4), atol=1e-6, rtol=0
     )
+
+
+def test_matching_learns_from_expressions_that_prompt_nothing():
+    features, context, samples = make_batch([mixed()[[0]], mixed()[[0]]])
+    samples[0].set_metainfo(dict(expressions=['the upper bar', None, 'the lower bar']))
+    head = make_head().train()
+    found = head(features, context, head.router.routes[Task.PANOPTIC])[-1].mask_logits[0, 0] > 0
+    samples[0].gt_segments.masks[0] = found.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    losses = head.loss(features, context, samples)
+    losses['interactive_image/loss_text_visual'].backward()
+    spoken = SpokenTexts.of(samples)
+
+    assert spoken.texts == [['the upper bar', 'the lower bar'], []]
+    assert torch.equal(spoken.masks[0], samples[0].gt_segments.masks[[0, 2]])
+    assert head.text_matcher.score_proj.weight.grad.any()
 
 
 def test_training_needs_no_text():

@@ -54,3 +54,21 @@ def test_objects_do_not_see_each_other():
     after = refiner(feats, changed, hints).mask_logits
 
     torch.testing.assert_close(before[:, [0, 2]], after[:, [0, 2]])
+
+
+def test_it_sees_what_looks_unlike_the_rest_of_the_mask():
+    torch.manual_seed(0)
+    refiner = MaskRefiner(4, hidden_channels=8)
+    torch.nn.init.normal_(refiner.mask_conv.weight)
+    logits = inputs()[1]
+    feats = torch.zeros(2, 1, 4, 12, 16)
+    feats[:, :, :, :6] = 1.0
+    mask = torch.full_like(logits, -8.0)
+    upper, lower = mask.clone(), mask.clone()
+    upper[..., :6, :], lower[..., 6:, :] = 8.0, 8.0
+    unlike = [refiner._unlikeness(feats, logits)[:, 0, 0] for logits in (upper, lower)]
+
+    assert unlike[0][..., :6, :].abs().max() < 1e-2
+    assert (unlike[0][..., 6:, :] > 0.01).any()
+    assert unlike[1][..., 6:, :].abs().max() < 1e-2
+    assert (unlike[1][..., :6, :] > 0.01).any()

@@ -6,12 +6,14 @@ from seg.models.prompts.prompt_maps import (
     WINDOW_LOGIT,
     batch_prompts,
     box_logits,
+    box_sides,
     mask_prompt_logits,
     point_logits,
 )
 from seg.structures import PointLabel, Prompts
 
 FEATS = torch.zeros(1, 1, 4, 8, 16)
+NAN = float('nan')
 STRIDE = torch.tensor([4.0, 4.0])
 
 
@@ -42,6 +44,16 @@ def test_a_box_is_its_ellipse():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 6, 2, 9)
     assert not inside[1, 2]
     assert inside[4, 5]
+
+
+def test_the_sides_of_a_box_are_finer_than_the_grid():
+    batch = batch_of(boxes=torch.tensor([[8.0, 4.0, 41.0, 28.0], [NAN] * 4]), texts=(None, 'a'))
+    boxed, other = box_sides(batch, STRIDE, (8, 16))[0]
+
+    assert (boxed[1:7, 2:10] == 1).all()
+    assert (boxed[1:7, 10] == -0.5).all()  # a quarter of these cells is inside
+    assert (boxed == -1).sum() == 8 * 16 - 6 * 9
+    assert not other.any()
 
 
 def test_absent_kinds_are_low_everywhere():
