@@ -5,15 +5,20 @@ from seg.apis.image_predictor import ImagePredictor, ImageResult
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
 from seg.apis.loading import load_model
 from seg.apis.model_zoo import ModelEntry, list_models, model_entry
+from seg.apis.video_predictor import VideoPredictor
+from seg.apis.video_session import FrameResult, VideoSession
 
 __all__ = [
     'AutomaticMaskGenerator',
+    'FrameResult',
     'ImageInput',
     'ImagePredictor',
     'ImageResult',
     'InferenceResult',
     'Inferencer',
     'ModelEntry',
+    'VideoPredictor',
+    'VideoSession',
     'list_models',
     'load_model',
     'model_entry',

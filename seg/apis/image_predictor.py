@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.dataset import Compose
-from torch.nn import functional as F
 
-from seg.apis.inferencer import ImageSource, check_image
+from seg.apis.frame_packing import pack_image, prompts_on_canvas
+from seg.apis.inferencer import ImageSource
 from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
 from seg.apis.prompt_input import make_prompts
 from seg.apis.relative_boxes import boxes_in_pixels
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
 from seg.models.heads.mask_resizing import resize_masks
-from seg.structures import ClipSample, Task, resize_prompts
+from seg.structures import ClipSample, Task
 from seg.utils.batches import take_clips
 from seg.utils.checks import UserError
 
@@ -247,18 +247,7 @@ class ImagePredictor:
 
     def _pack(self, source: ImageSource) -> dict[str, Any]:
         image = source if isinstance(source, np.ndarray) else read_image(Path(source), exif=True)
-        size = check_image(image)
-        packed = self.pipeline(
-            {
-                'task': Task.INTERACTIVE_IMAGE,
-                'clip': torch.from_numpy(image).permute(2, 0, 1)[None].contiguous(),
-                'img_id': 0,
-                'ori_shape': size,
-                'img_shape': size,
-            }
-        )
-        assert packed is not None, 'test pipelines do not drop images'
-        return packed
+        return pack_image(self.pipeline, image, Task.INTERACTIVE_IMAGE)
 
     def _question(self, sample: ClipSample, given: Mapping[str, Any]) -> ClipSample:
         """A sample that asks for the objects, in pixels of the network's input."""
@@ -276,11 +265,7 @@ class ImagePredictor:
                 'points=[[[x, y]]]'
             )
         check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
-        prompts = resize_prompts(prompts, size, tuple(sample.img_shape))
-        if prompts.masks is not None:
-            padding = canvas[1] - prompts.masks.shape[-1], canvas[0] - prompts.masks.shape[-2]
-            masks = F.pad(prompts.masks, (0, padding[0], 0, padding[1]))
-            prompts = replace(prompts, masks=masks)
+        prompts = prompts_on_canvas(prompts, sample)
         logits = given.get('previous_logits')
         if logits is not None:
             prompts = replace(prompts, previous_logits=_previous(logits, len(prompts), canvas))

@@ -1,0 +1,46 @@
+"""Images and prompts on their way into the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from seg.apis.inferencer import check_image
+from seg.structures import ClipSample, Prompts, Task, resize_prompts
+
+
+def pack_image(
+    pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
+) -> dict[str, Any]:
+    """An image (H, W, 3), uint8, RGB, after a test pipeline: ``inputs`` and ``data_samples``.
+
+    Raises:
+        UserError: If it is no RGB image of bytes.
+    """
+    size = check_image(image)
+    packed = pipeline(
+        {
+            'task': task,
+            'clip': torch.from_numpy(image).permute(2, 0, 1)[None].contiguous(),
+            'img_id': 0,
+            'ori_shape': size,
+            'img_shape': size,
+        }
+    )
+    assert packed is not None, 'test pipelines do not drop images'
+    return packed
+
+
+def prompts_on_canvas(prompts: Prompts, sample: ClipSample) -> Prompts:
+    """Prompts in pixels of an image as prompts in pixels of its padded input."""
+    size, canvas = tuple(sample.ori_shape), tuple(sample.batch_input_shape)
+    prompts = resize_prompts(prompts, size, tuple(sample.img_shape))
+    if prompts.masks is None:
+        return prompts
+    padding = canvas[1] - prompts.masks.shape[-1], canvas[0] - prompts.masks.shape[-2]
+    return replace(prompts, masks=F.pad(prompts.masks, (0, padding[0], 0, padding[1])))

@@ -1,0 +1,201 @@
+"""Following prompted objects through videos of any length, in constant memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+
+from seg.apis.frame_packing import pack_image
+from seg.apis.test_pipeline import build_test_transforms
+from seg.apis.video_session import FrameResult, VideoSession
+from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
+from seg.models.heads.clip_step import Frame
+from seg.models.memory import MemoryState
+from seg.structures import ClipSample, Prompts, Task
+from seg.utils.checks import UserError
+
+_logger = logging.getLogger(__name__)
+
+
+class VideoPredictor:
+    """Follows objects given by points, boxes, masks or words.
+
+    Example::
+
+        predictor = VideoPredictor(load_model('config.py', 'weights.pth'))
+        session = predictor.start(height=480, width=854)
+        session.add_prompts(1, points=[[300, 200]])
+        for frame in camera:
+            result = session.step(frame)
+
+        for result in predictor.propagate('video.mp4', prompts=prompts):
+            ...
+
+    Args:
+        model: From :func:`~seg.apis.load_model`.
+
+    Raises:
+        UserError: If the model has no memory, or its config no test data.
+    """
+
+    def __init__(self, model: Any) -> None:
+        if getattr(getattr(model, 'head', None), 'memory', None) is None:
+            raise UserError(
+                'model: expected one with a streaming memory, got one without; train '
+                'configs/rap_sam/rap_sam_nano_video_shapes.py, or name a model that knows videos'
+            )
+        self.model = model
+        self.pipeline = Compose(build_test_transforms(model.cfg))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def known_prompts(self) -> tuple[Any, ...]:
+        """What the model says about the kinds of prompts that it knows."""
+        return self.model.prompt_kinds, self.model.prompt_refusals
+
+    def start(
+        self, height: int, width: int, *, task: Task | str = Task.INTERACTIVE_VIDEO
+    ) -> VideoSession:
+        """Begin a video.
+
+        Args:
+            height: Of all frames, pixels.
+            width: Of all frames, pixels.
+            task: ``interactive_video``, or ``vos`` where masks are exact and objects never overlap.
+
+        Raises:
+            UserError: If a size is not positive, or the task follows no objects.
+        """
+        if height < 1 or width < 1:
+            raise UserError(f'start: expected a height and width >= 1, got {height} and {width}')
+        chosen = Task.parse(task)
+        if chosen not in (Task.INTERACTIVE_VIDEO, Task.VOS):
+            raise UserError(f'task: expected interactive_video or vos, got {chosen}')
+        if not self.model.head.router.routes[chosen].memory:
+            raise UserError(
+                f'task: expected one that the model follows objects in, got {chosen}; its router '
+                'has enable_streaming_memory=False'
+            )
+        return VideoSession(self, (int(height), int(width)), chosen)
+
+    def load(self, path: str | Path) -> VideoSession:
+        """Go on with a session that was saved.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If it is no session, or that of another model.
+        """
+        return VideoSession.restore(self, path)
+
+    def propagate(
+        self,
+        source: VideoInput | FrameSource,
+        session: VideoSession | None = None,
+        *,
+        prompts: Prompts | None = None,
+        task: Task | str = Task.INTERACTIVE_VIDEO,
+        backward: bool = False,
+        skip_bad_frames: bool = False,
+    ) -> Iterator[FrameResult]:
+        """Answer all frames of a video, one after the other.
+
+        Args:
+            source: A video file, a folder of images, arrays (T, H, W, 3), or an iterator of
+                frames.
+            session: With prompts; it goes on where it is.
+            prompts: Instead of a session, in pixels of the video, each row on its frame.
+            task: Of the prompts, see :meth:`start`.
+            backward: Go from the last prompted frame down to the first frame; needs ``prompts`` and
+                a source that is no iterator.
+            skip_bad_frames: Leave out frames that cannot be read, with a warning; they have no
+                result.
+
+        Yields:
+            The result of each frame.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UserError: If there is no frame or no prompt, a frame is broken, or the size changes;
+                the message names the frame. A session stays usable.
+        """
+        opened = source if isinstance(source, FrameSource) else open_video(source)
+        if (session is None) == (prompts is None):
+            raise UserError('propagate: expected either a session or prompts, got both or neither')
+        if prompts is not None and not len(prompts):
+            raise UserError('prompts: expected at least one row, got none')
+        if backward:
+            if prompts is None:
+                raise UserError('backward: expected prompts rather than a session')
+            start = int(prompts.frame_index.max())
+            reads = opened.backwards(start)
+            prompts = replace(prompts, frame_index=start - prompts.frame_index)
+        else:
+            reads = opened.forwards()
+        return self._follow(reads, session, prompts, Task.parse(task), skip_bad_frames)
+
+    def _follow(
+        self,
+        reads: Iterator[FrameRead],
+        session: VideoSession | None,
+        prompts: Prompts | None,
+        task: Task,
+        skip_bad_frames: bool,
+    ) -> Iterator[FrameResult]:
+        missed, answered = 0, 0
+        for read in reads:
+            if read.image is None:
+                assert read.error is not None, 'a frame without a picture says why'
+                if not skip_bad_frames:
+                    raise UserError(f'{read.error}; mend it, or skip such frames')
+                _logger.warning('skipped: %s', read.error)
+                missed += 1
+                continue
+            if session is None:
+                assert prompts is not None, 'checked before'
+                height, width = read.image.shape[:2]
+                session = self.start(height, width, task=task)
+                session.add_rows(prompts)
+            for _ in range(missed):
+                session.skip_frame()
+            missed = 0
+            answered += 1
+            result = session.step(read.image)
+            yield result if prompts is None else replace(result, frame_index=read.index)
+        if not answered:
+            raise UserError('source: expected at least one frame, got none that can be read')
+
+    def encode(self, image: np.ndarray, task: Task) -> tuple[Frame, ClipSample]:
+        """Features of a frame and its sizes; for sessions."""
+        packed = pack_image(self.pipeline, image, task)
+        batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+        data = self.model.data_preprocessor(batch, False)
+        (sample,) = data['data_samples']
+        features = self.model.extract_feat(data['inputs'])
+        canvas = tuple(sample.batch_input_shape)
+        return Frame(*features, (canvas[0], canvas[1]), [tuple(sample.img_shape)]), sample
+
+    def check_memory(self, state: MemoryState) -> None:
+        """Refuse a memory of another model.
+
+        Raises:
+            UserError: If its sizes are not the model's.
+        """
+        memory = self.model.head.memory
+        expected = (memory.reader.key_channels, memory.feat_channels)
+        got = (state.keys.shape[1], state.queries.shape[1])
+        if expected != got:
+            raise UserError(
+                f'session: expected a memory of {expected} channels (keys, queries), got {got}; '
+                'load it with the model that saved it'
+            )

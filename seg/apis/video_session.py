@@ -1,0 +1,432 @@
+"""A video that is followed frame by frame, with prompts on any frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg.apis.frame_packing import prompts_on_canvas
+from seg.apis.inferencer import check_image
+from seg.apis.prompt_checks import check_prompts
+from seg.apis.prompt_input import make_prompts
+from seg.models.heads.clip_following import label_objects, visible_objects
+from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.memory import MemoryState
+from seg.structures import ClipSample, Prompts, Task
+from seg.utils.checkpoints import read_metadata, read_weights, write_safetensors
+from seg.utils.checks import UserError
+
+if TYPE_CHECKING:
+    from seg.apis.video_predictor import VideoPredictor
+
+_FORMAT = 'rapsam-video-session-1'
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Masks of N objects on one frame, at its size.
+
+    Attributes:
+        frame_index: Number of the frame, from 0 on.
+        object_ids: The objects that were prompted on this frame or before, (N,), int64.
+        masks: (N, H, W), bool; empty for objects out of sight.
+        scores: How surely each object is in sight, (N,), in [0, 1].
+        visible: Which objects are in sight, (N,), bool.
+        id_map: Id of the object that each pixel belongs to, 0 for none, (H, W), int32; where masks
+            overlap the surest one has the pixel.
+        image: The frame, (H, W, 3), uint8, RGB.
+    """
+
+    frame_index: int
+    object_ids: np.ndarray
+    masks: np.ndarray
+    scores: np.ndarray
+    visible: np.ndarray
+    id_map: np.ndarray
+    image: np.ndarray
+
+
+class _LastFrame(NamedTuple):
+    """What a correction of the last frame starts from."""
+
+    image: np.ndarray
+    frame: Frame
+    sample: ClipSample
+    before: MemoryState
+    logits: Tensor  # (N, h, w)
+
+
+class VideoSession:
+    """One video. Made by :meth:`VideoPredictor.start` or :meth:`VideoPredictor.load`.
+
+    Its size does not grow with the number of frames. A call that is refused changes nothing.
+
+    Args:
+        predictor: What answers.
+        size: (H, W) of all frames.
+        task: ``interactive_video``, or ``vos`` where masks are exact and objects never overlap.
+    """
+
+    def __init__(self, predictor: VideoPredictor, size: tuple[int, int], task: Task) -> None:
+        self.predictor = predictor
+        self.size = size
+        self.task = task
+        self.frame_index = 0
+        self._pending: dict[int, dict[int, Prompts]] = {}
+        self._state: MemoryState | None = None
+        self._last: _LastFrame | None = None
+
+    @property
+    def object_ids(self) -> list[int]:
+        """All objects, those whose prompts are yet to come included."""
+        known = [] if self._state is None else self._state.object_ids.tolist()
+        later = {i for rows in self._pending.values() for i in rows}
+        return [*known, *sorted(later - set(known))]
+
+    def add_prompts(
+        self,
+        object_id: int,
+        points: Any = None,
+        point_labels: Any = None,
+        box: Any = None,
+        mask: Any = None,
+        text: str | None = None,
+        *,
+        frame_index: int | None = None,
+    ) -> None:
+        """Say something about an object on a frame to come; a new id is a new object.
+
+        Args:
+            object_id: Any whole number >= 1.
+            points: (x, y), (P, 2), pixels of the frame.
+            point_labels: 1 on the object, 0 beside it, (P,); all 1 by default.
+            box: xyxy, (4,).
+            mask: (H, W), bool or probabilities.
+            text: A phrase.
+            frame_index: The next frame by default.
+
+        Raises:
+            UserError: If nothing is said, a prompt is wrong or of a kind that the model does not
+                know, or the frame has gone by.
+        """
+        frame = self.frame_index if frame_index is None else int(frame_index)
+        if frame < self.frame_index:
+            raise UserError(
+                f'frame_index {frame}: expected the next frame, {self.frame_index}, or a later '
+                'one; correct the last frame with correct(), or go backwards with propagate('
+                'backward=True)'
+            )
+        said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
+        row = self._row(object_id, said)
+        rows = self._pending.setdefault(frame, {})
+        rows[object_id] = _merge(rows[object_id], row) if object_id in rows else row
+
+    def add_rows(self, prompts: Prompts) -> None:
+        """As :meth:`add_prompts` for many rows at once, each on its frame.
+
+        Args:
+            prompts: In pixels of the frame.
+
+        Raises:
+            UserError: As :meth:`add_prompts`; then none is added.
+        """
+        check_prompts(prompts, self.size, *self.predictor.known_prompts)
+        if len(prompts) and int(prompts.frame_index.min()) < self.frame_index:
+            raise UserError(
+                f'frame_index {int(prompts.frame_index.min())}: expected {self.frame_index} or a '
+                'later frame'
+            )
+        for i in range(len(prompts)):
+            row = prompts[[i]]
+            frame, object_id = int(row.frame_index), int(row.object_ids)
+            row = replace(row, frame_index=torch.zeros(1, dtype=torch.int64))
+            rows = self._pending.setdefault(frame, {})
+            rows[object_id] = _merge(rows[object_id], row) if object_id in rows else row
+
+    def correct(
+        self,
+        object_id: int,
+        points: Any = None,
+        point_labels: Any = None,
+        box: Any = None,
+        mask: Any = None,
+        text: str | None = None,
+    ) -> FrameResult:
+        """Say something about an object on the last frame, which is answered anew.
+
+        Clicks mend the mask that was answered. Arguments as in :meth:`add_prompts`; a new object
+        can be added this way too.
+
+        Raises:
+            UserError: As :meth:`add_prompts`; if there was no frame yet, or the session was just
+                loaded, so that its last frame is not at hand.
+        """
+        if self._last is None or self._state is None:
+            raise UserError(
+                'correct: expected a frame that was answered, got none; call step first, or give '
+                'the prompts to add_prompts'
+            )
+        said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
+        row, last = self._row(object_id, said), self._last
+        if object_id in self._state.object_ids.tolist() and mask is None:
+            logits = last.logits[self._state.slot(object_id)].cpu()
+            row = replace(row, previous_logits=logits[None, None])
+        return self._answer(
+            last.image, last.frame, last.sample, last.before, row, self.frame_index - 1
+        )
+
+    def remove_object(self, object_id: int) -> None:
+        """Forget an object and all that was said about it.
+
+        Raises:
+            UserError: If there is no such object.
+        """
+        if object_id not in self.object_ids:
+            known = ', '.join(map(str, self.object_ids)) or 'none'
+            raise UserError(
+                f'object_id {object_id}: expected an object that was added (known: {known})'
+            )
+        for rows in self._pending.values():
+            rows.pop(object_id, None)
+        self._pending = {frame: rows for frame, rows in self._pending.items() if rows}
+        if self._state is None or object_id not in self._state.object_ids.tolist():
+            return
+        if self._last is not None:
+            keep = self._state.object_ids != object_id
+            before = self._last.before
+            if object_id in before.object_ids.tolist():
+                before = before.without_object(object_id)
+            self._last = self._last._replace(before=before, logits=self._last.logits[keep])
+        self._state = self._state.without_object(object_id)
+
+    def step(self, image: np.ndarray) -> FrameResult:
+        """Answer the next frame.
+
+        Args:
+            image: (H, W, 3), uint8, RGB, of the session's size.
+
+        Raises:
+            UserError: If nothing was prompted yet, or the frame is no image of the right size.
+        """
+        size = check_image(image)
+        if size != self.size:
+            raise UserError(
+                f'frame {self.frame_index}: expected {self.size[1]} x {self.size[0]} pixels as '
+                f'the frames before, got {size[1]} x {size[0]}; start a session for each size'
+            )
+        if not self.object_ids:
+            raise UserError(
+                'step: expected prompts before the first frame, got none; call add_prompts(1, '
+                'points=[[x, y]])'
+            )
+        with torch.no_grad():
+            frame, sample = self.predictor.encode(image, self.task)
+        before = self._state
+        if before is None:
+            before = self.predictor.model.head.memory.start(frame.mask_features)
+        rows = self._pending.get(self.frame_index)
+        prompts = None if rows is None else Prompts.concatenate(list(rows.values()))
+        result = self._answer(image, frame, sample, before, prompts, self.frame_index)
+        self._pending.pop(self.frame_index, None)
+        self.frame_index += 1
+        return result
+
+    def skip_frame(self) -> None:
+        """Let a frame go by that cannot be read.
+
+        Raises:
+            UserError: If it was to be prompted.
+        """
+        if self.frame_index in self._pending:
+            raise UserError(
+                f'frame {self.frame_index}: expected a readable frame, as there are prompts on it; '
+                'prompt another one'
+            )
+        if self._state is not None:
+            self._state = replace(self._state, num_seen=self._state.num_seen + 1)
+        self._last = None
+        self.frame_index += 1
+
+    def save(self, path: str | Path) -> None:
+        """Write the session to a ``.safetensors`` file; the last frame itself is not kept.
+
+        Raises:
+            UserError: If the file has another suffix.
+            OSError: If it cannot be written.
+        """
+        _check_suffix(path)
+        tensors = {} if self._state is None else self._state.state_dict()
+        tensors = {f'memory.{name}': tensor for name, tensor in tensors.items()}
+        texts = {}
+        for frame, rows in self._pending.items():
+            for object_id, row in rows.items():
+                place = f'pending.{frame}.{object_id}'
+                texts[place] = row.texts[0]
+                for f in fields(row):
+                    value = getattr(row, f.name)
+                    if isinstance(value, Tensor):
+                        tensors[f'{place}.{f.name}'] = value
+        about = dict(size=self.size, task=self.task.value, frame=self.frame_index, texts=texts)
+        write_safetensors(path, tensors, {'format': _FORMAT, 'session': json.dumps(about)})
+
+    @classmethod
+    def restore(cls, predictor: VideoPredictor, path: str | Path) -> VideoSession:
+        """The session that :meth:`save` wrote; see :meth:`VideoPredictor.load`."""
+        _check_suffix(path)
+        about = _read_about(path)
+        session = cls(predictor, tuple(about['size']), Task.parse(about['task']))
+        session.frame_index = int(about['frame'])
+        tensors = read_weights(path) if session.frame_index or about['texts'] else {}
+        memory = {
+            name.removeprefix('memory.'): tensor
+            for name, tensor in tensors.items()
+            if name.startswith('memory.')
+        }
+        if memory:
+            state = MemoryState.from_state_dict(memory)
+            predictor.check_memory(state)
+            session._state = state.to(predictor.device)
+        for place, text in about['texts'].items():
+            _, frame, object_id = place.split('.')
+            values = {
+                name.removeprefix(f'{place}.'): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(f'{place}.')
+            }
+            row = Prompts(**{'masks': None, **values, 'texts': (text,)})  # type: ignore[arg-type]
+            session._pending.setdefault(int(frame), {})[int(object_id)] = row
+        return session
+
+    def _row(self, object_id: int, said: Mapping[str, Any]) -> Prompts:
+        """One checked row of prompts."""
+        if isinstance(object_id, bool) or not isinstance(object_id, int) or object_id < 1:
+            raise UserError(f'object_id: expected a whole number >= 1, got {object_id!r}')
+        mask, text = said['mask'], said['text']
+        row = make_prompts(
+            points=_one(said['points']),
+            point_labels=_one(said['point_labels']),
+            object_ids=[object_id],
+            boxes=_one(said['box']),
+            masks=None if mask is None else [mask],
+            texts=None if text is None else [text],
+        )
+        if row is None:
+            raise UserError(
+                f'object {object_id}: expected points, a box, a mask or a text, got none of them'
+            )
+        check_prompts(row, self.size, *self.predictor.known_prompts)
+        return row
+
+    def _answer(
+        self,
+        image: np.ndarray,
+        frame: Frame,
+        sample: ClipSample,
+        before: MemoryState,
+        prompts: Prompts | None,
+        index: int,
+    ) -> FrameResult:
+        """Step the memory and keep what a correction needs."""
+        if prompts is not None:
+            prompts = prompts_on_canvas(prompts, sample).to(frame.mask_features.device)
+        head = self.predictor.model.head
+        with torch.no_grad():
+            answer, (after,) = ClipStep(head, head.router.routes[self.task])(
+                [before], frame, [prompts]
+            )
+        logits = answer.mask_logits[0, : after.num_objects].float()
+        self._state = after
+        self._last = _LastFrame(image, frame, sample, before, logits)
+        return _result(answer, after, prompts, sample, image, index)
+
+
+def _result(
+    answer: FrameAnswer,
+    state: MemoryState,
+    prompts: Prompts | None,
+    sample: ClipSample,
+    image: np.ndarray,
+    index: int,
+) -> FrameResult:
+    """The answer at the size of the frame."""
+    sizes = PictureSizes(
+        canvas=sample.batch_input_shape, img_shape=sample.img_shape, ori_shape=sample.ori_shape
+    )
+    ids, count = state.object_ids, state.num_objects
+    given = torch.zeros_like(ids, dtype=torch.bool)
+    if prompts is not None:
+        given = torch.isin(ids, prompts.object_ids.to(ids.device))
+    visible = visible_objects(answer, given)
+    shown = answer.active[0, :count]
+    logits = answer.mask_logits[0, :count].float()
+    masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
+    masks &= visible[shown][:, None, None]
+    return FrameResult(
+        frame_index=index,
+        object_ids=ids[shown].cpu().numpy(),
+        masks=masks.cpu().numpy(),
+        scores=answer.scores[0, :count][shown].float().cpu().numpy(),
+        visible=visible[shown].cpu().numpy(),
+        id_map=label_objects(logits, ids, visible, sizes).cpu().numpy(),
+        image=image,
+    )
+
+
+def _merge(first: Prompts, second: Prompts) -> Prompts:
+    """What was said about one object on one frame, and what is said besides."""
+    merged = first.with_points(second.point_coords, second.point_labels)
+    if bool(second.has_box):
+        merged = replace(merged, boxes=second.boxes)
+    if bool(second.has_mask):
+        merged = replace(merged, masks=second.masks, has_mask=second.has_mask)
+    if second.texts[0] is not None:
+        merged = replace(merged, texts=second.texts)
+    return merged
+
+
+def _one(value: Any) -> Any:
+    """A value for one object as a list for one row."""
+    return None if value is None else [value]
+
+
+def _check_suffix(path: str | Path) -> None:
+    if Path(path).suffix != '.safetensors':
+        raise UserError(f'{path}: expected a file named *.safetensors, got {Path(path).name!r}')
+
+
+def _read_about(path: str | Path) -> dict[str, Any]:
+    header = read_metadata(path)
+    if header.get('format') != _FORMAT:
+        raise UserError(
+            f'{path}: expected a saved video session, got a file of another kind; save one with '
+            'session.save'
+        )
+    return json.loads(header['session'])
+
+
+def masks_of_id_map(id_map: np.ndarray, void: Sequence[int] = (255,)) -> dict[int, np.ndarray]:
+    """Masks of the objects in a map of ids, by id.
+
+    Args:
+        id_map: (H, W), 0 for background.
+        void: Values of pixels that belong to no known object.
+
+    Raises:
+        UserError: If there is no object.
+    """
+    ids = [int(i) for i in np.unique(id_map) if i > 0 and int(i) not in void]
+    if not ids:
+        found = sorted({int(i) for i in np.unique(id_map)})
+        raise UserError(
+            f'mask: expected the ids of objects (1, 2, ...), got {found}; 0 is background and '
+            f'{", ".join(map(str, void))} void'
+        )
+    return {i: id_map == i for i in ids}

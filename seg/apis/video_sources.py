@@ -1,0 +1,286 @@
+"""Frames from files, folders, arrays and iterators, one at a time."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seg.datasets.imaging import read_image
+from seg.utils.checks import UserError
+
+VIDEO_SUFFIXES = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+VideoInput = str | os.PathLike[str] | np.ndarray | Iterable[np.ndarray]
+
+_CHUNK = 32  # frames that are held at a time to go backwards through a file
+
+
+@dataclass(frozen=True)
+class FrameRead:
+    """One frame, or why there is none.
+
+    Attributes:
+        index: Its number in the video, from 0 on.
+        image: (H, W, 3), uint8, RGB; ``None`` for a frame that cannot be read.
+        error: What is wrong with it, if anything.
+        name: Name for files that belong to the frame, without suffix.
+    """
+
+    index: int
+    image: np.ndarray | None
+    error: UserError | None = None
+    name: str = ''
+
+
+class FrameSource(ABC):
+    """A video.
+
+    Attributes:
+        name: What it is called, without folder and suffix.
+        num_frames: Number of frames, ``None`` where it is not known.
+        frames_per_second: ``None`` where it is not known.
+    """
+
+    name: str = 'video'
+    num_frames: int | None = None
+    frames_per_second: float | None = None
+
+    @abstractmethod
+    def forwards(self) -> Iterator[FrameRead]:
+        """All frames in order."""
+
+    @abstractmethod
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """The frames from ``start`` down to the first.
+
+        Raises:
+            UserError: If the video cannot be gone through backwards, or has no such frame.
+        """
+
+    def _check_start(self, start: int) -> None:
+        if self.num_frames is not None and not 0 <= start < self.num_frames:
+            raise UserError(
+                f'frame {start}: expected one of the {self.num_frames} frames of {self.name}, '
+                f'0 to {self.num_frames - 1}'
+            )
+
+
+class FolderSource(FrameSource):
+    """A folder of images in the order of their names.
+
+    Args:
+        folder: The folder.
+        frames_per_second: What to take for it.
+
+    Raises:
+        UserError: If it has no images.
+    """
+
+    def __init__(self, folder: Path, frames_per_second: float = 24.0) -> None:
+        self.name = folder.resolve().name
+        self.files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
+        )
+        if not self.files:
+            raise UserError(
+                f'input {folder}: expected a folder of frames ({", ".join(IMAGE_SUFFIXES)}), got '
+                'one without any'
+            )
+        self.num_frames = len(self.files)
+        self.frames_per_second = frames_per_second
+
+    def forwards(self) -> Iterator[FrameRead]:
+        """All frames in order."""
+        return (self._read(index) for index in range(len(self.files)))
+
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """The frames from ``start`` down to the first."""
+        self._check_start(start)
+        return (self._read(index) for index in range(start, -1, -1))
+
+    def _read(self, index: int) -> FrameRead:
+        path = self.files[index]
+        try:
+            return FrameRead(index, read_image(path), name=path.stem)
+        except (UserError, OSError) as error:
+            problem = UserError(f'frame {index}: {error}')
+            return FrameRead(index, None, problem, path.stem)
+
+
+class ArraySource(FrameSource):
+    """Frames in memory, (T, H, W, 3) or a list of (H, W, 3)."""
+
+    def __init__(self, frames: Sequence[Any] | np.ndarray) -> None:
+        if isinstance(frames, np.ndarray) and frames.ndim != 4:
+            raise UserError(
+                f'source: expected frames (T, H, W, 3), uint8, RGB, got {frames.shape}; one image '
+                'is image[None]'
+            )
+        self.frames = frames
+        self.num_frames = len(frames)
+
+    def forwards(self) -> Iterator[FrameRead]:
+        """All frames in order."""
+        return (self._read(index) for index in range(len(self.frames)))
+
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """The frames from ``start`` down to the first."""
+        self._check_start(start)
+        return (self._read(index) for index in range(start, -1, -1))
+
+    def _read(self, index: int) -> FrameRead:
+        return _checked(index, self.frames[index])
+
+
+class IteratorSource(FrameSource):
+    """Frames as they come, such as those of a camera; gone through once, forwards."""
+
+    def __init__(self, frames: Iterable[Any]) -> None:
+        self.frames = iter(frames)
+
+    def forwards(self) -> Iterator[FrameRead]:
+        """All frames in order."""
+        return (_checked(index, image) for index, image in enumerate(self.frames))
+
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """Not possible."""
+        raise UserError(
+            'source: expected a file, a folder or an array to go through backwards, got an '
+            'iterator; collect its frames in a list'
+        )
+
+
+class VideoFile(FrameSource):
+    """A video file, decoded by PyAV.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: If it is no video, or holds no frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.stem
+        self._times = self._index()
+        self.num_frames = len(self._times)
+
+    def forwards(self) -> Iterator[FrameRead]:
+        """All frames in order."""
+        return self._decode(0)
+
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """The frames from ``start`` down to the first, some decoded at a time."""
+        self._check_start(start)
+        last = start
+        while last >= 0:
+            first = max(0, last - _CHUNK + 1)
+            held = []
+            for read in self._decode(first):
+                if read.index > last:
+                    break
+                held.append(read)
+            yield from reversed(held)
+            last = first - 1
+
+    def _index(self) -> list[int]:
+        """Time stamps of all frames in order, without decoding them."""
+        import av
+
+        if not self.path.stat().st_size:
+            raise UserError(f'{self.path}: expected a video, got a file of 0 bytes; copy it again')
+        try:
+            with av.open(str(self.path)) as container:
+                if not container.streams.video:
+                    raise UserError(f'{self.path}: expected a video, got a file without pictures')
+                stream = container.streams.video[0]
+                rate = stream.average_rate
+                self.frames_per_second = float(rate) if rate else 24.0
+                times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        except av.error.FFmpegError as error:
+            raise UserError(
+                f'{self.path}: expected a video that FFmpeg can read, got {error.strerror}; check '
+                'it in a player'
+            ) from None
+        if not times:
+            raise UserError(f'{self.path}: expected at least one frame, got a video without any')
+        return sorted(times)
+
+    def _decode(self, first: int) -> Iterator[FrameRead]:
+        """Frames from number ``first`` on."""
+        import av
+
+        number = {time: index for index, time in enumerate(self._times)}
+        expected = first
+        with av.open(str(self.path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {'err_detect': 'explode'}
+            if first:
+                container.seek(self._times[first], stream=stream, backward=True)
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError as error:
+                    broken = number.get(packet.pts, expected)
+                    if broken >= expected:
+                        yield self._broken(broken, error.strerror)
+                        expected = max(expected, broken + 1)
+                    continue
+                for frame in frames:
+                    index = number.get(frame.pts, expected)
+                    if index < expected:
+                        continue
+                    for missing in range(expected, index):
+                        yield self._broken(missing, 'no picture')
+                    yield FrameRead(index, frame.to_ndarray(format='rgb24'), name=f'{index:05d}')
+                    expected = index + 1
+
+    def _broken(self, index: int, reason: str) -> FrameRead:
+        error = UserError(
+            f'{self.path}: frame {index}: expected a readable frame, got a broken one ({reason})'
+        )
+        return FrameRead(index, None, error, f'{index:05d}')
+
+
+def open_video(source: VideoInput) -> FrameSource:
+    """Frames of a file, a folder of images, arrays or an iterator.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        UserError: If it is no video, or has no frame.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(
+                f'input {path}: expected a video or a folder of frames, found nothing there'
+            )
+        return FolderSource(path) if path.is_dir() else VideoFile(path)
+    if isinstance(source, (np.ndarray, list, tuple)):
+        return ArraySource(source)
+    if not isinstance(source, Iterable):
+        raise UserError(
+            f'source: expected a file, a folder, arrays or an iterator of frames, got {source!r}'
+        )
+    return IteratorSource(source)
+
+
+def _checked(index: int, image: Any) -> FrameRead:
+    """A frame from memory."""
+    name = f'{index:05d}'
+    fits = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3
+    if not fits or image.dtype != np.uint8 or not image.size:
+        got = f'{image.shape} {image.dtype}' if isinstance(image, np.ndarray) else repr(image)
+        error = UserError(f'frame {index}: expected (H, W, 3) uint8 RGB, got {got[:80]}')
+        return FrameRead(index, None, error, name)
+    return FrameRead(index, image, name=name)

@@ -1,0 +1,278 @@
+"""Sessions on videos: prompts on any frame, corrections, files, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from seg.apis import VideoPredictor
+from seg.apis.video_session import masks_of_id_map
+from seg.registry import MODELS
+from seg.structures import Prompts
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg
+from seg.utils.checks import UserError
+
+HEIGHT, WIDTH = 48, 64
+
+
+def make_model(cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).eval()
+    pipeline = [dict(type='TestResize', scale=(64, 96)), dict(type='PackClip')]
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    model.entry = None
+    return model
+
+
+@pytest.fixture(scope='module')
+def predictor():
+    return VideoPredictor(make_model(tiny_video_cfg()))
+
+
+def frames(count=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def box_mask():
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[8:30, 10:40] = True
+    return mask
+
+
+def rows(ids=(3,), frame_index=0):
+    return Prompts.create(
+        points=torch.tensor([[[20.0, 20.0]]] * len(ids)),
+        object_ids=torch.tensor(ids),
+        frame_index=frame_index,
+    )
+
+
+def same(first, second):
+    return np.array_equal(first.masks, second.masks) and np.allclose(first.scores, second.scores)
+
+
+def test_a_session_answers_frame_by_frame(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(7, points=[[20, 20]])
+    results = [session.step(frame) for frame in frames()]
+
+    assert [result.frame_index for result in results] == [0, 1, 2, 3]
+    assert results[3].object_ids.tolist() == [7]
+    assert results[3].masks.shape == (1, HEIGHT, WIDTH)
+    assert set(np.unique(results[3].id_map)) <= {0, 7}
+
+
+@pytest.mark.parametrize('kind', ['array', 'list', 'iterator', 'folder', 'file'])
+def test_all_sources_give_the_same(predictor, kind, tmp_path):
+    images = frames()
+    sources = {'array': images, 'list': list(images), 'iterator': iter(images)}
+    if kind == 'folder':
+        write_folder(tmp_path, images)
+        sources[kind] = tmp_path
+    if kind == 'file':
+        sources[kind] = write_video(tmp_path / 'clip.mp4', images)
+    results = list(predictor.propagate(sources[kind], prompts=rows()))
+    assert [result.frame_index for result in results] == [0, 1, 2, 3]
+    if kind == 'file':
+        return  # encoded with loss
+    expected = list(predictor.propagate(images, prompts=rows()))
+    assert all(same(a, b) for a, b in zip(results, expected, strict=True))
+
+
+def write_folder(folder, images):
+    from PIL import Image
+
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f'{index:05d}.png')
+
+
+def write_video(path, images):
+    from seg.visualization.video_writer import VideoWriter
+
+    with VideoWriter(path, frames_per_second=10) as writer:
+        for image in images:
+            writer.write(image)
+    return path
+
+
+def test_objects_come_and_go(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, mask=box_mask())
+    session.add_prompts(2, box=[30, 10, 60, 40], frame_index=1)
+    images = frames()
+
+    assert session.object_ids == [1, 2]
+    assert session.step(images[0]).object_ids.tolist() == [1]
+    assert session.step(images[1]).object_ids.tolist() == [1, 2]
+    session.remove_object(1)
+    assert session.step(images[2]).object_ids.tolist() == [2]
+
+
+def test_a_correction_answers_the_last_frame_anew(predictor):
+    images = frames()
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.step(images[0])
+    first = session.step(images[1])
+    corrected = session.correct(1, points=[[50, 40]], point_labels=[0])
+    after = session.step(images[2])
+
+    assert corrected.frame_index == first.frame_index == 1
+    assert after.frame_index == 2
+    assert int(session._state.num_seen) == 3
+
+
+def test_a_saved_session_goes_on_alike(predictor, tmp_path):
+    images = frames()
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.add_prompts(2, mask=box_mask(), text='the left bar', frame_index=3)
+    for image in images[:2]:
+        session.step(image)
+    session.save(tmp_path / 'a.safetensors')
+    again = predictor.load(tmp_path / 'a.safetensors')
+
+    assert again.object_ids == [1, 2]
+    for image in images[2:]:
+        assert same(again.step(image), session.step(image))
+
+
+def test_a_new_session_can_be_saved(predictor, tmp_path):
+    predictor.start(HEIGHT, WIDTH).save(tmp_path / 'a.safetensors')
+
+    assert predictor.load(tmp_path / 'a.safetensors').object_ids == []
+
+
+def test_backwards_goes_from_the_last_prompted_frame_to_the_first(predictor, tmp_path):
+    images = frames(5)
+    results = list(predictor.propagate(images, prompts=rows(frame_index=3), backward=True))
+    turned = list(predictor.propagate(images[3::-1], prompts=rows()))
+
+    assert [result.frame_index for result in results] == [3, 2, 1, 0]
+    assert all(same(a, b) for a, b in zip(results, turned, strict=True))
+    path = write_video(tmp_path / 'clip.mp4', images)
+    results = list(predictor.propagate(path, prompts=rows(frame_index=3), backward=True))
+    assert [result.frame_index for result in results] == [3, 2, 1, 0]
+
+
+def test_the_state_does_not_grow(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    sizes = []
+    for image in frames(12):
+        session.step(image)
+        tensors = session._state.state_dict().values()
+        sizes.append(sum(tensor.numel() for tensor in tensors))
+
+    assert sizes[-1] == sizes[-4]
+
+
+def test_vos_masks_are_exact_and_never_overlap(predictor):
+    session = predictor.start(HEIGHT, WIDTH, task='vos')
+    other = np.zeros((HEIGHT, WIDTH), bool)
+    other[8:30, 44:60] = True
+    session.add_prompts(1, mask=box_mask())
+    session.add_prompts(2, mask=other)
+    session.step(frames()[0])
+    result = session.step(frames()[1])
+
+    assert result.masks.sum(axis=0).max() <= 1
+
+
+REFUSED = {
+    'a step before any prompt': (lambda s: s.step(frames()[0]), 'expected prompts before'),
+    'nothing said': (lambda s: s.add_prompts(1), 'got none of them'),
+    'a bad id': (lambda s: s.add_prompts(0, points=[[1, 1]]), 'whole number >= 1'),
+    'a point outside': (lambda s: s.add_prompts(1, points=[[99, 1]]), 'inside the image'),
+    'a mask of another size': (
+        lambda s: s.add_prompts(1, mask=np.ones((4, 4), bool)),
+        'expected the size of the image',
+    ),
+    'an object never added': (lambda s: s.remove_object(5), 'object_id 5: expected an object'),
+    'a correction of nothing': (lambda s: s.correct(1, points=[[1, 1]]), 'call step first'),
+    'a foreign file': (lambda s: s.save('a.txt'), 'safetensors'),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_what_is_refused_leaves_the_session_usable(predictor, name):
+    call, message = REFUSED[name]
+    session = predictor.start(HEIGHT, WIDTH)
+    with pytest.raises(UserError, match=message):
+        call(session)
+    session.add_prompts(1, points=[[20, 20]])
+
+    assert same(session.step(frames()[0]), next(predictor.propagate(frames(), prompts=rows((1,)))))
+
+
+def test_another_size_in_the_middle_is_named_and_the_session_goes_on(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.step(frames()[0])
+    with pytest.raises(UserError, match=r'frame 1: expected 64 x 48 pixels.*got 32 x 32'):
+        session.step(np.zeros((32, 32, 3), np.uint8))
+
+    assert session.step(frames()[1]).frame_index == 1
+
+
+def test_a_past_frame_cannot_be_prompted(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.step(frames()[0])
+    with pytest.raises(UserError, match=r'frame_index 0: expected the next frame, 1'):
+        session.add_prompts(1, points=[[20, 20]], frame_index=0)
+
+
+def test_a_broken_frame_is_named_and_skipped_on_request(predictor, tmp_path):
+    write_folder(tmp_path, frames())
+    (tmp_path / '00002.png').write_bytes(b'no picture')
+    with pytest.raises(UserError, match=r'frame 2: .*00002\.png'):
+        list(predictor.propagate(tmp_path, prompts=rows()))
+    results = predictor.propagate(tmp_path, prompts=rows(), skip_bad_frames=True)
+
+    assert [result.frame_index for result in results] == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ('source', 'message'),
+    [
+        (np.zeros((0, 48, 64, 3), np.uint8), 'at least one frame'),
+        (iter(()), 'at least one frame'),
+        ([np.zeros((48, 64), np.uint8)], r'frame 0: expected \(H, W, 3\)'),
+        (5, 'expected a file, a folder'),
+    ],
+)
+def test_sources_without_frames(predictor, source, message):
+    with pytest.raises(UserError, match=message):
+        list(predictor.propagate(source, prompts=rows()))
+
+
+def test_a_missing_file(predictor):
+    with pytest.raises(FileNotFoundError, match='found nothing there'):
+        predictor.propagate('no/such.mp4', prompts=rows())
+
+
+def test_a_model_without_memory():
+    with pytest.raises(UserError, match='streaming memory'):
+        VideoPredictor(make_model(tiny_prompted_cfg()))
+
+
+def test_a_session_of_another_model(predictor, tmp_path):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.step(frames()[0])
+    session.save(tmp_path / 'a.safetensors')
+    cfg = tiny_video_cfg()
+    cfg['head']['memory']['reader']['key_channels'] = 4
+
+    with pytest.raises(UserError, match='expected a memory of'):
+        VideoPredictor(make_model(cfg)).load(tmp_path / 'a.safetensors')
+
+
+def test_first_masks_from_a_map_of_ids():
+    id_map = np.array([[0, 3], [255, 7]])
+
+    assert sorted(masks_of_id_map(id_map)) == [3, 7]
+    with pytest.raises(UserError, match=r'expected the ids of objects .* got \[0, 255\]'):
+        masks_of_id_map(np.array([[0, 255]]))
