@@ -1,4 +1,4 @@
-"""Segment images with a trained model, or samples of Shapes when no image is given."""
+"""Segment images and videos with a trained model, or samples of Shapes when no input is given."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from seg.utils.prompt_flags import PromptFlag, join_prompt_values
 
 if TYPE_CHECKING:
     from seg.apis.demo_tasks import DemoPicture, DemoRequest
+    from seg.apis.video_demo import VideoRequest
 
 DEFAULT_OUTPUT = Path('outputs/demo')
 MAX_ON_SHEET = 12
@@ -30,10 +31,11 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--config', help='config of a model of your own (with --checkpoint)')
     parser.add_argument('--checkpoint', help='weights to use with --config')
-    parser.add_argument('--input', type=Path, help='an image or a folder of images')
+    parser.add_argument('--input', type=Path, help='an image, a folder of images, or a video')
     parser.add_argument(
         '--task',
-        help='panoptic, interactive_image or everything (a grid of points); by default '
+        help='panoptic, interactive_image, everything (a grid of points), vos (objects of a first '
+        'frame followed through a video or folder of frames) or interactive_video; by default '
         'interactive_image with prompts, else panoptic, or everything with models that only answer '
         'prompts (all of them on Shapes)',
     )
@@ -54,7 +56,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         '--mask',
         action=PromptFlag,
         metavar='FILE',
-        help='a rough mask of an object, a picture of the same size, white on black; likewise',
+        help='a rough mask of an object, a picture of the same size, white on black; likewise; '
+        'for vos a PNG file with the ids of all objects on the first frame',
     )
     parser.add_argument('--text', action=PromptFlag, help='words that name an object; likewise')
     parser.add_argument(
@@ -64,6 +67,33 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar='ID',
         help='the prompts after it, of any kinds, are about object ID (a whole number >= 1); all '
         'of these flags may repeat',
+    )
+    parser.add_argument(
+        '--frame',
+        action=PromptFlag,
+        type=int,
+        metavar='K',
+        help='the prompts after it are on frame K of a video, from 0 on (default: 0)',
+    )
+    parser.add_argument(
+        '--as-video', action='store_true', help='take a folder of images for a video'
+    )
+    parser.add_argument(
+        '--save',
+        choices=('video', 'masks', 'both'),
+        default='video',
+        help='of videos: an MP4 file with the masks drawn in, palette PNG files as DAVIS has them, '
+        'or both (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--backward',
+        action='store_true',
+        help='follow objects from the last prompted frame of a video back to its first',
+    )
+    parser.add_argument(
+        '--skip-bad-frames',
+        action='store_true',
+        help='leave out frames of a video that cannot be read',
     )
     parser.add_argument(
         '--min-iou',
@@ -210,9 +240,54 @@ def make_sheet(pictures: Sequence[DemoPicture]) -> Any:
     return contact_sheet(images, 3, captions)
 
 
+def make_video_request(arguments: argparse.Namespace) -> VideoRequest | None:
+    """What was asked for, if it is about a video.
+
+    Raises:
+        UserError: If a setting is wrong.
+        FileNotFoundError: If a file is missing.
+    """
+    from seg.apis.video_demo import VideoRequest, is_video, read_video_prompts
+    from seg.structures import Task
+    from seg.visualization import SegmentVisualizer
+
+    named = arguments.task in ('vos', 'interactive_video')
+    if arguments.input is None and named:
+        raise UserError(f'input: expected a video or a folder of frames for {arguments.task}')
+    of_video = arguments.input is not None and is_video(arguments.input)
+    if not (named or of_video or (arguments.as_video and arguments.input is not None)):
+        return None
+    default = 'interactive_video' if arguments.prompts else 'panoptic'
+    task = Task.parse(arguments.task or default)
+    if task is Task.INTERACTIVE_IMAGE:
+        raise UserError('task: expected panoptic, vos or interactive_video for a video')
+    return VideoRequest(
+        source=arguments.input,
+        task=task,
+        prompts=read_video_prompts(task, arguments.prompts),
+        output=arguments.output,
+        save=arguments.save,
+        backward=arguments.backward,
+        skip_bad_frames=arguments.skip_bad_frames,
+        visualizer=SegmentVisualizer(min_size=0),
+    )
+
+
+def run_on_video(arguments: argparse.Namespace, request: VideoRequest) -> int:
+    """Segment a video."""
+    from seg.apis.video_demo import run_video_demo
+
+    for path in run_video_demo(open_model(arguments), request):
+        print(f'{request.task}: wrote {path}')
+    return 0
+
+
 def main() -> int:
     """Run the demo."""
     arguments = parse_arguments(sys.argv[1:])
+    video = make_video_request(arguments)
+    if video is not None:
+        return run_on_video(arguments, video)
     request = make_request(arguments)
     model = open_model(arguments)
     from seg.apis.demo_tasks import find_demo_task

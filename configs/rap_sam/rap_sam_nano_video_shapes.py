@@ -9,6 +9,7 @@ from mmengine.config import read_base
 from seg.datasets import ShapesDataset
 from seg.datasets.transforms import ClipFlip, FirstMaskPrompts, PackClip, SimulatedPrompts
 from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
+from seg.models.heads import PanopticTracker
 from seg.models.memory import StreamingMemoryAdapter
 from seg.models.refinement import DualPathRefinement
 
@@ -26,6 +27,7 @@ model['head'].update(
     dual_path=dict(type=DualPathRefinement),
     clip_schedule=dict(detach_every=3, truth_steps=300, correction_prob=0.5),
     correction_rounds=1,
+    panoptic_tracker=dict(type=PanopticTracker),
 )
 model['head']['task_loss_weights'].update(
     vos=dict(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from seg.apis.prompt_input import make_prompts
 from seg.datasets.imaging import read_image
@@ -17,18 +18,22 @@ from seg.utils.checks import UserError
 
 
 @dataclass
-class _Group:
-    """What the flags say about one object; ``None`` as id until all ids asked for are known."""
+class _Owner:
+    """An object; its id is ``None`` until all ids asked for are known."""
 
-    object_id: int | None
+    object_id: int | None = None
+
+
+@dataclass
+class _Group:
+    """What the flags say about one object on one frame."""
+
+    owner: _Owner
+    frame: int = 0
     points: list[tuple[float, float, int]] = field(default_factory=list)
     box: tuple[float, ...] | None = None
     mask: np.ndarray | None = None
     text: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.points and self.box is None and self.mask is None and self.text is None
 
 
 def read_prompt_flags(flags: Sequence[tuple[str, Any]]) -> Prompts | None:
@@ -36,6 +41,7 @@ def read_prompt_flags(flags: Sequence[tuple[str, Any]]) -> Prompts | None:
 
     ``('object', id)`` opens a group: what follows is about that object, until the next. Before the
     first one all points belong to one object, and each box, mask or text starts its own.
+    ``('frame', k)`` says on which frame of a video what follows is.
 
     Args:
         flags: ``('point', 'x,y')`` or ``('point', 'x,y,label')``, ``('box', 'x1,y1,x2,y2')``,
@@ -52,38 +58,43 @@ def read_prompt_flags(flags: Sequence[tuple[str, Any]]) -> Prompts | None:
     most = max(len(group.points) for group in groups)
     padded = [g.points + [(0.0, 0.0, -1)] * (most - len(g.points)) for g in groups]
     no_box = (math.nan,) * 4
-    return make_prompts(
+    prompts = make_prompts(
         points=np.array(padded).reshape(len(groups), most, 3)[..., :2],
         point_labels=np.array(padded).reshape(len(groups), most, 3)[..., 2],
-        object_ids=[group.object_id for group in groups],
+        object_ids=[group.owner.object_id for group in groups],
         boxes=[group.box or no_box for group in groups],
         masks=None if all(g.mask is None for g in groups) else [g.mask for g in groups],
         texts=[group.text for group in groups],
     )
+    assert prompts is not None, 'there is a group'
+    frames = torch.tensor([group.frame for group in groups], dtype=torch.int64)
+    return replace(prompts, frame_index=frames)
 
 
 def _grouped(flags: Sequence[tuple[str, Any]]) -> list[_Group]:
     groups: list[_Group] = []
-    opened: dict[int, _Group] = {}
-    points: _Group | None = None  # where points go: the object that is open, or one of their own
-    current: _Group | None = None
+    opened: dict[int, _Owner] = {}
+    points: _Owner | None = None  # whose points come: those of the open object, or of their own
+    current: _Owner | None = None
+    frame = 0
     for kind, value in flags:
+        if kind == 'frame':
+            if value < 0:
+                raise UserError(f'frame {value}: expected a whole number >= 0')
+            frame = value
+            continue
         if kind == 'object':
             if value < 1:
                 raise UserError(f'object {value}: expected a whole number >= 1')
-            if value not in opened:
-                opened[value] = _Group(value)
-                groups.append(opened[value])
-            points = current = opened[value]
+            points = current = opened.setdefault(value, _Owner(value))
             continue
-        target = points if kind == 'point' else current
-        if target is None:
-            target = _Group(None)
-            groups.append(target)
-            points = target if kind == 'point' else points
-        _add(target, kind, value)
-    for object_id, group in opened.items():
-        if group.is_empty:
+        owner = points if kind == 'point' else current
+        if owner is None:
+            owner = _Owner()
+            points = owner if kind == 'point' else points
+        _add(_group_of(groups, owner, frame), kind, value)
+    for object_id, owner in opened.items():
+        if not any(group.owner is owner for group in groups):
             raise UserError(
                 f'object {object_id}: expected a --point, --box, --mask or --text after it, got '
                 'none'
@@ -91,13 +102,22 @@ def _grouped(flags: Sequence[tuple[str, Any]]) -> list[_Group]:
     return groups
 
 
+def _group_of(groups: list[_Group], owner: _Owner, frame: int) -> _Group:
+    """The group of an object on a frame, a new one if there is none."""
+    for group in groups:
+        if group.owner is owner and group.frame == frame:
+            return group
+    groups.append(_Group(owner, frame))
+    return groups[-1]
+
+
 def _with_ids(groups: list[_Group]) -> list[_Group]:
-    """Give groups without an id the smallest free one."""
-    taken = {group.object_id for group in groups}
+    """Give objects without an id the smallest free one."""
+    taken = {group.owner.object_id for group in groups}
     free = (number for number in range(1, 2 * len(groups) + 1) if number not in taken)
     for group in groups:
-        if group.object_id is None:
-            group.object_id = next(free)
+        if group.owner.object_id is None:
+            group.owner.object_id = next(free)
     return groups
 
 
@@ -107,8 +127,8 @@ def _add(group: _Group, kind: str, value: str) -> None:
         return
     if getattr(group, kind) is not None:
         raise UserError(
-            f'object {group.object_id}: expected at most one --{kind}, got another, {value}; give '
-            'it an --object of its own'
+            f'object {group.owner.object_id}: expected at most one --{kind}, got another, '
+            f'{value}; give it an --object of its own'
         )
     parsers: dict[str, Callable[[str], Any]] = {
         'box': _parse_box,

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from seg.apis.inferencer import check_image
+from seg.models.heads.clip_step import Frame
 from seg.structures import ClipSample, Prompts, Task, resize_prompts
 
 
@@ -34,6 +35,20 @@ def pack_image(
     )
     assert packed is not None, 'test pipelines do not drop images'
     return packed
+
+
+def encode_frame(
+    model: Any, pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
+) -> tuple[Frame, ClipSample]:
+    """Features of one frame of a video, and its sizes."""
+    packed = pack_image(pipeline, image, task)
+    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+    data = model.data_preprocessor(batch, False)
+    (sample,) = data['data_samples']
+    features = model.extract_feat(data['inputs'])
+    height, width = sample.batch_input_shape
+    sizes = (height, width), [tuple(sample.img_shape)]
+    return Frame(features.mask_features, features.context_feats, *sizes), sample
 
 
 def prompts_on_canvas(prompts: Prompts, sample: ClipSample) -> Prompts:

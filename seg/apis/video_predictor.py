@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 
-from seg.apis.frame_packing import pack_image
+from seg.apis.frame_packing import encode_frame
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_session import FrameResult, VideoSession
 from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
@@ -177,13 +177,7 @@ class VideoPredictor:
 
     def encode(self, image: np.ndarray, task: Task) -> tuple[Frame, ClipSample]:
         """Features of a frame and its sizes; for sessions."""
-        packed = pack_image(self.pipeline, image, task)
-        batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
-        data = self.model.data_preprocessor(batch, False)
-        (sample,) = data['data_samples']
-        features = self.model.extract_feat(data['inputs'])
-        canvas = tuple(sample.batch_input_shape)
-        return Frame(*features, (canvas[0], canvas[1]), [tuple(sample.img_shape)]), sample
+        return encode_frame(self.model, self.pipeline, image, task)
 
     def check_memory(self, state: MemoryState) -> None:
         """Refuse a memory of another model.

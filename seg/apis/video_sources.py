@@ -233,7 +233,7 @@ class VideoFile(FrameSource):
                 except av.error.FFmpegError as error:
                     broken = number.get(packet.pts, expected)
                     if broken >= expected:
-                        yield self._broken(broken, error.strerror)
+                        yield self._broken(broken, str(error.strerror))
                         expected = max(expected, broken + 1)
                     continue
                 for frame in frames:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts, Task
 
 NUM_THINGS, NUM_STUFF = 3, 2
@@ -66,6 +68,22 @@ def tiny_rapsam_cfg(*, faithful: bool = True, num_mask_tokens: int = 1) -> dict[
             ),
         ),
     )
+
+
+def model_for_programs(cfg: dict[str, Any], scale: tuple[int, int] = (64, 96)) -> Any:
+    """A built model with what programs ask of one that was loaded.
+
+    Args:
+        cfg: Of the model.
+        scale: Size that images are brought to.
+    """
+    torch.manual_seed(0)
+    model: Any = MODELS.build(cfg).eval()
+    pipeline = [dict(type='TestResize', scale=scale), dict(type='PackClip')]
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    model.entry = None
+    model.dataset_meta = {'classes': tuple('abcde'), 'num_things': NUM_THINGS}
+    return model
 
 
 TOY_WORDS = ('left', 'middle', 'right', 'bar')

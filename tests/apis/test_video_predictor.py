@@ -3,30 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
 from seg.apis import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
-from seg.registry import MODELS
 from seg.structures import Prompts
-from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg
+from seg.testing.tiny_rapsam import model_for_programs, tiny_prompted_cfg, tiny_video_cfg
 from seg.utils.checks import UserError
 
 HEIGHT, WIDTH = 48, 64
 
 
-def make_model(cfg):
-    torch.manual_seed(0)
-    model = MODELS.build(cfg).eval()
-    pipeline = [dict(type='TestResize', scale=(64, 96)), dict(type='PackClip')]
-    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
-    model.entry = None
-    return model
-
-
 @pytest.fixture(scope='module')
 def predictor():
-    return VideoPredictor(make_model(tiny_video_cfg()))
+    return VideoPredictor(model_for_programs(tiny_video_cfg()))
 
 
 def frames(count=4, seed=0):
@@ -255,7 +244,7 @@ def test_a_missing_file(predictor):
 
 def test_a_model_without_memory():
     with pytest.raises(UserError, match='streaming memory'):
-        VideoPredictor(make_model(tiny_prompted_cfg()))
+        VideoPredictor(model_for_programs(tiny_prompted_cfg()))
 
 
 def test_a_session_of_another_model(predictor, tmp_path):
@@ -267,7 +256,7 @@ def test_a_session_of_another_model(predictor, tmp_path):
     cfg['head']['memory']['reader']['key_channels'] = 4
 
     with pytest.raises(UserError, match='expected a memory of'):
-        VideoPredictor(make_model(cfg)).load(tmp_path / 'a.safetensors')
+        VideoPredictor(model_for_programs(cfg)).load(tmp_path / 'a.safetensors')
 
 
 def test_first_masks_from_a_map_of_ids():

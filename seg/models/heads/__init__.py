@@ -4,6 +4,7 @@ from seg.models.heads.clip_schedule import ClipSchedule
 from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer
 from seg.models.heads.mask_resizing import resize_masks
 from seg.models.heads.panoptic_fusion import PanopticFusion
+from seg.models.heads.panoptic_tracker import PanopticTracker, Tracks
 from seg.models.heads.prompt_alignment import PromptAlignment
 from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
@@ -14,8 +15,10 @@ __all__ = [
     'Frame',
     'FrameAnswer',
     'PanopticFusion',
+    'PanopticTracker',
     'PromptAlignment',
     'RapSAMVideoHead',
     'SemanticAuxiliary',
+    'Tracks',
     'resize_masks',
 ]

@@ -75,9 +75,20 @@ class PanopticFusion(nn.Module):
             labels: (M,).
             sizes: The way to the original picture; ``None`` if the masks have its size.
         """
+        return self.panoptic_rows(mask_logits, scores, labels, sizes)[0]
+
+    def panoptic_rows(
+        self,
+        mask_logits: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        sizes: PictureSizes | None = None,
+    ) -> tuple[PanopticData, list[int]]:
+        """As :meth:`panoptic`, with the segment of each query (0: none), length M."""
         if len(scores) == 0:
             shape = full_size(mask_logits, sizes)[1:]
-            return PanopticData(torch.zeros(shape, dtype=torch.int32, device=mask_logits.device))
+            empty = torch.zeros(shape, dtype=torch.int32, device=mask_logits.device)
+            return PanopticData(empty), []
         owner, inside_owner, own_area = _contest(mask_logits, scores, sizes)
         won_area = torch.bincount(owner.flatten(), minlength=len(scores))
         counted = inside_owner if self.filter_low_score else torch.ones_like(inside_owner)
@@ -86,7 +97,7 @@ class PanopticFusion(nn.Module):
         stays &= won_area / own_area.clamp(min=1) >= self.iou_thr
         ids, segments = self._number(stays.tolist(), labels.tolist(), scores.tolist())
         id_of = torch.tensor(ids, dtype=torch.int32, device=mask_logits.device)
-        return PanopticData(id_of[owner] * counted, segments)
+        return PanopticData(id_of[owner] * counted, segments), ids
 
     def _number(
         self, stays: list[bool], labels: list[int], scores: list[float]

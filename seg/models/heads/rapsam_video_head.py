@@ -14,6 +14,7 @@ from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_following import ClipFollower
 from seg.models.heads.clip_training import ClipTraining
 from seg.models.heads.mask_resizing import PictureSizes
+from seg.models.heads.panoptic_following import PanopticFollower
 from seg.models.heads.prompt_training import ObjectTraining, PromptTraining
 from seg.models.heads.prompted_instances import prompted_instances
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
@@ -56,6 +57,8 @@ class RapSAMVideoHead(BaseModule):
         dual_path: What lets propagated and newly found masks refine each other, for example
             :class:`DualPathRefinement`; needs a memory.
         clip_schedule: Settings of training on clips, of :class:`ClipSchedule`.
+        panoptic_tracker: What gives found objects the same ids in all frames of a clip, for
+            example :class:`PanopticTracker`; without it clips are predicted as one long picture.
         classifier: Class embeddings to logits.
         router: Task to route; a plain :class:`TaskRouter` when left out.
         criterion: Raw losses.
@@ -89,6 +92,7 @@ class RapSAMVideoHead(BaseModule):
         memory: dict | None = None,
         dual_path: dict | None = None,
         clip_schedule: dict | None = None,
+        panoptic_tracker: dict | None = None,
         classifier: dict,
         router: dict | None = None,
         criterion: dict | None = None,
@@ -137,6 +141,7 @@ class RapSAMVideoHead(BaseModule):
         self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
         counts = dict(num_things=num_things, num_stuff=num_stuff)
         self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
+        self.panoptic_tracker = _build_optional(panoptic_tracker, counts)
         self.semantic_auxiliary: SemanticAuxiliary | None = None
         if semantic_auxiliary is not None:
             counts = dict(num_classes=num_things + num_stuff)
@@ -408,7 +413,9 @@ class RapSAMVideoHead(BaseModule):
         route, outputs = self.decode(mask_features, context_feats, samples)
         return self.predict_by_feat(outputs[-1], route.task, samples)
 
-    def follower(self, sample: ClipSample, num_frames: int) -> ClipFollower | None:
+    def follower(
+        self, sample: ClipSample, num_frames: int
+    ) -> ClipFollower | PanopticFollower | None:
         """What predicts a clip frame by frame; ``None`` for clips that are predicted whole.
 
         Args:
@@ -416,7 +423,11 @@ class RapSAMVideoHead(BaseModule):
             num_frames: Frames T of it.
         """
         route = self.router.route([sample], num_frames=num_frames)
-        return ClipFollower(self, route, sample) if route.memory else None
+        if route.memory:
+            return ClipFollower(self, route, sample)
+        if route.task is Task.PANOPTIC and self.panoptic_tracker is not None and num_frames > 1:
+            return PanopticFollower(self, route, sample)
+        return None
 
     def predict_prompts(
         self,
