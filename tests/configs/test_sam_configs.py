@@ -97,6 +97,12 @@ def test_distilling(repository, data, tmp_path):
 
 
 def test_boxes_of_another_model_on_bdd100k(repository, data, tmp_path):
+    """The decoder's checkpoint, which holds only what was trained, is tested with other boxes."""
+    path = repository / 'configs/sam/sam_vitb_bdd100k_decoder.py'
+    cfg = small(load_config(path), data, tmp_path)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.root = str(data / 'bdd100k')
+    train(cfg, path, tmp_path / 'decoder')
     path = repository / 'configs/sam/sam_vitb_bdd100k_rapsam_boxes.py'
     cfg = small(load_config(path), data, tmp_path)
     proposer = tiny_rapsam_cfg(faithful=False)
@@ -105,8 +111,15 @@ def test_boxes_of_another_model_on_bdd100k(repository, data, tmp_path):
     cfg.model.update(min_area=1, class_table=(11, 12, 13, 0, 1))
     cfg.model.proposer = {**proposer, 'init_cfg': source}
     cfg.test_dataloader.dataset.root = str(data / 'bdd100k')
-    cfg.load_from, cfg.train_dataloader, cfg.val_dataloader = str(data / 'base.pth'), None, None
-    for name in ('train_cfg', 'val_cfg', 'optim_wrapper', 'val_evaluator'):
+    cfg.load_from = str(tmp_path / 'decoder/best.pth')
+    for name in (
+        'train_dataloader',
+        'val_dataloader',
+        'train_cfg',
+        'val_cfg',
+        'optim_wrapper',
+        'val_evaluator',
+    ):
         cfg[name] = None
     scores = build_runner(cfg, path, tmp_path / 'work').test()
 
