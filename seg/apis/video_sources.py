@@ -227,23 +227,23 @@ class VideoFile(FrameSource):
             stream.codec_context.options = {'err_detect': 'explode'}
             if first:
                 container.seek(self._times[first], stream=stream, backward=True)
+            reasons: dict[int, str] = {}
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
                 except av.error.FFmpegError as error:
-                    broken = number.get(packet.pts, expected)
-                    if broken >= expected:
-                        yield self._broken(broken, str(error.strerror))
-                        expected = max(expected, broken + 1)
+                    reasons[number.get(packet.pts, expected)] = str(error.strerror)
                     continue
                 for frame in frames:
                     index = number.get(frame.pts, expected)
                     if index < expected:
                         continue
                     for missing in range(expected, index):
-                        yield self._broken(missing, 'no picture')
+                        yield self._broken(missing, reasons.get(missing, 'no picture'))
                     yield FrameRead(index, frame.to_ndarray(format='rgb24'), name=f'{index:05d}')
                     expected = index + 1
+            for missing in range(expected, len(self._times)):
+                yield self._broken(missing, reasons.get(missing, 'no picture'))
 
     def _broken(self, index: int, reason: str) -> FrameRead:
         error = UserError(

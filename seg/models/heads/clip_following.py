@@ -108,6 +108,22 @@ def label_objects(
     return id_map
 
 
+def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -> TrackData:
+    """Tracks of a clip that was answered as one long picture, without a memory.
+
+    Args:
+        mask_logits: One row per prompt, (N, T, h, w).
+        prompts: The rows.
+        sizes: The way to the picture.
+    """
+    ids = prompts.object_ids
+    everything = torch.ones_like(ids, dtype=torch.bool)
+    maps = [
+        label_objects(logits, ids, everything, sizes).cpu() for logits in mask_logits.unbind(dim=1)
+    ]
+    return TrackData.of_frames(maps, sorted(set(ids.tolist())))
+
+
 def rows_of_frame(prompts: Prompts, frame: int) -> Prompts | None:
     """The rows of one frame, as prompts on an image; ``None`` if there are none."""
     rows = prompts[(prompts.frame_index == frame).nonzero().flatten()]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
-from seg.models.heads.clip_following import ClipFollower
+from seg.models.heads.clip_following import ClipFollower, tracks_of_clip
 from seg.models.heads.clip_training import ClipTraining
 from seg.models.heads.mask_resizing import PictureSizes
 from seg.models.heads.panoptic_following import PanopticFollower
@@ -479,6 +479,9 @@ class RapSAMVideoHead(BaseModule):
                     num_tokens=num_tokens,
                     min_iou_score=self.min_iou_score,
                 )
+                if task is not Task.INTERACTIVE_IMAGE:
+                    logits = output.mask_logits[i, : len(sample.prompts) * num_tokens : num_tokens]
+                    sample.pred_tracks = tracks_of_clip(logits, sample.prompts, sizes)
             else:
                 self._predict_objects(output, i, sample, sizes)
         return list(samples)

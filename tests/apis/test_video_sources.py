@@ -1,0 +1,72 @@
+"""Frames from files, one at a time."""
+
+import av
+import numpy as np
+import pytest
+
+from seg.apis.video_sources import open_video
+from seg.utils.checks import UserError
+from seg.visualization.video_writer import VideoWriter
+
+
+def write_video(path, count=40):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 100, (64, 96, 3))
+    with VideoWriter(path, frames_per_second=10) as writer:
+        for index in range(count):
+            image = noise + 100
+            image[8:24, index : index + 16] = 250
+            writer.write(image.astype(np.uint8))
+    return path
+
+
+def test_a_file_is_read_in_both_directions(tmp_path):
+    source = open_video(write_video(tmp_path / 'a.mp4'))
+    forwards = list(source.forwards())
+    backwards = list(source.backwards(37))
+
+    assert source.num_frames == 40
+    assert source.frames_per_second == pytest.approx(10)
+    assert [read.index for read in forwards] == list(range(40))
+    assert [read.index for read in backwards] == list(range(37, -1, -1))
+    for read in backwards:
+        assert np.array_equal(read.image, forwards[read.index].image)
+    square = (forwards[20].image[16].mean(axis=-1) > 225).nonzero()[0]
+    assert 17 <= square.min() <= 23
+
+
+def test_broken_frames_are_named_and_no_other_is_lost(tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size, p.pts) for p in container.demux(video=0) if p.size]
+    content = bytearray(path.read_bytes())
+    place, size, _ = packets[-1]
+    content[place : place + size] = b'\xff' * size
+    path.write_bytes(content)
+    reads = list(open_video(path).forwards())
+    broken = [read for read in reads if read.image is None]
+
+    assert [read.index for read in reads] == list(range(40))
+    assert 1 <= len(broken) <= 4
+    assert f'a.mp4: frame {broken[0].index}: expected a readable frame' in str(broken[0].error)
+
+
+def test_a_frame_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match='frame 40: expected one of the 40 frames of a'):
+        list(open_video(write_video(tmp_path / 'a.mp4')).backwards(40))
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(UserError, match='expected a folder of frames'):
+        open_video(tmp_path)
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / 'a.mp4').touch()
+    with pytest.raises(UserError, match='0 bytes'):
+        open_video(tmp_path / 'a.mp4')
+
+
+def test_an_iterator_has_no_way_back():
+    with pytest.raises(UserError, match='got an iterator'):
+        open_video(iter(())).backwards(0)
