@@ -1,9 +1,9 @@
 """Measure whether a teacher helps: a student alone, with each kind of distillation, and with all.
 
-Everything is small and starts from random weights: Shapes in COCO format, a teacher that is trained
-first on all training images, and students that are trained on some of them, with the same budget
-and the same batches for every kind, prompted by boxes. What is done is kept in OUT, so the same
-command goes on after a stop.
+Everything is small: Shapes in COCO format, boxes, a teacher that is trained first on all training
+images, and students that are trained on some of them. All students start from the same weights,
+which were trained on those images without a teacher, and get the same budget and, for a seed, the
+same batches. What is done is kept in OUT, so the same command goes on after a stop.
 
 Example:
     python tools/analysis_tools/distillation_table.py --out work_dirs/distillation
@@ -53,12 +53,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--iters', type=int, default=200, help='of a student')
     parser.add_argument('--teacher-iters', type=int, default=1000)
+    parser.add_argument('--start-iters', type=int, default=400, help='before students part')
     parser.add_argument('--images', type=int, default=200, help='training images of the teacher')
     parser.add_argument('--student-images', type=int, default=48, help='those of a student')
     parser.add_argument('--val-images', type=int, default=60)
     parser.add_argument('--canvas', type=int, default=96, help='side, pixels')
     parser.add_argument('--batch-size', type=int, default=4)
     parser.add_argument('--temperature', type=float, default=2.0)
+    parser.add_argument('--teacher-weight', type=float, default=1.0)
     parser.add_argument('--minutes', type=float, help='start nothing new after so long')
     return parser.parse_args()
 
@@ -147,27 +149,33 @@ def score(model: Any, samples: list[Any]) -> dict[str, float]:
     return {'mIoU': round(found['IoU'], 3), 'F1': round(found['Dice'], 3)}
 
 
-def trained_teacher(args: argparse.Namespace, images: list[Any], val: list[Any]) -> dict[str, Any]:
-    """Weights and scores of the teacher, trained when there is none yet."""
+def trained(
+    args: argparse.Namespace, role: str, images: list[Any], val: list[Any]
+) -> dict[str, Any]:
+    """Weights and scores of the teacher or of what students start from, trained when missing."""
     import torch
 
     from seg.registry import MODELS
     from seg.utils.checkpoints import read_checkpoint, write_checkpoint
 
-    file = args.out / 'teacher.pth'
+    variant, iters, seed = {
+        'teacher': ('small', args.teacher_iters, 100),
+        'start': ('tiny', args.start_iters, 200),
+    }[role]
+    file = args.out / f'{role}.pth'
     if not file.is_file():
-        torch.manual_seed(100)
-        model = MODELS.build(model_config('small', args.canvas)).train()
-        start = time.process_time()
-        train(model, images, args, args.teacher_iters, seed=100)
-        found = score(model, val) | {'cpu_seconds': round(time.process_time() - start, 1)}
+        torch.manual_seed(seed)
+        model = MODELS.build(model_config(variant, args.canvas)).train()
+        begin = time.process_time()
+        train(model, images, args, iters, seed)
+        found = score(model, val) | {'cpu_seconds': round(time.process_time() - begin, 1)}
         write_checkpoint(file, {'state_dict': model.state_dict(), 'scores': found})
-        sys.stderr.write(f'teacher: {found}\n')
+        sys.stderr.write(f'{role}: {found}\n')
     return read_checkpoint(file)
 
 
 def student_row(
-    args: argparse.Namespace, kind: str, seed: int, teacher: dict[str, Any], data: tuple[Any, Any]
+    args: argparse.Namespace, kind: str, seed: int, weights: dict[str, Any], data: tuple[Any, Any]
 ) -> dict[str, Any]:
     """Train and score one student."""
     import torch
@@ -175,21 +183,23 @@ def student_row(
     from seg.registry import MODELS
 
     torch.manual_seed(seed)
-    model = student = MODELS.build(model_config('tiny', args.canvas))
+    config = model_config('tiny', args.canvas)
     start = time.process_time()
     if kind != 'none':
-        fixed = dict(temperature=args.temperature, label_weight=1.0, teacher_weight=1.0)
-        model = MODELS.build(
-            dict(
-                type='Distiller',
-                student=model_config('tiny', args.canvas),
-                teacher=model_config('small', args.canvas),
-                parts=KINDS[kind],
-                schedule=fixed,
-            )
+        config = dict(
+            type='Distiller',
+            student=config,
+            teacher=model_config('small', args.canvas),
+            parts=KINDS[kind],
+            schedule=dict(
+                temperature=args.temperature, label_weight=1.0, teacher_weight=args.teacher_weight
+            ),
         )
-        model.student.load_state_dict(student.state_dict())
-        model.teacher.load_state_dict(teacher['state_dict'])
+    model = MODELS.build(config)
+    student = model if kind == 'none' else model.student
+    student.load_state_dict(weights['start']['state_dict'])
+    if kind != 'none':
+        model.teacher.load_state_dict(weights['teacher']['state_dict'])
     train(model.train(), data[0], args, args.iters, seed)
     seconds = round(time.process_time() - start, 1)
     return {'kind': kind, 'seed': seed, **score(model, data[1]), 'cpu_seconds': seconds}
@@ -228,7 +238,9 @@ def main() -> None:
     images = read_images(args, 'train', args.images, [ClipResize(canvas, keep_ratio=False)])
     steps = [FixedSegmentPrompts(min_area=16), TestResize(canvas, keep_ratio=False), PackClip()]
     val = read_images(args, 'val', args.val_images, steps)
-    teacher = trained_teacher(args, images, val)
+    few = images[: args.student_images]
+    weights = {'teacher': trained(args, 'teacher', images, val)}
+    weights['start'] = trained(args, 'start', few, val)
     file = args.out / 'rows.json'
     rows: list[dict[str, Any]] = json.loads(file.read_bytes()) if file.is_file() else []
     for seed in range(args.seeds):
@@ -237,13 +249,12 @@ def main() -> None:
             late = args.minutes and (time.monotonic() - begin) / 60 > args.minutes
             if done or late:
                 continue
-            rows.append(
-                student_row(args, kind, seed, teacher, (images[: args.student_images], val))
-            )
+            rows.append(student_row(args, kind, seed, weights, (few, val)))
             sys.stderr.write(f'{rows[-1]}\n')
             write_bytes_atomically(file, json.dumps(rows).encode())
     print(table(rows, args.kinds))
-    print(json.dumps({'teacher': teacher['scores'], 'students': rows}))
+    scores = {role: content['scores'] for role, content in weights.items()}
+    print(json.dumps({**scores, 'students': rows}))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Losses that change during a training: they resume exactly and can be watched."""
 
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from seg.engine.config_options import load_config
 from seg.engine.hooks import SteeringHook
@@ -38,9 +39,19 @@ def toy_config(repository, resume=False):
     cfg.train_cfg.update(max_iters=4, val_interval=100)
     cfg.default_hooks.checkpoint.update(interval=2, save_best=None)
     cfg.default_hooks.update(val_pictures=None, progress=None)
-    cfg.vis_backends, cfg.visualizer = None, None
+    cfg.default_hooks.logger.update(interval=2)
     cfg.resume = resume
     return cfg
+
+
+def curves(folder):
+    """Names of the curves that TensorBoard shows."""
+    names = set()
+    for file in folder.rglob('events.out.tfevents.*'):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        names |= set(events.Tags()['scalars'])
+    return {name.removeprefix('train/') for name in names}
 
 
 def test_a_resumed_distillation_is_the_same_to_the_bit(repository, tmp_path):
@@ -54,6 +65,7 @@ def test_a_resumed_distillation_is_the_same_to_the_bit(repository, tmp_path):
     watched = {'temperature', 'label_weight', 'teacher_weight', 'loss_mask', 'loss_blocks'}
     watched |= {'loss_seg', 'loss_iou', 'seg_dice', 'weight_dice', 'weight_iou'}
     assert {f'train/{name}' for name in watched} <= set(scalars)
+    assert watched <= curves(tmp_path)
     assert scalars['train/temperature'] == 4 - 3 * 3 / 4
     assert scalars['train/weight_dice'] != 1
     assert not any('projections' in name or 'balancer' in name for name in expected)

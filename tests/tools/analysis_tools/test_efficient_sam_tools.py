@@ -25,14 +25,25 @@ def tool(repository, monkeypatch, capsys):
 
 def test_a_table_of_distillation_goes_on_where_it_stopped(tool, tmp_path):
     sizes = ['--images', 4, '--student-images', 4, '--val-images', 2, '--iters', 1, '--seeds', 1]
-    sizes += ['--teacher-iters', 1, '--canvas', 64, '--batch-size', 2, '--out', tmp_path]
+    sizes += [
+        '--teacher-iters',
+        1,
+        '--start-iters',
+        1,
+        '--canvas',
+        64,
+        '--batch-size',
+        2,
+        '--out',
+        tmp_path,
+    ]
     first = json.loads(tool('distillation_table.py', *sizes, '--kinds', 'none')[-1])
     assert [row['kind'] for row in first['students']] == ['none']
     lines = tool('distillation_table.py', *sizes, '--kinds', 'none', 'all')
     second = json.loads(lines[-1])
     assert second['students'][0] == first['students'][0]
     assert [row['kind'] for row in second['students']] == ['none', 'all']
-    assert second['teacher'] == first['teacher']
+    assert all(second[role] == first[role] for role in ('teacher', 'start'))
     assert lines[2].startswith('| none | 1 | ')
 
 
