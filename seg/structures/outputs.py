@@ -16,7 +16,7 @@ class StageOutput(NamedTuple):
         class_logits: (B, Q, K + 1), the last one is "no object"; ``None`` from the prompt
             adapter, which leaves classes to the stages.
         iou_logits: Predicted mask quality before clamping to [0, 1], (B, Q); ``None`` from
-            proposals, which are ranked by class.
+            the masks that a memory proposes.
     """
 
     queries: Tensor

@@ -4,19 +4,15 @@ from seg.models.decoders.adapters import ObjectAdapter, PromptAdapter
 from seg.models.decoders.decoder_stage import DecoderStage, StagePrediction
 from seg.models.decoders.kernel_updater import KernelUpdater, ResidualKernelUpdater
 from seg.models.decoders.mask_shape import MaskShapeEncoder
-from seg.models.decoders.object_queries import LearnedQueries, ObjectQueries, ProposedQueries
 from seg.models.decoders.pooling import HardMaskSumPooling, SoftMaskMeanPooling, draw_masks
 
 __all__ = [
     'DecoderStage',
     'HardMaskSumPooling',
     'KernelUpdater',
-    'LearnedQueries',
     'MaskShapeEncoder',
     'ObjectAdapter',
-    'ObjectQueries',
     'PromptAdapter',
-    'ProposedQueries',
     'ResidualKernelUpdater',
     'SoftMaskMeanPooling',
     'StagePrediction',

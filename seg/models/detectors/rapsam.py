@@ -70,13 +70,11 @@ class RapSAM(BaseDetector):
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self.neck = MODELS.build(neck).to(memory_format=torch.channels_last)
         self.head = MODELS.build(head)
-        readers = [self.head.object_queries, *self.head.stages]
-        needs_context = any(getattr(part, 'needs_context', False) for part in readers)
+        needs_context = any(getattr(stage, 'needs_context', False) for stage in self.head.stages)
         if needs_context and not getattr(self.neck, 'gives_context', True):
             raise ValueError(
                 'model.neck.context: expected True, as the head reads context features '
-                '(model.head.stage.context_attention=True, or object_queries that make '
-                'proposals), got False; turn both on or both off'
+                '(model.head.stage.context_attention=True), got False; turn both on or both off'
             )
 
     prompt_refusals: Mapping[str, str] = MappingProxyType({})

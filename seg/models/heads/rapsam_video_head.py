@@ -39,8 +39,6 @@ class RapSAMVideoHead(BaseModule):
         num_queries: Object queries Q.
         num_stages: Decoder stages L.
         embed_channels: Width D of class embeddings.
-        object_queries: Where the queries of found objects come from; :class:`LearnedQueries`
-            when left out.
         stage: Settings of every stage, for example :class:`DecoderStage`.
         object_adapter: Last prediction of found objects.
         prompt_adapter: Last prediction of prompted objects.
@@ -80,7 +78,6 @@ class RapSAMVideoHead(BaseModule):
         num_queries: int = 100,
         num_stages: int = 3,
         embed_channels: int = 256,
-        object_queries: dict | None = None,
         stage: dict,
         object_adapter: dict,
         prompt_adapter: dict,
@@ -113,7 +110,7 @@ class RapSAMVideoHead(BaseModule):
         self.num_stuff = num_stuff
         self.min_iou_score = min_iou_score
         width, embed = dict(feat_channels=feat_channels), dict(embed_channels=embed_channels)
-        self.object_queries = self._build_queries(object_queries, num_queries, {**width, **embed})
+        self.object_queries = nn.Embedding(num_queries, feat_channels)
         self.prompt_encoder = MODELS.build({**width, **prompt_encoder})
         self.stages = nn.ModuleList(
             MODELS.build({**width, **embed, **stage}) for _ in range(num_stages)
@@ -151,8 +148,8 @@ class RapSAMVideoHead(BaseModule):
             if task_loss_weights is None
             else TaskLossTable(task_loss_weights, self.computed_losses)
         )
-        # Predictions are those of proposals, of the stages and of an adapter.
-        classes = [f'classes.{i}' for i in range(num_stages + 2)]
+        # Predictions are those of the stages and of an adapter.
+        classes = [f'classes.{i}' for i in range(num_stages + 1)]
         self.step_averages = StepAverages(
             [
                 *('masks', 'qualities', 'prompts', 'texts', 'segments'),
@@ -208,14 +205,6 @@ class RapSAMVideoHead(BaseModule):
             )
         return router
 
-    @staticmethod
-    def _build_queries(
-        settings: dict | None, num_queries: int, sizes: Mapping[str, int]
-    ) -> nn.Module:
-        if settings is None:
-            settings = dict(type='LearnedQueries')
-        return MODELS.build({'num_queries': num_queries, **sizes, **settings})
-
     def forward(
         self,
         mask_features: Tensor,
@@ -232,14 +221,11 @@ class RapSAMVideoHead(BaseModule):
             prompts: The queries of a prompted task; object queries when left out.
 
         Returns:
-            The predictions of proposals, if any, of the stages and, last, of the adapter.
+            The predictions of the stages and, last, of the adapter.
         """
         outputs = []
         if prompts is None:
-            found = self.object_queries(mask_features, context_feats, self.classifier)
-            queries, attn_mask = found.queries, None
-            if found.proposals is not None:
-                outputs.append(self._classify(found.proposals, final=False))
+            queries, attn_mask = self.object_queries.weight.expand(len(mask_features), -1, -1), None
         else:
             queries, attn_mask = prompts.queries, prompts.attn_mask
         queries = self.router.mark(queries, route)

@@ -141,13 +141,9 @@ def test_the_engine_and_the_api_put_nothing_on_a_gpu_by_name(repository):
             assert not re.search(r"\.cuda\(|\.to\(['\"]cuda|device=['\"]cuda", text), path
 
 
-@pytest.mark.parametrize('part', ['stage', 'object_queries'])
-def test_a_head_that_reads_context_needs_a_neck_that_gives_it(part):
+def test_a_head_that_reads_context_needs_a_neck_that_gives_it():
     cfg = tiny_rapsam_cfg(faithful=True)  # without context
-    if part == 'stage':
-        cfg['head']['stage']['context_attention'] = True
-    else:
-        cfg['head']['object_queries'] = dict(type='ProposedQueries')
+    cfg['head']['stage']['context_attention'] = True
     with pytest.raises(ValueError, match=r'model\.neck\.context: expected True'):
         MODELS.build(cfg)
     cfg['neck']['context'] = True

@@ -181,19 +181,6 @@ def test_both_tasks_together_train_every_parameter():
     assert silent_parameters(head, losses) == set()
 
 
-def test_proposals_are_trained_like_a_stage():
-    head = make_head(faithful=False, object_queries=dict(type='ProposedQueries'))
-    features, context, samples = make_batch('panoptic')
-    _, outputs = head.decode(features, context, samples)
-    losses = head.loss(features, context, samples)
-
-    assert outputs[0].mask_logits.shape[1] == 16  # every place of the 4 x 4 context
-    assert outputs[1].mask_logits.shape[1] == 6
-    assert {f'panoptic/{stage}loss_mask' for stage in ('d0.', 'd1.', 'd2.', '')} <= set(losses)
-    silent = silent_parameters(head, losses)
-    assert not any(name.startswith('object_queries.') for name in silent)
-
-
 def test_crowds_are_nobodys_target():
     head = make_head()
     _, _, samples = make_batch('panoptic')
