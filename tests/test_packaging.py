@@ -1,4 +1,5 @@
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -71,6 +72,42 @@ def test_every_folder_with_code_is_a_package(repository, package):
     assert not [folder for folder in folders if not (folder / '__init__.py').is_file()]
 
 
+def test_wheel_carries_configs_weights_and_types(repository, tmp_path):
+    pytest.importorskip('setuptools')
+    build = [sys.executable, 'setup.py', '--quiet', 'build_py', '--build-lib', str(tmp_path)]
+    subprocess.run(build, cwd=repository, check=True, capture_output=True)
+
+    def files(folder):
+        paths = (path for path in folder.rglob('*') if path.is_file())
+        return {str(p.relative_to(folder)) for p in paths if '__pycache__' not in p.parts}
+
+    for package in ('seg', 'ext'):
+        assert files(repository / package) <= files(tmp_path / package)
+    assert files(tmp_path / 'seg/configs') == files(repository / 'configs')
+    assert (tmp_path / 'seg/py.typed').is_file()
+
+    # A file that another checkout or an editable install has does not count: run from the build.
+    code = (
+        'from seg.utils.paths import asset, config_dir; '
+        'print(config_dir(), asset("rap_sam_nano_shapes.safetensors"))'
+    )
+    command = [sys.executable, '-c', code]
+    environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    found = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert found == [
+        str(tmp_path / 'seg/configs'),
+        str(tmp_path / 'seg/assets/rap_sam_nano_shapes.safetensors'),
+    ]
+
+
+def test_embedded_weights_are_small(repository):
+    sizes = {p.name: p.stat().st_size for p in (repository / 'seg/assets').glob('*.safetensors')}
+    assert sizes
+    assert max(sizes.values()) <= 12e6
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = 'import sys, seg; print(*sorted({name.split(".")[0] for name in sys.modules}))'
     command = [sys.executable, '-c', code]
@@ -78,6 +115,26 @@ def test_importing_the_package_loads_nothing_heavy():
     heavy = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmdet', 'PIL', 'rich', 'matplotlib'}
     assert 'seg' in loaded
     assert not heavy & set(loaded)
+
+
+def test_the_help_of_every_tool_loads_nothing_heavy(repository):
+    # What a tool imports before it reads its arguments; the rest it imports in functions.
+    tools = [*(repository / 'tools').rglob('*.py'), repository / 'demo/demo.py']
+    early = set()
+    for tool in tools:
+        for node in ast.parse(tool.read_text()).body:
+            if isinstance(node, ast.Import):
+                early |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                early.add(node.module)
+    imports = '; '.join(f'import {name}' for name in sorted(early))
+    code = f'import sys; {imports}; print(*{{name.split(".")[0] for name in sys.modules}})'
+    command = [sys.executable, '-c', code]
+    loaded = subprocess.run(
+        command, cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert 'argparse' in loaded
+    assert not {'torch', 'mmengine', 'mmcv', 'mmdet', 'scipy', 'matplotlib'} & set(loaded)
 
 
 def test_reading_the_registries_does_not_load_torch():
