@@ -157,6 +157,7 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
     from seg.apis.demo_tasks import DemoRequest
     from seg.apis.flag_prompts import read_prompt_flags
     from seg.apis.inferencer import list_sources
+    from seg.utils.writable import check_writable_file, check_writable_folder
     from seg.visualization import SegmentVisualizer
     from seg.visualization.picture_file import check_picture_suffix
 
@@ -172,6 +173,9 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
             raise UserError(f'{flag}: expected a number in [0, 1], got {value}')
     if arguments.output.suffix:
         check_picture_suffix(arguments.output)
+        check_writable_file(arguments.output, '--output')
+    else:
+        check_writable_folder(arguments.output, '--output')
     return DemoRequest(
         sources=[] if arguments.input is None else list_sources(arguments.input),
         prompts=read_prompt_flags(arguments.prompts),

@@ -154,6 +154,8 @@ def test_clicks_work_on_shapes_too(demo, tmp_path):
         (['--object', '0', '--point', '1,1'], 'object 0'),
         (['--output', 'out.txt', '--task', 'panoptic'], 'ending in .png'),
         (['--output', 'out.png'], 'expected a folder for 2 tasks'),
+        (['--output', 'photo.jpg/out'], 'photo.jpg is no folder'),
+        (['--output', 'photo.jpg/a.png', '--task', 'panoptic'], 'photo.jpg is no folder'),
         (['--checkpoint', 'weights.pth'], 'add --config'),
         (['--num', '0'], '--num >= 1'),
         (['--box', '10,10,5,20'], "box '10,10,5,20': expected x1,y1,x2,y2"),
@@ -174,13 +176,14 @@ def test_mistakes_are_one_line_and_leave_nothing(demo, photo, tmp_path, argument
     assert files(tmp_path) == ['photo.jpg']
 
 
+@pytest.mark.parametrize('task', ['panoptic', 'everything'])
 @pytest.mark.parametrize('content', [b'', b'no image', b'\x89PNG\r\n\x1a\n'])
-def test_a_bad_file_in_a_folder_leaves_nothing(demo, photo, tmp_path, content):
+def test_a_bad_file_in_a_folder_leaves_nothing(demo, photo, tmp_path, content, task):
     folder = tmp_path / 'in'
     folder.mkdir()
     photo.rename(folder / 'a.jpg')
     (folder / 'b.png').write_bytes(content)
-    code, _, err = demo('--input', folder)
+    code, _, err = demo('--input', folder, '--task', task)
     assert code == 2
     assert 'b.png' in err
     assert not (tmp_path / 'outputs').exists()

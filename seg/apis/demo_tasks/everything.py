@@ -30,13 +30,15 @@ class EverythingDemo(DemoTask):
     task = Task.INTERACTIVE_IMAGE
 
     def check(self, model: Any, request: DemoRequest) -> None:
-        """Prompts come from the grid."""
+        """Prompts come from the grid; every file is read once."""
         if request.prompts is not None:
             raise UserError(
                 'point: expected no prompts for the task everything, got some; leave them out, or '
                 'use --task interactive_image'
             )
         make_generator(model, request)
+        for _ in _images(model, request):
+            pass
 
     def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
         """One picture per image."""
