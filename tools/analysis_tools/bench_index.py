@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from seg.datasets import CocoPanopticDataset
@@ -132,7 +133,7 @@ def main() -> None:
         results['worker_growth_mb'] = [
             round(grown, 1) for grown in measure_workers(dataset, args.workers)
         ]
-    print(json.dumps(results))
+    print(json_text(results))
 
 
 if __name__ == '__main__':

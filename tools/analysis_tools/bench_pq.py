@@ -9,7 +9,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from seg.evaluation.functional.pq import PQStat
@@ -139,7 +139,7 @@ def main() -> None:
         file=sys.stderr,
     )
     if args.json:
-        print(json.dumps(numbers))
+        print(json_text(numbers))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 from seg.utils.paths import config_dir
 
 DEFAULT_CONFIG = config_dir() / 'rap_sam' / 'rap_sam_r50_12e_adaptor.py'
@@ -114,7 +114,7 @@ def main() -> int:
         f'{100 * result["ratio"]:.1f} % (at most {100 * TARGET:.0f} % wanted)'
     )
     if arguments.json:
-        print(json.dumps(result))
+        print(json_text(result))
     return 0
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -65,7 +66,7 @@ def main() -> None:
     for case, result in numbers.items():
         sys.stderr.write(describe(case, result) + '\n')
     if args.json:
-        print(json.dumps(numbers))
+        print(json_text(numbers))
 
 
 def default_cases() -> list[str]:

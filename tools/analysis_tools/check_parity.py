@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def main() -> int:
     for name, reason in sorted(missing.items()):
         print(f'{name:<18}{reason:>34}  MISSING')
     failed += len(missing)
-    print(json.dumps({'case': args.case, 'compared': compared, 'failed': failed}))
+    print(json_text({'case': args.case, 'compared': compared, 'failed': failed}))
     return 1 if failed else 0
 
 

@@ -12,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -146,7 +146,7 @@ def main() -> None:
         for strategy in (None, *args.strategies):
             rows.append(run(layout, strategy, args))
             sys.stderr.write(f'{rows[-1]}\n')
-    print(json.dumps(rows))
+    print(json_text(rows))
 
 
 if __name__ == '__main__':

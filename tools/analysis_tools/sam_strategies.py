@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     'decoder': dict(type='TrainDecoder'),
@@ -154,7 +155,7 @@ def main() -> None:
     """Measure all that was asked for; the last line of standard output is JSON."""
     args = parse_arguments()
     if args.inner:
-        print(json.dumps(measure(args)))
+        print(json_text(measure(args)))
         return
     rows: list[dict[str, Any]] = []
     for name in args.strategies:
@@ -164,7 +165,7 @@ def main() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         rows += json.loads(done.stdout.splitlines()[-1])
         sys.stderr.write(f'{rows[-1]}\n')
-    print(json.dumps(rows))
+    print(json_text(rows))
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 if TYPE_CHECKING:
     from seg.datasets.shapes import ShapesSample, ShapesWorld
@@ -137,7 +137,7 @@ def main() -> None:
         path = write_picture(args.out_dir / f'shapes_{name}.jpg', sheet)
         sys.stderr.write(f'{path}\n')
     if args.json:
-        print(json.dumps(shapes_statistics(world, args.num)))
+        print(json_text(shapes_statistics(world, args.num)))
 
 
 if __name__ == '__main__':
