@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 
 MASKS = [dict(type='MaskDistillation', min_teacher_iou=0.5)]
 FEATURES = [
@@ -254,7 +255,7 @@ def main() -> None:
             write_bytes_atomically(file, json.dumps(rows).encode())
     print(table(rows, args.kinds))
     scores = {role: content['scores'] for role, content in weights.items()}
-    print(json.dumps({**scores, 'students': rows}))
+    print(json_text({**scores, 'students': rows}))
 
 
 if __name__ == '__main__':
