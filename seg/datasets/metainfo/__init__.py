@@ -5,7 +5,7 @@ from __future__ import annotations
 from seg.datasets.label_space import LabelSpace, join_label_spaces
 from seg.datasets.metainfo.bdd100k import BDD100K
 from seg.datasets.metainfo.cityscapes import CITYSCAPES
-from seg.datasets.metainfo.coco_panoptic import COCO_PANOPTIC
+from seg.datasets.metainfo.coco_panoptic import COCO_PANOPTIC, COCO_PHRASES
 from seg.datasets.metainfo.vipseg import VIPSEG
 from seg.datasets.metainfo.youtube_vis import YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from seg.utils.checks import UserError, unknown_name_message
@@ -14,6 +14,7 @@ __all__ = [
     'BDD100K',
     'CITYSCAPES',
     'COCO_PANOPTIC',
+    'COCO_PHRASES',
     'LABEL_SPACES',
     'VIPSEG',
     'YOUTUBE_VIS_2019',

@@ -171,3 +171,6 @@ _STUFF = (
 )
 
 COCO_PANOPTIC = LabelSpace('coco_panoptic', _THINGS, _STUFF)
+
+COCO_PHRASES = tuple(info.synonyms[0] for info in _THINGS)
+"""What to call the 80 things, in the order of COCO's instance labels."""

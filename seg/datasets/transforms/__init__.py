@@ -8,6 +8,7 @@ from seg.datasets.transforms.color import (
     ClipPhotometricDistortion,
 )
 from seg.datasets.transforms.components import SplitComponents
+from seg.datasets.transforms.concept_phrases import ConceptPhrases
 from seg.datasets.transforms.copy_paste import CopyPaste
 from seg.datasets.transforms.crop import ClipRandomCrop, DropSmallSegments, FrameRandomCrop
 from seg.datasets.transforms.evaluation_prompts import EvaluationPrompts
@@ -32,6 +33,7 @@ __all__ = [
     'ClipRandomCrop',
     'ClipRandomResize',
     'ClipResize',
+    'ConceptPhrases',
     'CopyPaste',
     'DropSmallSegments',
     'EvaluationPrompts',

@@ -8,6 +8,7 @@ from seg.evaluation.functional.clicks import (
     next_click,
     num_clicks_to_reach,
 )
+from seg.evaluation.functional.concepts import ConceptScore, concept_summary, score_concept
 from seg.evaluation.functional.davis import davis_summary, score_objects, score_proposals
 from seg.evaluation.functional.pq import ClassCounts, PQStat, pq_stat
 from seg.evaluation.functional.stq import STQStat, stq_stat
@@ -16,16 +17,19 @@ from seg.evaluation.functional.vpq import vpq_stats, vpq_summary
 __all__ = [
     'ClassCounts',
     'Click',
+    'ConceptScore',
     'PQStat',
     'STQStat',
     'boundary_iou',
     'boundary_region',
+    'concept_summary',
     'davis_summary',
     'first_click',
     'mask_iou',
     'next_click',
     'num_clicks_to_reach',
     'pq_stat',
+    'score_concept',
     'score_objects',
     'score_proposals',
     'stq_stat',

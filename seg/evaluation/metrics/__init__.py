@@ -1,5 +1,6 @@
 """Metrics of the MMEngine evaluator: thin shells around :mod:`seg.evaluation.functional`."""
 
+from seg.evaluation.metrics.concept_metric import ConceptMetric
 from seg.evaluation.metrics.davis_metric import DavisMetric
 from seg.evaluation.metrics.identity_metric import IdentityMetric
 from seg.evaluation.metrics.instance_metric import InstanceMetric
@@ -13,6 +14,7 @@ from seg.evaluation.metrics.vpq_metric import VpqMetric
 from seg.evaluation.metrics.youtube_vis_metric import YoutubeVisMetric
 
 __all__ = [
+    'ConceptMetric',
     'DavisMetric',
     'IdentityMetric',
     'InstanceMetric',

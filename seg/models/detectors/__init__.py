@@ -6,6 +6,7 @@ from seg.models.detectors.embedding_cache import EmbeddingCache
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.rapsam import ClipFeatures, RapSAM
 from seg.models.detectors.sam import SamSegmentor
+from seg.models.detectors.sam3 import Sam3Segmentor
 from seg.models.detectors.sam_panoptic import PanopticPromptedSam
 from seg.models.detectors.sam_semantic import SamSemanticSegmentor
 from seg.models.detectors.tuned_segmentor import TunedSegmentor
@@ -18,6 +19,7 @@ __all__ = [
     'PanopticPromptedSam',
     'PromptableSegmentor',
     'RapSAM',
+    'Sam3Segmentor',
     'SamSegmentor',
     'SamSemanticSegmentor',
     'TunedSegmentor',

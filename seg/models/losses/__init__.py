@@ -4,6 +4,8 @@ from seg.models.losses.attention_distillation import (
     DecoderAttentionDistillation,
     EncoderAttentionDistillation,
 )
+from seg.models.losses.concept_criterion import CONCEPT_WEIGHTS, ConceptCriterion
+from seg.models.losses.concept_targets import ConceptTargets, MatchWeights, concept_targets
 from seg.models.losses.dense_mask_losses import (
     BoundaryBandLoss,
     DenseMaskLoss,
@@ -43,9 +45,12 @@ from seg.models.losses.step_averages import StepAverages
 from seg.models.losses.targets import Assignment, Targets
 
 __all__ = [
+    'CONCEPT_WEIGHTS',
     'Assignment',
     'BlockFeatureDistillation',
     'BoundaryBandLoss',
+    'ConceptCriterion',
+    'ConceptTargets',
     'DecoderAttentionDistillation',
     'DecoderFeatureDistillation',
     'DenseMaskLoss',
@@ -66,6 +71,7 @@ __all__ = [
     'MaskFocalLoss',
     'MaskSoftIoULoss',
     'MaskTargets',
+    'MatchWeights',
     'PointSampling',
     'PromptCriterion',
     'PromptLosses',
@@ -77,6 +83,7 @@ __all__ = [
     'Targets',
     'UncertaintyWeights',
     'bce_loss',
+    'concept_targets',
     'dice_loss',
     'mask_iou',
     'panoptic_overlap_loss',

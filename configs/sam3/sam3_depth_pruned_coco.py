@@ -1,0 +1,14 @@
+"""SAM 3 with 1024 channels, 24 blocks, 4 + 4 layers, on COCO class names.
+
+Starts from random weights; blocks of the standard model fit its own, layer by layer.
+"""
+
+from mmengine.config import read_base
+
+from seg.models.peft import TrainAll
+
+with read_base():
+    from .sam3_standard_coco import *
+
+model.update(variant='depth_pruned', strategy=dict(type=TrainAll), init_cfg=None)
+optim_wrapper.update(optimizer=dict(lr=2e-4))

@@ -1,0 +1,65 @@
+"""Phrases that name classes, present or not, for models that find all instances of a phrase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.transforms import BaseTransform
+
+from seg.datasets.transforms.results import Results, require_in_step, rng_of
+from seg.registry import TRANSFORMS
+from seg.structures import Prompts
+from seg.utils.checks import UserError
+
+
+@TRANSFORMS.register_module()
+class ConceptPhrases(BaseTransform):
+    """One row of ``prompts`` per phrase, and ``phrase_labels``: the class that each one names.
+
+    Add ``meta_keys=('phrase_labels',)`` to ``PackClip``. Classes without a phrase are not asked
+    for.
+
+    Args:
+        phrases: Phrases of the classes, in the order of their labels.
+        max_present: Most phrases that the image has; some at random if it has more.
+        num_absent: Phrases that it has not, at random; one at least where it has none at all.
+            ``None`` asks for all classes, in order, without chance.
+
+    Raises:
+        UserError: If there are no phrases, or a number is too small.
+    """
+
+    def __init__(
+        self, phrases: Sequence[str], max_present: int = 4, num_absent: int | None = None
+    ) -> None:
+        if not phrases or not all(phrase.strip() for phrase in phrases):
+            raise UserError(f'ConceptPhrases.phrases: expected phrases, got {list(phrases)}')
+        if max_present < 1 or (num_absent is not None and num_absent < 0):
+            raise UserError(
+                'ConceptPhrases: expected max_present >= 1 and num_absent >= 0 or None, got '
+                f'{max_present} and {num_absent}'
+            )
+        self.phrases = tuple(phrases)
+        self.max_present = max_present
+        self.num_absent = num_absent
+
+    def transform(self, results: Results) -> Results:
+        """Add phrases to one sample."""
+        require_in_step(results, 'ConceptPhrases')
+        labels = self._labels(results)
+        results['phrase_labels'] = labels
+        results['prompts'] = Prompts.create(texts=[self.phrases[label] for label in labels])
+        return results
+
+    def _labels(self, results: Results) -> list[int]:
+        every = range(len(self.phrases))
+        if self.num_absent is None:
+            return list(every)
+        seen = results['masks'].flatten(1).any(dim=1) & ~results['is_crowd']
+        present = set(torch.unique(results['labels'][seen]).tolist()) & set(every)
+        absent = [label for label in every if label not in present]
+        rng = rng_of(results)
+        chosen = rng.permutation(sorted(present))[: self.max_present].tolist()
+        count = max(self.num_absent, 0 if chosen else 1)
+        return [int(label) for label in [*chosen, *rng.permutation(absent)[:count].tolist()]]
