@@ -147,7 +147,7 @@ class Sam3Segmentor(TunedSegmentor):
         return self.vision_encoder
 
     @property
-    def prompt_encoder(self) -> nn.Module:  # type: ignore[override]
+    def prompt_encoder(self) -> nn.Module:
         """The encoder of exemplar boxes."""
         return self.geometry_encoder
 

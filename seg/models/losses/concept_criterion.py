@@ -100,7 +100,7 @@ class ConceptCriterion(nn.Module):
         count = torch.tensor(float(sum(len(target.boxes) for target in targets)), device=device)
         all_reduce(count, 'mean')
         count = count.clamp(min=1)
-        losses = {}
+        losses: dict[str, Tensor] = {}
         with torch.autocast(device.type, enabled=False):
             last = len(outputs.boxes) - 1
             for layer in range(0 if self.auxiliary else last, last + 1):
@@ -176,7 +176,8 @@ class ConceptCriterion(nn.Module):
         """The map of all instances, for the phrases that the image has."""
         logits = semantic_logits.float()
         covered = torch.stack([target.masks.any(dim=0) for target in targets]).float()
-        wanted = F.adaptive_avg_pool2d(covered, logits.shape[-2:]).flatten(1)
+        height, width = logits.shape[-2:]
+        wanted = F.adaptive_avg_pool2d(covered, (height, width)).flatten(1)
         present = _has_instances(targets, logits)
         divisor, flat = present.sum().clamp(min=1), logits.flatten(1)
         return {
