@@ -1,6 +1,6 @@
 """SAM 3 with 1024 channels, 24 blocks, 4 + 4 layers, on COCO class names.
 
-Starts from random weights; blocks of the standard model fit its own, layer by layer.
+Starts from three in four blocks of the standard model.
 """
 
 from mmengine.config import read_base
@@ -10,5 +10,5 @@ from seg.models.peft import TrainAll
 with read_base():
     from .sam3_standard_coco import *
 
-model.update(variant='depth_pruned', strategy=dict(type=TrainAll), init_cfg=None)
+model.update(variant='depth_pruned', strategy=dict(type=TrainAll), init_cfg=dict(type='Inherited'))
 optim_wrapper.update(optimizer=dict(lr=2e-4))

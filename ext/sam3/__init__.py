@@ -13,6 +13,7 @@ from ext.sam3.grounding import (
     unpack_levels,
 )
 from ext.sam3.phrases import EXEMPLAR_PHRASE, check_phrases, phrase_tokens
+from ext.sam3.pruning import kept_blocks, prune_blocks
 from ext.sam3.variants import SAM3_VARIANTS, Sam3Variant, sam3_variant
 from ext.sam3.weights import WHERE, image_weights
 
@@ -32,7 +33,9 @@ __all__ = [
     'encode_vision',
     'ground',
     'image_weights',
+    'kept_blocks',
     'phrase_tokens',
+    'prune_blocks',
     'sam3_variant',
     'unpack_levels',
 ]

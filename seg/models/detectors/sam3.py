@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps, bbox_xyxy_to_cxcywh
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from ext.sam3 import (
     ground,
     image_weights,
     phrase_tokens,
+    prune_blocks,
     sam3_variant,
     unpack_levels,
 )
@@ -41,6 +43,7 @@ from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, rank_candidates
 from seg.utils.checkpoints import load_weights, unwrap_state
 from seg.utils.checks import UserError
+from seg.utils.weight_coverage import inherit_weights
 
 NUM_CANDIDATES = 4
 """Masks kept per row as answers to an interactive prompt, best first."""
@@ -71,7 +74,10 @@ class Sam3Segmentor(TunedSegmentor):
         embedding_cache: See :class:`TunedSegmentor`.
         criterion: Config of a :class:`~seg.models.losses.ConceptCriterion`.
         data_preprocessor: By default SAM 3's normalisation and a canvas of ``image_size``.
-        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` to start from weights.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` to start from weights of the same
+            sizes; ``dict(type='Inherited', checkpoint=FILE, least_share=0.5)`` to take over what
+            fits from a deeper model, and refuse if that is less than ``least_share`` of all values
+            but the text encoder's.
 
     Raises:
         UserError: If transformers is missing, or settings do not fit together.
@@ -130,7 +136,8 @@ class Sam3Segmentor(TunedSegmentor):
             UserError: If it belongs to another model.
         """
         init_cfg = self.init_cfg
-        if not (isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained'):
+        kind = init_cfg.get('type') if isinstance(init_cfg, Mapping) else None
+        if kind not in ('Pretrained', 'Inherited'):
             super().init_weights()
             return
         source = str(init_cfg['checkpoint'])
@@ -138,7 +145,17 @@ class Sam3Segmentor(TunedSegmentor):
             raise FileNotFoundError(f'{source}: expected weights of SAM 3, found none; {WHERE}')
         content = CheckpointLoader.load_checkpoint(source, 'cpu', logger='silent')
         state = image_weights(unwrap_state(content, source), source)
-        load_weights(self, state, allowed_missing=self.added_parts, name=source)
+        if kind == 'Inherited':
+            coverage = inherit_weights(
+                self,
+                prune_blocks(state, self.variant),
+                least_share=init_cfg.get('least_share', 0.5),
+                uncounted=TEXT_PARTS,
+                name=source,
+            )
+            print_log(f'inherited from {source}:\n{coverage.table()}', 'current')
+        else:
+            load_weights(self, state, allowed_missing=self.added_parts, name=source)
         self.is_init = True
 
     @property
