@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from seg.testing.toy_training import ToyMetric, write_toy_config
 from seg.utils.cli import run_main
@@ -21,6 +22,7 @@ def run_tool(monkeypatch, tmp_path):
 
     def run(name: str, *arguments: object) -> int:
         torch.set_num_threads(1)
+        MMLogger._instance_dict.clear()  # a logger of the same second writes to a closed stream
         spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -7,25 +7,35 @@ from seg.engine.config_options import load_config
 from seg.engine.hooks import SteeringHook
 from seg.engine.launch import build_runner
 from seg.models.detectors import Distiller
+from seg.registry import MODELS
 from seg.testing.toy_efficient_sam import TOY_EFFICIENT_SAM
+from seg.utils.checkpoints import write_safetensors
 
 CANVAS = (64, 64)
 
 
-def toy_config(repository, resume=False):
+def teacher_config(folder):
+    """A small teacher whose weights are in a file."""
+    teacher = dict(
+        type='EfficientSamSegmentor', variant={**TOY_EFFICIENT_SAM, 'embed_dim': 36, 'depth': 3}
+    )
+    weights = folder / 'teacher.safetensors'
+    if not weights.exists():
+        write_safetensors(weights, MODELS.build(dict(teacher)).state_dict(), {})
+    return {**teacher, 'init_cfg': dict(type='Pretrained', checkpoint=str(weights))}
+
+
+def toy_config(repository, folder, resume=False):
     """A distillation with projections, a moving schedule and balanced losses, on Shapes."""
     cfg = load_config(repository / 'configs/efficient_sam/efficient_sam_tiny_shapes.py')
     student = cfg.model
     student.update(variant=TOY_EFFICIENT_SAM, image_size=CANVAS[0])
     balancer = dict(type='DynamicWeightAverage', period=1)
     student.criterion.update(balancer=balancer)
-    teacher = dict(
-        type='EfficientSamSegmentor', variant={**TOY_EFFICIENT_SAM, 'embed_dim': 36, 'depth': 3}
-    )
     parts = [dict(type='MaskDistillation', min_teacher_iou=0.0)]
     parts += [dict(type='BlockFeatureDistillation', blocks=[(1, 2)])]
     cfg.model = dict(
-        type=Distiller, student=student, teacher=teacher, parts=parts,
+        type=Distiller, student=student, teacher=teacher_config(folder), parts=parts,
         schedule=dict(mode='increase', hold=0.0),
     )  # fmt: skip
     cfg.custom_hooks = [*cfg.custom_hooks, dict(type=SteeringHook)]
@@ -57,8 +67,7 @@ def curves(folder):
 def test_a_resumed_distillation_is_the_same_to_the_bit(repository, tmp_path):
     path = repository / 'configs/efficient_sam/efficient_sam_tiny_shapes.py'
     torch.manual_seed(0)
-    whole = build_runner(toy_config(repository), path, tmp_path)
-    teacher = {k: v.clone() for k, v in whole.model.teacher.state_dict().items()}
+    whole = build_runner(toy_config(repository, tmp_path), path, tmp_path)
     whole.train()
     expected = whole.model.state_dict()
     scalars = {k: v.current() for k, v in whole.message_hub.log_scalars.items()}
@@ -72,8 +81,7 @@ def test_a_resumed_distillation_is_the_same_to_the_bit(repository, tmp_path):
 
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
     (tmp_path / 'iter_4.pth').unlink()
-    rest = build_runner(toy_config(repository, resume=True), path, tmp_path)
-    rest.model.teacher.load_state_dict(teacher)
+    rest = build_runner(toy_config(repository, tmp_path, resume=True), path, tmp_path)
     rest.train()
     assert all(
         torch.equal(value, expected[name]) for name, value in rest.model.state_dict().items()
