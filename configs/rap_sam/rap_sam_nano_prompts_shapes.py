@@ -18,11 +18,13 @@ from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 from seg.engine.runner import PromptingTestLoop, PromptingValLoop
 from seg.evaluation.protocols import ClickProtocol
 from seg.models.heads import PromptAlignment
+from seg.models.necks import AppearanceSkip
 from seg.models.prompts import MaskRefiner, PromptFusion, TextMatcher, VocabularyTextEncoder
 
 with read_base():
     from .rap_sam_nano_shapes import *
 
+model['appearance'] = dict(type=AppearanceSkip, feat_channels=96)
 model['head']['prompt_encoder'].update(
     num_candidates=3,
     fusion=dict(

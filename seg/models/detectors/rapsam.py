@@ -46,6 +46,8 @@ class RapSAM(BaseDetector):
         backbone: Gives four maps at strides 4, 8, 16 and 32.
         neck: Sums them into one map, for example :class:`YOSONeck`.
         head: :class:`RapSAMVideoHead`.
+        appearance: What adds colours to the mask features, for example :class:`AppearanceSkip`;
+            none in the published model.
         data_preprocessor: :class:`ClipPreprocessor`.
 
     Raises:
@@ -61,6 +63,7 @@ class RapSAM(BaseDetector):
         backbone: dict,
         neck: dict,
         head: dict,
+        appearance: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -70,6 +73,7 @@ class RapSAM(BaseDetector):
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self.neck = MODELS.build(neck).to(memory_format=torch.channels_last)
         self.head = MODELS.build(head)
+        self.appearance = None if appearance is None else MODELS.build(appearance)
         needs_context = any(getattr(stage, 'needs_context', False) for stage in self.head.stages)
         if needs_context and not getattr(self.neck, 'gives_context', True):
             raise ValueError(
@@ -88,10 +92,13 @@ class RapSAM(BaseDetector):
     def extract_feat(self, batch_inputs: Tensor) -> ClipFeatures:
         """Features of normalised clips (B, T, 3, H, W), H and W multiples of 32."""
         batch_size = batch_inputs.shape[0]
-        feats = self.neck(self.backbone(batch_inputs.flatten(0, 1)))
-        context = feats.context_feats
+        images = batch_inputs.flatten(0, 1)
+        feats = self.neck(self.backbone(images))
+        context, mask_features = feats.context_feats, feats.mask_features
+        if self.appearance is not None:
+            mask_features = self.appearance(images, mask_features)
         return ClipFeatures(
-            feats.mask_features.contiguous().unflatten(0, (batch_size, -1)),
+            mask_features.contiguous().unflatten(0, (batch_size, -1)),
             None if context is None else context.contiguous().unflatten(0, (batch_size, -1)),
         )
 

@@ -1,5 +1,6 @@
 """Necks."""
 
+from seg.models.necks.appearance import AppearanceSkip
 from seg.models.necks.yoso_neck import ConvUpBlock, DeformUpBlock, NeckOutput, YOSONeck
 
-__all__ = ['ConvUpBlock', 'DeformUpBlock', 'NeckOutput', 'YOSONeck']
+__all__ = ['AppearanceSkip', 'ConvUpBlock', 'DeformUpBlock', 'NeckOutput', 'YOSONeck']

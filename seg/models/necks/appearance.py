@@ -1,0 +1,48 @@
+"""What a place looks like, beside what it belongs to."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seg.models.decoders.layers import start_at_zero
+from seg.registry import MODELS
+
+
+@MODELS.register_module()
+class AppearanceSkip(BaseModule):
+    """Adds the mean colour of each cell to the mask features.
+
+    Features that are trained to find and to outline objects forget their colours, which objects
+    of all classes share; words like "the red one" then refer to nothing that can be seen. The
+    projection starts at zero, so that weights trained without it are unaffected.
+
+    Args:
+        feat_channels: Width C of the mask features.
+        in_channels: Channels of the picture.
+    """
+
+    def __init__(
+        self, feat_channels: int, in_channels: int = 3, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.color_conv = nn.Conv2d(in_channels, feat_channels, 1, bias=False)
+        start_at_zero(self.color_conv)
+
+    def forward(self, images: Tensor, mask_features: Tensor) -> Tensor:
+        """Add colours.
+
+        Args:
+            images: Normalised, (N, 3, H, W).
+            mask_features: (N, C, h, w).
+
+        Returns:
+            (N, C, h, w).
+        """
+        height, width = mask_features.shape[-2:]
+        with torch.autocast(images.device.type, enabled=False):
+            colors = F.adaptive_avg_pool2d(images.float(), (height, width))
+        added: Tensor = mask_features + self.color_conv(colors).to(mask_features)
+        return added
