@@ -6,6 +6,7 @@ What is done is remembered in OUTPUT/records, so that the same command goes on a
 Examples:
     python tools/batch_inference.py CONFIG CHECKPOINT photos/ outputs/photos --save json overlays
     python tools/batch_inference.py CONFIG CHECKPOINT photos/ out --boxes boxes.json
+    python tools/batch_inference.py configs/sam3/C.py CHECKPOINT photos/ out --phrases dog "red car"
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ def parse_arguments() -> argparse.Namespace:
         action='store_true',
         help='--boxes holds shares of the images, in [0, 1]',
     )
+    parser.add_argument(
+        '--phrases', nargs='+', help='find all instances of these; for models that read phrases'
+    )
+    parser.add_argument('--fp16', action='store_true', help='compute in half precision')
     parser.add_argument('--points-per-side', type=int, default=32, help='of the grid (default: 32)')
     parser.add_argument('--min-iou', type=float, default=0.5, help='smallest predicted IoU')
     parser.add_argument(
@@ -85,13 +90,34 @@ def read_boxes(path: Path, names: list[str]) -> dict[str, Any]:
     return content
 
 
-def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace) -> list[Any]:
-    """Masks of one image, as dicts of an automatic mask generator."""
+def as_dict(mask: np.ndarray, score: float, category: int = 0) -> dict[str, Any]:
+    """A mask as an automatic mask generator describes it."""
     import numpy as np
     from pycocotools import mask as coco_mask
 
+    code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    area, box = int(coco_mask.area(code)), coco_mask.toBbox(code).tolist()
+    code['counts'] = code['counts'].decode()
+    return dict(
+        segmentation=code,
+        area=area,
+        bbox=box,
+        predicted_iou=score,
+        stability_score=1.0,
+        category=category,
+    )
+
+
+def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace) -> list[Any]:
+    """Masks of one image, as dicts of an automatic mask generator."""
     from seg.apis import AutomaticMaskGenerator, ImagePredictor
 
+    if args.phrases:
+        finder = ImagePredictor(model)
+        finder.set_image(image)
+        seen = finder.find(args.phrases)
+        numbers = zip(seen.scores.tolist(), seen.rows.tolist(), strict=True)
+        return [as_dict(m, *number) for m, number in zip(seen.masks, numbers, strict=True)]
     if boxes is None:
         generator = AutomaticMaskGenerator(
             model,
@@ -107,15 +133,8 @@ def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace)
     predictor.set_image(image)
     kind = 'relative_boxes' if args.relative_boxes else 'boxes'
     found = predictor.predict(**{kind: boxes})
-    results = []
-    for mask, score in zip(found.masks[:, 0], found.iou_scores[:, 0].tolist(), strict=True):
-        code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-        area, box = int(coco_mask.area(code)), coco_mask.toBbox(code).tolist()
-        code['counts'] = code['counts'].decode()
-        results.append(
-            dict(segmentation=code, area=area, bbox=box, predicted_iou=score, stability_score=1.0)
-        )
-    return results
+    pairs = zip(found.masks[:, 0], found.iou_scores[:, 0].tolist(), strict=True)
+    return [as_dict(mask, score) for mask, score in pairs]
 
 
 def write_results(image: np.ndarray, masks: list[Any], stem: str, args: argparse.Namespace) -> None:
@@ -138,7 +157,7 @@ def write_results(image: np.ndarray, masks: list[Any], stem: str, args: argparse
         write_picture(args.output / 'overlays' / f'{stem}.png', picture)
 
 
-def write_coco(records: list[Path], output: Path) -> int:
+def write_coco(records: list[Path], output: Path, names: list[str]) -> int:
     """Join the records into one file; returns the number of annotations."""
     from seg.apis.automatic_masks import coco_annotations
     from seg.utils.atomic_write import write_bytes_atomically
@@ -148,16 +167,38 @@ def write_coco(records: list[Path], output: Path) -> int:
     for image_id, path in enumerate(records, start=1):
         record = json.loads(path.read_bytes())
         images.append({'id': image_id, **record['image']})
-        annotations += coco_annotations(record['masks'], image_id, len(annotations) + 1)
-    categories = [{'id': 1, 'name': 'object'}]
+        masks = record['masks']
+        found = coco_annotations(masks, image_id, len(annotations) + 1)
+        for annotation, mask in zip(found, masks, strict=True):
+            annotation['category_id'] = 1 + mask.get('category', 0)
+            annotation['score'] = mask['predicted_iou']
+        annotations += found
+    categories = [{'id': i, 'name': name} for i, name in enumerate(names, start=1)]
     content = dict(images=images, annotations=annotations, categories=categories)
     write_bytes_atomically(output / 'annotations.json', json.dumps(content).encode())
     return len(annotations)
 
 
+def check_same_phrases(record: Path, phrases: list[str] | None) -> None:
+    """Make sure that what was done before answers the same question.
+
+    Raises:
+        UserError: If it does not.
+    """
+    from seg.utils.checks import UserError
+
+    before = json.loads(record.read_bytes()).get('phrases')
+    if before != phrases:
+        raise UserError(
+            f'{record}: expected what was found for {phrases}, got that for {before}; use another '
+            'output folder, or --overwrite'
+        )
+
+
 def main() -> None:
     """Segment what is not done yet."""
     args = parse_arguments()
+    import torch
     from rich.console import Console
     from rich.progress import track
 
@@ -165,25 +206,34 @@ def main() -> None:
     from seg.apis.inferencer import list_sources
     from seg.datasets.imaging import read_image
     from seg.utils.atomic_write import write_bytes_atomically
+    from seg.utils.checks import UserError
 
     sources = [path for path in list_sources(args.input) if isinstance(path, Path)]
     boxes = None if args.boxes is None else read_boxes(args.boxes, [p.name for p in sources])
+    if args.phrases and boxes is not None:
+        raise UserError('--phrases: expected no --boxes beside them, got both; give one kind')
     model = load_model(args.config, args.checkpoint, args.device)
+    kind = next(model.parameters()).device.type
+    autocast = torch.autocast(kind, torch.float16, enabled=args.fp16)
     (args.output / 'records').mkdir(parents=True, exist_ok=True)
     records = [args.output / 'records' / f'{path.name}.json' for path in sources]
     console = Console(stderr=True)
     done = 0
     for path, record in track(list(zip(sources, records, strict=True)), 'images', console=console):
         if record.is_file() and not args.overwrite:
+            check_same_phrases(record, args.phrases)
             done += 1
             continue
         image = read_image(path, exif=True)
-        masks = segment(model, image, None if boxes is None else boxes.get(path.name, []), args)
+        shown = None if boxes is None else boxes.get(path.name, [])
+        with autocast:
+            masks = segment(model, image, shown, args)
         write_results(image, masks, path.name.replace('.', '_'), args)
         about = {'file_name': path.name, 'height': image.shape[0], 'width': image.shape[1]}
-        content = json.dumps({'image': about, 'masks': masks})
+        content = json.dumps({'image': about, 'masks': masks, 'phrases': args.phrases})
         write_bytes_atomically(record, content.encode())
-    count = write_coco(records, args.output) if 'json' in args.save else None
+    names = args.phrases or ['object']
+    count = write_coco(records, args.output, names) if 'json' in args.save else None
     summary = {'images': len(sources), 'done_before': done, 'annotations': count}
     print(json.dumps(summary))
 

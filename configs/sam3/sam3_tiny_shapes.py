@@ -13,14 +13,17 @@ with read_base():
     from .._base_.datasets.shapes_phrases import *
     from ..default_runtime import *
 
-# Masks of small pictures are compared everywhere. Scores are a mean over few queries here.
+# Masks of small pictures are compared everywhere; few queries share a score's mean.
 model = dict(
     type=Sam3Segmentor,
     variant='tiny',
     train_text=True,
     strategy=dict(type=TrainAll),
     max_prompts=32,
-    criterion=dict(sampling=dict(type=GridSampling), weights=dict(score=4.0, mask=50.0)),
+    criterion=dict(
+        sampling=dict(type=GridSampling),
+        weights=dict(score=4.0, mask=50.0, dice=5.0, semantic=10.0, semantic_dice=5.0),
+    ),
 )
 
 train_cfg = dict(by_epoch=False, max_iters=2000, val_interval=1000)
@@ -28,7 +31,7 @@ val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=5e-4, weight_decay=0.01, fused=True),
+    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=1.0),
 )
 default_hooks.update(checkpoint=dict(interval=1000, save_best='concept/cgF1'))

@@ -1,7 +1,7 @@
 """What programs use: load a model, list models, segment images."""
 
 from seg.apis.automatic_masks import AutomaticMaskGenerator
-from seg.apis.image_predictor import ImagePredictor, ImageResult
+from seg.apis.image_predictor import FoundInstances, ImagePredictor, ImageResult
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
 from seg.apis.loading import load_model
 from seg.apis.model_zoo import ModelEntry, list_models, model_entry
@@ -10,6 +10,7 @@ from seg.apis.video_session import FrameResult, VideoSession
 
 __all__ = [
     'AutomaticMaskGenerator',
+    'FoundInstances',
     'FrameResult',
     'ImageInput',
     'ImagePredictor',

@@ -66,6 +66,22 @@ class EncodedImages(NamedTuple):
     samples: list[ClipSample]
 
 
+class FoundInstances(NamedTuple):
+    """All instances of N concepts in an image, concept after concept, best first.
+
+    Attributes:
+        masks: (M, H, W), bool.
+        scores: (M,), in [0, 1].
+        boxes: xyxy, (M, 4), pixels.
+        rows: Which concept each one belongs to, (M,), int64.
+    """
+
+    masks: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    rows: np.ndarray
+
+
 class ImagePredictor:
     """Answers clicks, boxes, masks and texts on images that are encoded once.
 
@@ -239,6 +255,39 @@ class ImagePredictor:
                 )
         num_masks = 3 if multimask_output else 1
         return [self._result(question, num_masks, return_logits) for question in questions]
+
+    def find(self, texts: Sequence[str | None] | None = None, boxes: Any = None) -> FoundInstances:
+        """All instances of N concepts in the image of :meth:`set_image`.
+
+        Args:
+            texts: A phrase per concept, such as ``['dog', 'red car']``; ``None`` where a box says
+                it all.
+            boxes: A box around one example per concept, xyxy, pixels, (N, 4); rows of NaN for
+                concepts without one.
+
+        Raises:
+            UserError: If the model finds no concepts, there is no image, or a prompt is wrong.
+        """
+        from seg.models.detectors import Sam3Segmentor
+
+        if not isinstance(self.model, Sam3Segmentor):
+            raise UserError(
+                'find: expected a model that finds all instances of a phrase (Sam3Segmentor), got '
+                f'{type(self.model).__name__}; use predict'
+            )
+        encoded = self._require_images()
+        if len(encoded.samples) > 1:
+            raise UserError(f'find: expected one image, got {len(encoded.samples)}')
+        question = self._question(encoded.samples[0], {'texts': texts, 'boxes': boxes})
+        with torch.no_grad():
+            self.model.predict_prompts(encoded.features, [question])
+        found = question.pred_instances
+        return FoundInstances(
+            masks=found.masks[:, 0].cpu().numpy(),
+            scores=found.scores.float().cpu().numpy(),
+            boxes=found.bboxes.float().cpu().numpy(),
+            rows=found.rows.cpu().numpy(),
+        )
 
     def _require_images(self) -> EncodedImages:
         if self._encoded is None:

@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 
 from seg.datasets.transforms import (
+    ConceptPhrases,
     EvaluationPrompts,
     InteriorClickPrompts,
     RandomClickPrompts,
@@ -19,6 +20,7 @@ from seg.utils.checks import UserError
 
 # Transforms that invent prompts from ground truth, which images of a user do not have.
 _PROMPT_MAKERS = (
+    ConceptPhrases,
     EvaluationPrompts,
     InteriorClickPrompts,
     RandomClickPrompts,

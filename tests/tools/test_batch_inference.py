@@ -75,6 +75,10 @@ def test_relative_boxes_mean_the_same(repository):
     steps = [dict(type='TestResize', scale=(64, 64)), dict(type='PackClip')]
     model = FakeSegmentor(test_pipeline=steps, prompt_kinds=['box'])
     pixels, shares = [[8, 6, 40, 30]], [[0.1, 0.1, 0.5, 0.5]]
-    (first,) = segment(model, image, pixels, Namespace(min_iou=0.0, relative_boxes=False))
-    (second,) = segment(model, image, shares, Namespace(min_iou=0.0, relative_boxes=True))
+    (first,) = segment(
+        model, image, pixels, Namespace(min_iou=0.0, relative_boxes=False, phrases=None)
+    )
+    (second,) = segment(
+        model, image, shares, Namespace(min_iou=0.0, relative_boxes=True, phrases=None)
+    )
     assert first == second

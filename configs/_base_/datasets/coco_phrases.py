@@ -26,7 +26,7 @@ train_dataloader = dict(
             dict(type=ClipFlip, prob=0.5),
             dict(type=ClipResize, scale=canvas, keep_ratio=False),
             dict(type=ConceptPhrases, phrases=COCO_PHRASES, max_present=4, num_absent=2),
-            dict(type=PackClip, meta_keys=('phrase_labels',)),
+            dict(type=PackClip),
         ],
     ),
 )
@@ -44,7 +44,7 @@ val_dataloader = dict(
         pipeline=[
             dict(type=ConceptPhrases, phrases=COCO_PHRASES),
             dict(type=TestResize, scale=canvas, keep_ratio=False),
-            dict(type=PackClip, meta_keys=('phrase_labels',)),
+            dict(type=PackClip),
         ],
     ),
 )

@@ -4,7 +4,7 @@ from mmengine.dataset import DefaultSampler
 
 from seg.datasets import ShapesDataset
 from seg.datasets.samplers import TaskBatchSampler
-from seg.datasets.shapes import SHAPES_THINGS
+from seg.datasets.shapes import SHAPES_CLASSES
 from seg.datasets.transforms import ClipFlip, ClipResize, ConceptPhrases, PackClip, TestResize
 from seg.evaluation.metrics import ConceptMetric
 
@@ -24,8 +24,8 @@ train_dataloader = dict(
         pipeline=[
             dict(type=ClipFlip, prob=0.5),
             dict(type=ClipResize, scale=shapes_canvas, keep_ratio=False),
-            dict(type=ConceptPhrases, phrases=SHAPES_THINGS, max_present=3, num_absent=1),
-            dict(type=PackClip, meta_keys=('phrase_labels',)),
+            dict(type=ConceptPhrases, phrases=SHAPES_CLASSES, max_present=3, num_absent=2),
+            dict(type=PackClip),
         ],
     ),
 )
@@ -40,9 +40,9 @@ val_dataloader = dict(
         split='val',
         num_samples=100,
         pipeline=[
-            dict(type=ConceptPhrases, phrases=SHAPES_THINGS),
+            dict(type=ConceptPhrases, phrases=SHAPES_CLASSES),
             dict(type=TestResize, scale=shapes_canvas, keep_ratio=False),
-            dict(type=PackClip, meta_keys=('phrase_labels',)),
+            dict(type=PackClip),
         ],
     ),
 )

@@ -1,12 +1,18 @@
 """Shapes: the procedural world that the package carries."""
 
 from seg.datasets.shapes.expressions import SHAPES_VOCABULARY
-from seg.datasets.shapes.palette import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS
+from seg.datasets.shapes.palette import (
+    SHAPES_CLASSES,
+    SHAPES_PALETTE,
+    SHAPES_STUFF,
+    SHAPES_THINGS,
+)
 from seg.datasets.shapes.sample import ShapesAnnotations, ShapesSample
 from seg.datasets.shapes.statistics import shapes_statistics
 from seg.datasets.shapes.world import SHAPES_VERSIONS, ShapesWorld
 
 __all__ = [
+    'SHAPES_CLASSES',
     'SHAPES_PALETTE',
     'SHAPES_STUFF',
     'SHAPES_THINGS',

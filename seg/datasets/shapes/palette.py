@@ -10,6 +10,9 @@ SHAPES_THINGS = ('disc', 'square', 'triangle', 'star', 'ring', 'cross', 'crescen
 SHAPES_STUFF = ('stripes', 'dots', 'clouds')
 """Stuff classes, told apart by the kind of their texture."""
 
+SHAPES_CLASSES = SHAPES_THINGS + SHAPES_STUFF
+"""All classes, in the order of their labels."""
+
 SHAPES_PALETTE = [
     (230, 60, 60),
     (60, 130, 230),

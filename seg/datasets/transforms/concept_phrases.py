@@ -17,8 +17,7 @@ from seg.utils.checks import UserError
 class ConceptPhrases(BaseTransform):
     """One row of ``prompts`` per phrase, and ``phrase_labels``: the class that each one names.
 
-    Add ``meta_keys=('phrase_labels',)`` to ``PackClip``. Classes without a phrase are not asked
-    for.
+    Classes without a phrase are not asked for.
 
     Args:
         phrases: Phrases of the classes, in the order of their labels.

@@ -29,6 +29,7 @@ META_KEYS = (
     'dataset_name',
     'sample_index',
     'annotated_classes',
+    'phrase_labels',
 )
 
 

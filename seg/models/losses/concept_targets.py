@@ -55,8 +55,7 @@ def concept_targets(sample: ClipSample) -> list[ConceptTargets]:
     if labels is None:
         raise UserError(
             'Sam3Segmentor: expected samples with phrase_labels, got one without; add '
-            "dict(type=ConceptPhrases, ...) and PackClip(meta_keys=('phrase_labels',)) to the "
-            'pipeline'
+            'dict(type=ConceptPhrases, ...) to the pipeline'
         )
     segments = sample.gt_segments
     masks = segments.masks[:, 0].bool()
