@@ -37,8 +37,9 @@ class TextMatcher(BaseModule):
 
     "The large red star left of the disc" says nothing about a pixel alone; it compares objects.
     So the objects of the panoptic path become tokens (query, features under the mask, place and
-    extent), every text goes with all of them through a small transformer, and a softmax over
-    objects chooses. Gradients reach the features, but not the queries and masks of the objects.
+    extent), each token reads the text, the tokens of a text talk to each other in a small
+    transformer, and a softmax over objects chooses. Gradients reach the features, but not the
+    queries and masks of the objects.
 
     Args:
         feat_channels: Width C.
@@ -63,6 +64,7 @@ class TextMatcher(BaseModule):
         self.object_proj = mlp(2 * width, 2 * width, width, num_layers=2)
         self.place_proj = nn.Linear(4 * self.num_feats, width)
         self.text_norm = nn.LayerNorm(width)
+        self.read_proj = mlp(3 * width, 2 * width, width, num_layers=2)
         layer = nn.TransformerEncoderLayer(
             width, num_heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True
         )
@@ -84,19 +86,18 @@ class TextMatcher(BaseModule):
         pooled = self.pooling(masks, mask_features).to(texts)
         looks = self.object_proj(torch.cat([self.query_norm(queries.to(texts)), pooled], dim=-1))
         tokens = looks + self.place_proj(self._places(masks).to(texts))
-        num_texts = texts.shape[1]
-        together = torch.cat(
-            [
-                self.text_norm(texts).unsqueeze(2),
-                tokens.unsqueeze(1).expand(-1, num_texts, -1, -1),
-            ],
-            dim=2,
-        )
-        read = self.layers(together.flatten(0, 1))[:, 1:]
-        scores = self.score_proj(read).squeeze(-1).unflatten(0, (len(texts), num_texts))
+        read = self.layers(self._read(texts, tokens).flatten(0, 1))
+        scores = self.score_proj(read).squeeze(-1).unflatten(0, texts.shape[:2])
         contents = scores.softmax(dim=-1) @ self.content_proj(tokens)
         index = scores.argmax(dim=-1)[..., None, None, None].expand(-1, -1, *masks.shape[2:])
         return TextMatches(scores.float(), contents, masks.gather(1, index))
+
+    def _read(self, texts: Tensor, tokens: Tensor) -> Tensor:
+        """Every object with every text in mind, (B, N, Q, C)."""
+        count = (-1, texts.shape[1], tokens.shape[1], -1)
+        said = self.text_norm(texts).unsqueeze(2).expand(count)
+        seen = tokens.unsqueeze(1).expand(count)
+        return seen + self.read_proj(torch.cat([seen, said, seen * said], dim=-1))
 
     def _places(self, masks: Tensor) -> Tensor:
         """Sine code of centre and extent on the first frame, (B, Q, 4 * num_feats)."""
