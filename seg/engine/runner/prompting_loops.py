@@ -24,6 +24,19 @@ def _is_examined(data_batch: dict[str, Any]) -> bool:
     return sample.declared_task is Task.INTERACTIVE_IMAGE
 
 
+def _examine(
+    loop: PromptingValLoop | PromptingTestLoop, stage: str, idx: int, data_batch: dict[str, Any]
+) -> None:
+    """Run the protocol on one batch, between the hooks of the stage, and judge its outcome."""
+    loop.runner.call_hook(f'before_{stage}_iter', batch_idx=idx, data_batch=data_batch)
+    with autocast(enabled=loop.fp16):
+        outputs = loop.protocol.run(loop.runner.model, data_batch)
+    loop.evaluator.process(data_samples=outputs, data_batch=data_batch)
+    loop.runner.call_hook(
+        f'after_{stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
+    )
+
+
 @LOOPS.register_module()
 class PromptingValLoop(ValLoop):
     """Validation in which batches of the task ``interactive_image`` follow a protocol.
@@ -51,16 +64,10 @@ class PromptingValLoop(ValLoop):
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """Examine one batch."""
-        if not _is_examined(data_batch):
+        if _is_examined(data_batch):
+            _examine(self, 'val', idx, data_batch)
+        else:
             super().run_iter(idx, data_batch)
-            return
-        self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
-        with autocast(enabled=self.fp16):
-            outputs = self.protocol.run(self.runner.model, data_batch)
-        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-        self.runner.call_hook(
-            'after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
-        )
 
 
 @LOOPS.register_module()
@@ -89,13 +96,7 @@ class PromptingTestLoop(TestLoop):
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """Examine one batch."""
-        if not _is_examined(data_batch):
+        if _is_examined(data_batch):
+            _examine(self, 'test', idx, data_batch)
+        else:
             super().run_iter(idx, data_batch)
-            return
-        self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
-        with autocast(enabled=self.fp16):
-            outputs = self.protocol.run(self.runner.model, data_batch)
-        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
-        self.runner.call_hook(
-            'after_test_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs
-        )
