@@ -24,6 +24,7 @@ from seg.models.prompts import MaskRefiner, PromptFusion, TextMatcher, Vocabular
 with read_base():
     from .rap_sam_nano_shapes import *
 
+model['head']['semantic_auxiliary'].update(balance=0.25)
 model['appearance'] = dict(type=AppearanceSkip, feat_channels=96)
 model['head']['prompt_encoder'].update(
     num_candidates=3,

@@ -1,6 +1,8 @@
-"""The recipe of the embedded weights: as ``rap_sam_nano_shapes.py``, for longer.
+"""The recipe of the embedded weights: goes on from ``rap_sam_nano_shapes.py``, for longer.
 
-Stopped at any time, it goes on with ``tools/train.py CONFIG --resume`` where it was.
+Start it with ``--cfg-options load_from=FILE``: a dense loss that counts small segments more needs
+features that know the textures already. Stopped at any time, it goes on with
+``tools/train.py CONFIG --resume`` where it was.
 """
 
 from mmengine.config import read_base
@@ -10,6 +12,7 @@ from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 with read_base():
     from .rap_sam_nano_shapes import *
 
+model['head']['semantic_auxiliary'].update(balance=0.25)
 train_cfg = dict(by_epoch=False, max_iters=16000, val_interval=1000)
 default_hooks.update(checkpoint=dict(interval=500))
 custom_hooks = [

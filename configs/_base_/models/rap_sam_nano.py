@@ -77,7 +77,7 @@ model = dict(
             type=PromptEncoder, click_radius=0.0, seed_from_features=True, window_radius=2.0
         ),
         classifier=dict(type=LinearClassifier),
-        semantic_auxiliary=dict(type=SemanticAuxiliary, balance=0.25),
+        semantic_auxiliary=dict(type=SemanticAuxiliary, balance=0.0),
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),
         fusion=dict(type=PanopticFusion, object_mask_thr=0.5, iou_thr=0.7),
         task_loss_weights=dict(
