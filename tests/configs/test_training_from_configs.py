@@ -25,8 +25,8 @@ PARAMETERS = {
     'nano_shapes': 4_590_475,
     'nano_shapes_long': 4_590_475,
     'nano_coco_sample': 4_615_871,
-    'nano_prompts_shapes': 5_178_742,
-    'nano_video_shapes': 5_277_471,
+    'nano_prompts_shapes': 5_252_758,
+    'nano_video_shapes': 5_351_487,
 }
 SIZE = (48, 72)
 
