@@ -59,6 +59,9 @@ class PromptableSegmentor(BaseDetector, ABC):
 
     image_encoder: nn.Module
 
+    encoder_blocks: str = 'image_encoder.blocks'
+    """Where the blocks of the image encoder are."""
+
     criterion: PromptCriterion
 
     added_parts: tuple[str, ...] = (r'\.lora_[AB]\.', r'\.adapters\.')

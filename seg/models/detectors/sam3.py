@@ -84,6 +84,7 @@ class Sam3Segmentor(TunedSegmentor):
     """
 
     prompt_kinds = frozenset({'box', 'text'})
+    encoder_blocks = 'vision_encoder.backbone.layers'
     prompt_refusals = MappingProxyType(
         {'click': 'SAM 3 finds concepts by phrases and example boxes; clicks are for its tracker'}
     )

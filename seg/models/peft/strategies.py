@@ -18,8 +18,8 @@ from seg.utils.checks import UserError
 class TuningStrategy(ABC):
     """Decides what of a model is trained.
 
-    A model has ``image_encoder`` with ``blocks``, ``prompt_encoder`` and ``mask_decoder``; what it
-    has besides stays as it is.
+    A model has ``image_encoder`` with blocks where ``encoder_blocks`` says, ``prompt_encoder`` and
+    ``mask_decoder``; what it has besides stays as it is.
 
     Args:
         prompt_encoder: Whether the prompt encoder is trained.
@@ -76,7 +76,8 @@ class TrainLora(TuningStrategy):
         alpha: Updates are scaled by ``alpha / rank``.
         dropout: Dropout before the updates, in [0, 1).
         targets: Linear layers of a block: ``'qkv'``, ``'proj'`` (attention), ``'lin1'``, ``'lin2'``
-            (feed-forward).
+            (feed-forward); in SAM 3 ``'q_proj'``, ``'k_proj'``, ``'v_proj'``, ``'o_proj'``,
+            ``'fc1'``, ``'fc2'``.
         first_block: First block with updates; all from there on have them.
         prompt_encoder: Whether the prompt encoder is trained.
         mask_decoder: Whether the mask decoder is trained.
@@ -106,10 +107,11 @@ class TrainLora(TuningStrategy):
         Raises:
             UserError: If peft is missing, or a block or layer does not exist.
         """
-        blocks = chosen_blocks(model.image_encoder.blocks, self.first_block)
+        encoder_blocks = model.get_submodule(model.encoder_blocks)
+        blocks = chosen_blocks(encoder_blocks, self.first_block)
         linears = {
             name.rpartition('.')[2]: name
-            for name, module in model.image_encoder.blocks[0].named_modules()
+            for name, module in encoder_blocks[0].named_modules()
             if isinstance(module, nn.Linear)
         }
         unknown = [name for name in self.targets if name not in linears]
@@ -120,7 +122,7 @@ class TrainLora(TuningStrategy):
             )
         indices = '|'.join(map(str, blocks))
         layers = '|'.join(re.escape(linears[name]) for name in self.targets)
-        pattern = rf'image_encoder\.blocks\.(?:{indices})\.(?:{layers})'
+        pattern = rf'{re.escape(model.encoder_blocks)}\.(?:{indices})\.(?:{layers})'
         inject_lora(model, pattern, self.rank, self.alpha, self.dropout)
 
 

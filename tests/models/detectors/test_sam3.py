@@ -7,6 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from ext.sam3 import UNREACHABLE
+from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.models.detectors import Sam3Segmentor
 from seg.structures import ClipSample, Prompts
 from seg.utils.checks import UserError
@@ -185,3 +186,43 @@ def test_samples_without_phrases(model):
     sample = sample_of(Prompts.create(texts=['circle']))
     with pytest.raises(UserError, match='expected samples with phrase_labels'):
         model.loss(torch.randn(1, 1, 3, 160, 160), [sample])
+
+
+@pytest.mark.skipif(importlib.util.find_spec('peft') is None, reason='needs peft')
+def test_lora_changes_nothing_at_first_and_trains_late_blocks(embedding):
+    plain = toy()
+    strategy = dict(type='TrainLora', targets=['q_proj', 'v_proj'], first_block=2)
+    model = toy(strategy=strategy)
+    model.load_state_dict(plain.state_dict(), strict=False)
+    images = torch.randn(1, 3, 160, 160)
+    with torch.no_grad():
+        torch.testing.assert_close(model.encode_images(images), plain.encode_images(images))
+    losses = model.train().loss(torch.randn(1, 1, 3, 160, 160), [training_sample([0, 1], [0, 2])])
+    sum(losses.values()).backward()
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    lora = {name for name in trained if '.lora_' in name}
+
+    assert len(lora) == 8
+    assert all('.layers.2.' in name or '.layers.3.' in name for name in lora)
+    assert any(name.startswith('detr_decoder') for name in trained)
+    assert all(model.get_parameter(name).grad is not None for name in trained)
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    model = toy(strategy=dict(type='TrainAll')).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    images = torch.randn(1, 1, 3, 160, 160)
+    name = 'vision_encoder.backbone.layers.0.mlp.fc1.weight'
+    gradients = []
+    for recompute in (False, True):
+        if recompute:
+            turn_on_activation_checkpointing(
+                model, [f'vision_encoder.backbone.layers.{i}' for i in range(4)]
+            )
+        model.zero_grad()
+        model.extract_feat(images).square().mean().backward()
+        gradients.append(dict(model.named_parameters())[name].grad.clone())
+
+    torch.testing.assert_close(*gradients)
