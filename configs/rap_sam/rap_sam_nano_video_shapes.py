@@ -7,8 +7,17 @@ memory is new and starts as an identity.
 from mmengine.config import read_base
 
 from seg.datasets import ShapesDataset
-from seg.datasets.transforms import ClipFlip, FirstMaskPrompts, PackClip, SimulatedPrompts
+from seg.datasets.transforms import (
+    AppearingMaskPrompts,
+    AppearingPrompts,
+    ClipFlip,
+    FirstMaskPrompts,
+    PackClip,
+    SimulatedPrompts,
+    TestResize,
+)
 from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
+from seg.evaluation.metrics import DavisMetric
 from seg.models.heads import PanopticTracker
 from seg.models.memory import StreamingMemoryAdapter
 from seg.models.refinement import DualPathRefinement
@@ -88,6 +97,39 @@ train_dataloader['dataset']['sources'].update(
         ],
     ),
 )
+
+# Clips cost 24 images each: few of them, and every object from the frame that shows it on.
+val_dataloader['dataset']['sources'].update(
+    vos=dict(
+        type=ShapesDataset,
+        task='vos',
+        split='val',
+        num_samples=8,
+        num_frames=24,
+        pipeline=[
+            dict(type=AppearingMaskPrompts, min_area=40, num_things=8),
+            dict(type=TestResize, scale=(128, 160)),
+            dict(type=PackClip),
+        ],
+    ),
+    interactive_video=dict(
+        type=ShapesDataset,
+        task='interactive_video',
+        split='val',
+        num_samples=8,
+        num_frames=24,
+        pipeline=[
+            dict(type=AppearingPrompts, kind='click', min_area=40, num_things=8),
+            dict(type=TestResize, scale=(128, 160)),
+            dict(type=PackClip),
+        ],
+    ),
+)
+val_evaluator['metrics'].update(
+    vos=dict(type=DavisMetric),
+    interactive_video=dict(type=DavisMetric, prefix='interactive_video'),
+)
+default_hooks['checkpoint']['save_best'] += ['davis/J&F', 'interactive_video/J&F']
 
 optim_wrapper['optimizer'].update(lr=5e-4)
 train_cfg = dict(by_epoch=False, max_iters=12000, val_interval=1000)

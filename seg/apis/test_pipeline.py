@@ -8,8 +8,11 @@ from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 
 from seg.datasets.transforms import (
+    AppearingMaskPrompts,
+    AppearingPrompts,
     ConceptPhrases,
     EvaluationPrompts,
+    FirstMaskPrompts,
     InteriorClickPrompts,
     RandomClickPrompts,
     SimulatedPrompts,
@@ -20,8 +23,11 @@ from seg.utils.checks import UserError
 
 # Transforms that invent prompts from ground truth, which images of a user do not have.
 _PROMPT_MAKERS = (
+    AppearingMaskPrompts,
+    AppearingPrompts,
     ConceptPhrases,
     EvaluationPrompts,
+    FirstMaskPrompts,
     InteriorClickPrompts,
     RandomClickPrompts,
     SegmentPrompts,

@@ -16,7 +16,13 @@ from seg.structures.panoptic_ids import encode_panoptic
 from seg.testing.tiny_rapsam import toy_sample
 
 FULL_SIZE = ('r18', 'r50', 'convl')
-NANO = ['nano_shapes', 'nano_shapes_long', 'nano_coco_sample', 'nano_prompts_shapes']
+NANO = [
+    'nano_shapes',
+    'nano_shapes_long',
+    'nano_coco_sample',
+    'nano_prompts_shapes',
+    'nano_video_shapes',
+]
 PARAMETERS = {
     'r18_12e_adaptor': 21_355_317,
     'r50_12e_adaptor': 47_780_117,
@@ -222,6 +228,46 @@ def test_a_sample_of_coco_is_fitted_and_drawn(repository, tmp_path):
     assert 0 <= values['val/panoptic/PQ'] <= 1
     pictures = (tmp_path / 'work/val_pictures').glob('*/*.png')
     assert sorted(picture.name for picture in pictures) == ['panoptic_1.png', 'panoptic_2.png']
+
+
+def shrink_shapes(cfg, num_frames):
+    """Few, small and short samples of Shapes."""
+    for loader, num_samples in ((cfg.train_dataloader, 100), (cfg.val_dataloader, 1)):
+        loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+        for source in loader.dataset.sources.values():
+            source.update(num_samples=num_samples, size=(64, 96))
+            if 'num_frames' in source:
+                source.num_frames = num_frames
+            for step in source.pipeline:
+                if 'scale' in step:
+                    step.scale = (64, 96)
+    cfg.train_dataloader.batch_sampler.task_batch_sizes = None
+    cfg.test_dataloader, cfg.test_cfg, cfg.test_evaluator = None, None, None
+    cfg.vis_backends, cfg.visualizer, cfg.custom_hooks = None, None, []
+
+
+@pytest.mark.slow
+def test_a_training_on_clips_keeps_its_best_by_all_tasks(repository, tmp_path):
+    path = repository / 'configs/rap_sam/rap_sam_nano_video_shapes.py'
+    cfg = load_config(path)
+    shrink_shapes(cfg, num_frames=3)
+    sources = cfg.train_dataloader.dataset.sources
+    for name in ('panoptic', 'interactive_image', 'interactive_video'):
+        sources.pop(name)
+    cfg.train_dataloader.dataset.ratios = None
+    cfg.train_cfg.update(max_iters=1, val_interval=1)
+    cfg.val_cfg.protocol.max_clicks = 3
+    runner = build_runner(cfg, path, tmp_path / 'work')
+    runner.train()
+    values = scalars(runner)
+
+    assert values['train/vos/loss_object_score'] > 0
+    keys = cfg.default_hooks.checkpoint.save_best
+    assert {'davis/J&F', 'interactive_video/J&F', 'panoptic/PQ'} <= set(keys)
+    assert {f'val/{key}' for key in keys} <= set(values)
+    assert (tmp_path / 'work' / 'best.pth').is_file()
+    pictures = (tmp_path / 'work/val_pictures').glob('*/*.png')
+    assert {path.stem.rpartition('_')[0] for path in pictures} == set(cfg.val_evaluator.metrics)
 
 
 def test_custom_coco_data_needs_paths_alone(repository, tmp_path):

@@ -1,6 +1,6 @@
 """Steps of a pipeline over one dict per clip; see ``results.py`` for its keys."""
 
-from seg.datasets.transforms.appearing_masks import AppearingMaskPrompts
+from seg.datasets.transforms.appearing_masks import AppearingMaskPrompts, AppearingPrompts
 from seg.datasets.transforms.caching import AddImageKey, FixedViews
 from seg.datasets.transforms.color import (
     ClipColorJitter,
@@ -26,6 +26,7 @@ from seg.datasets.transforms.simulated_prompts import SimulatedPrompts
 __all__ = [
     'AddImageKey',
     'AppearingMaskPrompts',
+    'AppearingPrompts',
     'ClipColorJitter',
     'ClipFlip',
     'ClipMotionBlur',

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,10 +20,15 @@ from torch.nn import functional as F
 from seg.registry import HOOKS
 from seg.structures import ClipSample
 
+if TYPE_CHECKING:
+    from seg.visualization import SegmentVisualizer
+
 
 @HOOKS.register_module()
 class ValPictureHook(Hook):
-    """Writes image, ground truth and prediction side by side for some samples of each task.
+    """Writes ground truth and prediction side by side for some samples of each task.
+
+    A clip becomes a strip of frames, :func:`~seg.visualization.clip_strip.clip_strip`.
 
     In validation the pictures go to ``val_pictures/iter_N`` in the work folder, and to TensorBoard
     when that is on; in testing to ``out_dir``.
@@ -93,12 +98,20 @@ class ValPictureHook(Hook):
                 continue
             name = f'{task}_{_sample_name(sample, self._written[task])}'
             self._written[task] += 1
-            image = first_frame(clip, sample.metainfo['ori_shape'])
-            picture = visualizer.draw_comparison(
-                image, sample, metainfo['classes'], metainfo.get('num_things')
-            )
-            pictures.append((name, picture))
+            pictures.append((name, _compare(visualizer, clip, sample, metainfo)))
         return pictures
+
+
+def _compare(
+    visualizer: SegmentVisualizer, clip: Tensor, sample: ClipSample, metainfo: dict[str, Any]
+) -> np.ndarray:
+    from seg.visualization.clip_strip import clip_strip, strip_frames
+
+    size, known = sample.metainfo['ori_shape'], (metainfo['classes'], metainfo.get('num_things'))
+    if len(clip) == 1:
+        return visualizer.draw_comparison(first_frame(clip, size), sample, *known)
+    images = {t: first_frame(clip[t : t + 1], size) for t in strip_frames(len(clip))}
+    return clip_strip(images, sample, *known, visualizer)
 
 
 def first_frame(clip: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from seg.datasets.transforms import AppearingMaskPrompts, PackClip, TestResize
+from seg.datasets.transforms import (
+    AppearingMaskPrompts,
+    AppearingPrompts,
+    PackClip,
+    TestResize,
+)
 from seg.registry import TRANSFORMS
 from seg.utils.checks import UserError
 
@@ -76,3 +81,28 @@ def test_a_clip_without_objects_has_no_prompts():
 def test_settings_are_checked():
     with pytest.raises(UserError, match='min_area >= 1, got 0'):
         AppearingMaskPrompts(min_area=0)
+
+
+@pytest.mark.parametrize('kind', ['click', 'box', 'text'])
+def test_objects_are_pointed_at_when_they_appear(kind):
+    words = ['the star', 'the disc', None, None, None]
+    results = AppearingPrompts(kind, num_things=2)(make_results(expressions=words))
+    prompts = results['prompts']
+    assert set(results['prompt_kinds']) == {kind}
+    if kind == 'text':  # expressions speak about the first frame
+        assert (prompts.object_ids.tolist(), prompts.texts) == ([12], ('the disc',))
+        return
+    assert prompts.object_ids.tolist() == [12, 11]
+    assert prompts.frame_index.tolist() == [0, 2]
+    if kind == 'box':
+        assert prompts.boxes.tolist() == [[0, 5, 10, 7], [0, 0, 2, 2]]
+        return
+    for target, frame, (x, y) in zip([1, 0], [0, 2], prompts.point_coords[:, 0], strict=True):
+        assert results['masks'][target, frame, int(y), int(x)]
+
+
+def test_pointing_settings_are_checked():
+    with pytest.raises(UserError, match="'mask'"):
+        AppearingPrompts('mask')
+    with pytest.raises(UserError, match='min_area >= 1, got 0'):
+        AppearingPrompts(min_area=0)
