@@ -19,7 +19,13 @@ from seg.engine.runner import PromptingTestLoop, PromptingValLoop
 from seg.evaluation.protocols import ClickProtocol
 from seg.models.heads import PromptAlignment
 from seg.models.necks import AppearanceSkip
-from seg.models.prompts import MaskRefiner, PromptFusion, TextMatcher, VocabularyTextEncoder
+from seg.models.prompts import (
+    ClickKeeper,
+    MaskRefiner,
+    PromptFusion,
+    TextMatcher,
+    VocabularyTextEncoder,
+)
 
 with read_base():
     from .rap_sam_nano_shapes import *
@@ -39,6 +45,7 @@ model['head']['prompt_encoder'].update(
 )
 model['head'].update(
     prompt_refiner=dict(type=MaskRefiner, hidden_channels=24, dilations=(1, 2, 4)),
+    click_keeper=dict(type=ClickKeeper),
     text_matcher=dict(type=TextMatcher),
     prompt_alignment=dict(type=PromptAlignment),
     correction_rounds=2,

@@ -238,7 +238,7 @@ class ClipStep:
         )
         if has_paths:
             answer = self._fuse(answer)
-        return self._settle(answer, asked)
+        return self._settle(answer, asked, frame)
 
     def _encode(self, asked: _Asked, frame: Frame, has_paths: bool) -> AskedObjects:
         """Queries of all rows."""
@@ -274,15 +274,29 @@ class ClipStep:
             iou_scores=torch.where(chosen & ~first_is_sure, qualities[:, 1], answer.iou_scores),
         )
 
-    def _settle(self, answer: FrameAnswer, asked: _Asked) -> FrameAnswer:
-        """Given masks stand as they are, and no two objects of a vos clip share a pixel."""
+    def _settle(self, answer: FrameAnswer, asked: _Asked, frame: Frame) -> FrameAnswer:
+        """Given masks stand as they are, and no two objects of a vos clip share a pixel.
+
+        In other tasks masks obey the clicks, except in training.
+        """
         if self.route.task is not Task.VOS:
-            return answer
+            return self._with_clicks_kept(answer, asked.batch, frame.canvas)
         exact = asked.given & asked.batch.has_mask
         given = torch.logit(asked.batch.mask_probs, eps=1e-3)
         logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
         visible = (answer.active & (answer.scores > VISIBLE_SCORE)) | asked.given
         return answer._replace(mask_logits=compete(logits, visible))
+
+    def _with_clicks_kept(
+        self, answer: FrameAnswer, batch: PromptBatch, canvas: tuple[int, int]
+    ) -> FrameAnswer:
+        keeper = self.head.click_keeper
+        if keeper is None or self.head.training:
+            return answer
+        logits = answer.mask_logits
+        points, labels = batch.points.flatten(0, 1), batch.point_labels.flatten(0, 1)
+        kept = keeper(logits.flatten(0, 1), points, labels, canvas=canvas)
+        return answer._replace(mask_logits=kept.unflatten(0, logits.shape[:2]))
 
     def _seen(
         self, answer: FrameAnswer, asked: _Asked, i: int, count: int, known: Tensor | None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts, StageOutput
 
 
@@ -17,6 +19,7 @@ def prompted_instances(
     *,
     num_tokens: int = 1,
     min_iou_score: float = 0.0,
+    click_keeper: ClickKeeper | None = None,
 ) -> InstanceData:
     """Rank an object's candidate masks by predicted quality and empty the poor ones.
 
@@ -27,6 +30,7 @@ def prompted_instances(
         sizes: The way to the picture.
         num_tokens: Masks M per object.
         min_iou_score: Masks whose predicted IoU is below come back empty.
+        click_keeper: What makes masks obey the clicks, if anything.
 
     Returns:
         object_ids (N,), masks (N, M, T, H, W) bool and iou_scores (N, M), best first, and
@@ -38,6 +42,8 @@ def prompted_instances(
     ranked, order = quality.view(num_rows, num_tokens).sort(dim=1, descending=True)
     first_row = num_tokens * torch.arange(num_rows, device=order.device).unsqueeze(1)
     logits = output.mask_logits[index, (first_row + order).flatten()].float()
+    if click_keeper is not None:
+        logits = _with_clicks_kept(logits, prompts, sizes, click_keeper)
     masks = resized_binary_masks(logits, sizes).unflatten(0, (num_rows, num_tokens))
     masks &= (ranked >= min_iou_score)[:, :, None, None, None]
     return InstanceData(
@@ -46,3 +52,14 @@ def prompted_instances(
         iou_scores=ranked,
         low_res_logits=logits.unflatten(0, (num_rows, num_tokens)),
     )
+
+
+def _with_clicks_kept(
+    mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes, keeper: ClickKeeper
+) -> Tensor:
+    """Masks (N * M, T, h, w) whose first frame obeys the points of its object."""
+    num_tokens = len(mask_logits) // max(1, len(prompts))
+    points = prompts.point_coords.to(mask_logits.device).repeat_interleave(num_tokens, dim=0)
+    labels = prompts.point_labels.to(mask_logits.device).repeat_interleave(num_tokens, dim=0)
+    first = keeper(mask_logits[:, 0], points, labels, canvas=sizes['canvas'])
+    return torch.cat([first.unsqueeze(1), mask_logits[:, 1:]], dim=1)

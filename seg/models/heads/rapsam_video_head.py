@@ -45,6 +45,8 @@ class RapSAMVideoHead(BaseModule):
         prompt_encoder: Prompts to queries.
         prompt_refiner: What mends the masks of prompted objects at the end, for example
             :class:`MaskRefiner`; none in the published model.
+        click_keeper: What makes answers obey the clicks, for example :class:`ClickKeeper`; not
+            in training, and not in the published model.
         text_matcher: What finds the object that a text speaks about among the found ones, for
             example :class:`TextMatcher`; without it, what the query of a text draws is all.
         prompt_alignment: Training loss between prompts and objects, for example
@@ -83,6 +85,7 @@ class RapSAMVideoHead(BaseModule):
         prompt_adapter: dict,
         prompt_encoder: dict,
         prompt_refiner: dict | None = None,
+        click_keeper: dict | None = None,
         text_matcher: dict | None = None,
         prompt_alignment: dict | None = None,
         correction_rounds: int = 0,
@@ -118,6 +121,7 @@ class RapSAMVideoHead(BaseModule):
         self.object_adapter = MODELS.build({**width, **embed, **object_adapter})
         self.prompt_adapter = MODELS.build({**width, **prompt_adapter})
         self.prompt_refiner = _build_optional(prompt_refiner, width)
+        self.click_keeper = None if click_keeper is None else MODELS.build(click_keeper)
         self.text_matcher = _build_optional(text_matcher, width)
         self.prompt_alignment = _build_optional(prompt_alignment, width)
         if correction_rounds < 0:
@@ -464,6 +468,7 @@ class RapSAMVideoHead(BaseModule):
                     sizes,
                     num_tokens=num_tokens,
                     min_iou_score=self.min_iou_score,
+                    click_keeper=self.click_keeper,
                 )
                 if task is not Task.INTERACTIVE_IMAGE:
                     logits = output.mask_logits[i, : len(sample.prompts) * num_tokens : num_tokens]

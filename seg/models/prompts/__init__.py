@@ -1,5 +1,6 @@
 """Prompts as queries, where things are, and what words mean."""
 
+from seg.models.prompts.click_keeper import ClickKeeper
 from seg.models.prompts.mask_refiner import MaskRefiner, RefinedMasks
 from seg.models.prompts.prompt_encoder import (
     CoordinateFrame,
@@ -13,6 +14,7 @@ from seg.models.prompts.text_matcher import TextMatcher, TextMatches, text_visua
 from seg.models.prompts.vocabulary_text_encoder import VocabularyTextEncoder
 
 __all__ = [
+    'ClickKeeper',
     'CoordinateFrame',
     'MaskRefiner',
     'MaskTokens',

@@ -192,3 +192,16 @@ def test_one_path_alone_works_too():
     answers, _ = run(single, {0: [given()]})
 
     assert not any(answer.has_paths for answer in answers)
+
+
+def test_clicks_are_obeyed_and_remembered_so():
+    head = wake(
+        MODELS.build(tiny_video_cfg(click_keeper=dict(type='ClickKeeper', margin=2.0))['head'])
+    ).eval()
+    points = torch.tensor([[[20.5, 20.5], [40.5, 40.5]], [[40.5, 20.5], [20.5, 40.5]]])
+    rows = Prompts.create(points=points, point_labels=torch.tensor([[1, 0], [1, 0]]))
+    (answer,), states = run(head, {0: [rows]}, task=Task.INTERACTIVE_VIDEO, num_frames=1)
+    torch.testing.assert_close(states[0].last_masks, answer.mask_logits[0].sigmoid())
+    full = torch.nn.functional.interpolate(answer.mask_logits, size=SIZE, mode='bilinear')[0]
+    read = torch.stack([m[p[:, 1], p[:, 0]] for m, p in zip(full, points.long(), strict=True)])
+    assert ((read > 0) == torch.tensor([[True, False], [True, False]])).all()

@@ -283,3 +283,18 @@ def test_task_is_prompted(head):
     _, _, samples = make_batch([mixed()])
 
     assert head.router.route(samples).task is Task.INTERACTIVE_IMAGE
+
+
+@pytest.mark.parametrize('label', [0, 1])
+def test_answers_obey_clicks(label):
+    head = wake(make_head(click_keeper=dict(type='ClickKeeper')))
+    features, context, samples = make_batch([mixed()[:1]])
+    free = wake(make_head()).predict_prompts(features, context, samples)[0]
+    masks, answered = free.pred_prompted.masks, []
+    row, column = (masks[0, 0, 0] != bool(label)).nonzero()[0].tolist()
+    points = torch.tensor([[[8.0, 8.0], [column + 0.5, row + 0.5]]])
+    samples[0].prompts = Prompts.create(points=points, point_labels=torch.tensor([[1, label]]))
+    for multimask in (False, True):
+        kept = head.predict_prompts(features, context, samples, multimask_output=multimask)[0]
+        answered += kept.pred_prompted.masks[0, :, 0, row, column].tolist()
+    assert answered == [bool(label)] * len(answered)
