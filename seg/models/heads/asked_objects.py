@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seg.models.prompts import PromptQueries, TextMatches
+from seg.models.prompts import PromptQueries
 from seg.structures import StageOutput
 
 
@@ -13,10 +13,9 @@ class AskedObjects(NamedTuple):
 
     Attributes:
         queries: What the decoder takes.
-        matches: Texts and found objects; ``None`` where no object has a text alone.
-        found: The objects that texts were matched with.
+        found: The objects that texts were matched with, without gradient; ``None`` where no object
+            has a text alone.
     """
 
     queries: PromptQueries
-    matches: TextMatches | None = None
     found: StageOutput | None = None

@@ -208,9 +208,10 @@ class ClipTraining:
         """Losses of the prompts on the first frame."""
         size = self.mask_features.shape[-2:]
         covers = [covers_of(s.gt_segments.masks[:, :1], size) for s in self.samples]
+        asked = self.answers[0][1].asked
         raw = alignment_loss(
             self.head,
-            self.answers[0][1].asked,
+            asked,
             self.wanted,
             self.mask_features[:, :1],
             covers,
@@ -218,7 +219,13 @@ class ClipTraining:
             averages,
         )
         return raw | self.spoken.losses(
-            self.head, self.wanted, self.samples, self.mask_features, self.context_feats, averages
+            self.head,
+            self.wanted,
+            self.samples,
+            self.mask_features,
+            self.context_feats,
+            averages,
+            asked.found,
         )
 
     def _first_rows(self) -> list[Tensor]:

@@ -144,7 +144,13 @@ class PromptTraining:
             self.head, self.asked, self.wanted, self.mask_features, covers, rows, averages
         )
         return raw | self.spoken.losses(
-            self.head, self.wanted, self.samples, self.mask_features, self.context_feats, averages
+            self.head,
+            self.wanted,
+            self.samples,
+            self.mask_features,
+            self.context_feats,
+            averages,
+            self.asked.found,
         )
 
 

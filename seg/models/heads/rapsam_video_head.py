@@ -312,11 +312,14 @@ class RapSAMVideoHead(BaseModule):
         """
         if self.text_matcher is None or not bool(queries.is_text_alone.any()):
             return AskedObjects(queries)
-        with torch.no_grad():
-            found = self(mask_features, context_feats, self.router.routes[Task.PANOPTIC])[-1]
+        found = self.find_objects(mask_features, context_feats)
         matches = self.text_matcher(queries.objects, found, mask_features)
-        queries = queries.with_matches(matches.contents, matches.mask_logits)
-        return AskedObjects(queries, matches, found)
+        return AskedObjects(queries.with_matches(matches.contents, matches.mask_logits), found)
+
+    @torch.no_grad()
+    def find_objects(self, mask_features: Tensor, context_feats: Tensor | None) -> StageOutput:
+        """The last prediction of the panoptic path, without gradient; shapes as above."""
+        return self(mask_features, context_feats, self.router.routes[Task.PANOPTIC])[-1]
 
     def decode(
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]

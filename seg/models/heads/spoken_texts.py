@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seg.models.heads.answered_rounds import covers_of
 from seg.models.prompts import text_visual_loss
-from seg.structures import ClipSample, Prompts, Task
+from seg.structures import ClipSample, Prompts
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -59,6 +59,7 @@ class SpokenTexts:
         mask_features: Tensor,
         context_feats: Tensor | None,
         averages: Mapping[str, Tensor],
+        found: StageOutput | None = None,
     ) -> dict[str, Tensor]:
         """Contrastive loss between texts and found objects, if it is wanted and there are texts.
 
@@ -69,11 +70,16 @@ class SpokenTexts:
             mask_features: (B, T, C, h, w).
             context_feats: (B, T, C, h', w') or ``None``.
             averages: Counts averaged over processes.
+            found: The objects of the clips or of their first frames; looked for when left out.
         """
         if 'text_visual' not in wanted or not len(self):
             return {}
-        context = None if context_feats is None else context_feats[:, :1]
-        total = self._loss(head, samples, mask_features[:, :1], context)
+        features = mask_features[:, :1]
+        if found is None:
+            context = None if context_feats is None else context_feats[:, :1]
+            found = head.find_objects(features, context)
+        found = found._replace(mask_logits=found.mask_logits[:, :, :1])
+        total = self._loss(head, samples, features, found)
         return {'text_visual': total / averages['texts'].clamp(min=1)}
 
     def _loss(
@@ -81,12 +87,9 @@ class SpokenTexts:
         head: RapSAMVideoHead,
         samples: Sequence[ClipSample],
         mask_features: Tensor,
-        context_feats: Tensor | None,
+        found: StageOutput,
     ) -> Tensor:
         """Summed over texts."""
-        with torch.no_grad():
-            route = head.router.routes[Task.PANOPTIC]
-            found: StageOutput = head(mask_features, context_feats, route)[-1]
         queries = head.prompt_encoder(
             [Prompts.create(texts=texts) for texts in self.texts],
             mask_features,

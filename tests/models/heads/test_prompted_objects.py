@@ -241,7 +241,8 @@ def test_a_text_alone_starts_from_an_object_found_in_the_picture(head):
     features, context, samples = make_batch([mixed()])
     asked = head.encode_prompts([mixed()], samples, features, context)
     found = asked.found.mask_logits[0]
-    best = asked.matches.scores[0, 3].argmax()
+    alone = head.prompt_encoder([mixed()], features, canvas=(64, 64), image_shapes=[(64, 64)])
+    best = head.text_matcher(alone.objects, asked.found, features).scores[0, 3].argmax()
 
     assert asked.queries.is_text_alone.tolist() == [[False, False, False, True]]
     torch.testing.assert_close(
@@ -262,6 +263,20 @@ def test_matching_learns_from_expressions_that_prompt_nothing():
     assert spoken.texts == [['the upper bar', 'the lower bar'], []]
     assert torch.equal(spoken.masks[0], samples[0].gt_segments.masks[[0, 2]])
     assert head.text_matcher.score_proj.weight.grad.any()
+
+
+@pytest.mark.parametrize('rows', [[0, 3], [0]])
+def test_objects_for_all_expressions_are_looked_for_once(rows, monkeypatch):
+    features, context, samples = make_batch([mixed()[rows]])
+    samples[0].set_metainfo(dict(expressions=['the upper bar', None, 'the lower bar']))
+    head = make_head().train()
+    looked = []
+    find = head.find_objects
+    monkeypatch.setattr(head, 'find_objects', lambda *args: looked.append(1) or find(*args))
+    losses = head.loss(features, context, samples)
+
+    assert 'interactive_image/loss_text_visual' in losses
+    assert len(looked) == 1
 
 
 def test_training_needs_no_text():
