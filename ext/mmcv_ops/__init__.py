@@ -4,7 +4,7 @@ Installed the ordinary way, mmcv comes without its compiled module ``mmcv._ext``
 MMDetection fails. :func:`install` makes Python find a stand-in instead when, and only when, there
 is no compiled module. It carries the operators listed in
 :data:`ext.mmcv_ops.stand_in.CARRIED_OPS`; any other operator can be looked up, so that every
-MMDetection module imports, and raises :class:`NotImplementedError` when it is called.
+MMDetection module imports, and raises :class:`MissingOperatorError` when it is called.
 """
 
 from ext.mmcv_ops.finder import install, is_stand_in_used

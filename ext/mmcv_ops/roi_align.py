@@ -38,7 +38,7 @@ def roi_align_forward(
         aligned: Whether pixel centres lie at half-integers.
 
     Raises:
-        NotImplementedError: If ``pool_mode`` is 0.
+        MissingOperatorError: If ``pool_mode`` is 0.
     """
     _check_average(pool_mode)
     pooled = roi_align(
@@ -71,7 +71,7 @@ def roi_align_backward(
     The other arguments are those of :func:`roi_align_forward`.
 
     Raises:
-        NotImplementedError: If ``pool_mode`` is 0.
+        MissingOperatorError: If ``pool_mode`` is 0.
     """
     _check_average(pool_mode)
     dtype = torch.float32 if _needs_float(grad_input) else grad_input.dtype

@@ -10,6 +10,7 @@ from ext.mmcv_ops.attention import ms_deform_attn_backward, ms_deform_attn_forwa
 from ext.mmcv_ops.deform_conv import modulated_deform_conv_backward, modulated_deform_conv_forward
 from ext.mmcv_ops.nms import nms, nms_match, softnms
 from ext.mmcv_ops.roi_align import roi_align_backward, roi_align_forward
+from seg.utils.checks import UserError
 
 COMPILED_HINT = (
     'To compile them (20 minutes or more; needs a C++ compiler, for a GPU also the CUDA toolkit '
@@ -17,6 +18,10 @@ COMPILED_HINT = (
     '--no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary onedl-mmcv '
     'onedl-mmcv'
 )
+
+
+class MissingOperatorError(UserError, NotImplementedError):
+    """An operator was called that the stand-in does not carry; its text says what to install."""
 
 
 def get_compiler_version() -> str:
@@ -63,11 +68,11 @@ def missing_op(name: str) -> Callable[..., NoReturn]:
         name: The operator's name in ``mmcv._ext``.
 
     Returns:
-        A function that takes anything and raises :class:`NotImplementedError`.
+        A function that takes anything and raises :class:`MissingOperatorError`.
     """
 
     def raise_missing(*args: object, **kwargs: object) -> NoReturn:
-        raise NotImplementedError(
+        raise MissingOperatorError(
             f'mmcv operator {name!r} is not available: this mmcv has no compiled operators and '
             f'the stand-in carries only {", ".join(sorted(CARRIED_OPS))}. {COMPILED_HINT}'
         )

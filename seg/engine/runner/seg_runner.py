@@ -18,7 +18,8 @@ from seg import __version__
 from seg.datasets.samplers import TaskBatchSampler
 from seg.engine.runner.amp_optim_wrapper import MixedPrecisionOptimWrapper
 from seg.engine.runner.distributed import check_same_config, prepare_process_group, wrap_on_cpu
-from seg.engine.runner.exact_running import NOT_LOADED, ExactRunning
+from seg.engine.runner.exact_checkpoints import NOT_LOADED
+from seg.engine.runner.exact_running import ExactRunning
 from seg.registry import RUNNERS
 
 

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from seg.models.decoders import StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_following import ClipFollower, tracks_of_clip
+from seg.models.heads.clip_targets import clip_targets
 from seg.models.heads.clip_training import ClipTraining
+from seg.models.heads.head_building import (
+    build_optional,
+    build_router,
+    check_counts,
+    check_memory,
+)
 from seg.models.heads.mask_resizing import PictureSizes
 from seg.models.heads.panoptic_following import PanopticFollower
 from seg.models.heads.prompt_training import ObjectTraining, PromptTraining
@@ -103,12 +110,7 @@ class RapSAMVideoHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        for name, count in (('num_things', num_things), ('num_stuff', num_stuff)):
-            if not isinstance(count, int):
-                raise TypeError(
-                    f'RapSAMVideoHead.{name}: expected a number, got {count!r}; a config that '
-                    'leaves it to the data is built by seg.engine.launch or seg.apis.load_model'
-                )
+        check_counts(num_things, num_stuff, correction_rounds)
         self.num_things = num_things
         self.num_stuff = num_stuff
         self.min_iou_score = min_iou_score
@@ -120,29 +122,25 @@ class RapSAMVideoHead(BaseModule):
         )
         self.object_adapter = MODELS.build({**width, **embed, **object_adapter})
         self.prompt_adapter = MODELS.build({**width, **prompt_adapter})
-        self.prompt_refiner = _build_optional(prompt_refiner, width)
-        self.click_keeper = None if click_keeper is None else MODELS.build(click_keeper)
-        self.text_matcher = _build_optional(text_matcher, width)
-        self.prompt_alignment = _build_optional(prompt_alignment, width)
-        if correction_rounds < 0:
-            raise ValueError(
-                f'RapSAMVideoHead.correction_rounds: expected 0 or more, got {correction_rounds}'
-            )
+        self.prompt_refiner = build_optional(prompt_refiner, width)
+        self.click_keeper = build_optional(click_keeper, {})
+        self.text_matcher = build_optional(text_matcher, width)
+        self.prompt_alignment = build_optional(prompt_alignment, width)
         self.correction_rounds = correction_rounds
-        self._check_memory(memory, dual_path, clip_schedule)
-        self.memory = _build_optional(memory, width)
-        self.dual_path = _build_optional(dual_path, width)
+        check_memory(self.prompt_encoder, memory, dual_path, clip_schedule)
+        self.memory = build_optional(memory, width)
+        self.dual_path = build_optional(dual_path, width)
         self.clip_schedule: Any = None
         if self.memory is not None:
             self.clip_schedule = MODELS.build({'type': 'ClipSchedule', **(clip_schedule or {})})
         self.classifier = MODELS.build(
             {'num_classes': num_things + num_stuff, **embed, **classifier}
         )
-        self.router = self._build_router(router, num_stages, width, self.memory is not None)
+        self.router = build_router(router, num_stages, width, self.memory is not None)
         self.criterion = MODELS.build(criterion or dict(type='SegmentCriterion'))
         counts = dict(num_things=num_things, num_stuff=num_stuff)
         self.fusion = MODELS.build({**counts, **(fusion or dict(type='PanopticFusion'))})
-        self.panoptic_tracker = _build_optional(panoptic_tracker, counts)
+        self.panoptic_tracker = build_optional(panoptic_tracker, counts)
         self.semantic_auxiliary: SemanticAuxiliary | None = None
         if semantic_auxiliary is not None:
             counts = dict(num_classes=num_things + num_stuff)
@@ -177,38 +175,6 @@ class RapSAMVideoHead(BaseModule):
         present = {name for name, part in optional.items() if part is not None}
         return frozenset({'cls', 'mask', 'dice', 'iou', 'panoptic'} | present)
 
-    def _check_memory(
-        self, memory: dict | None, dual_path: dict | None, clip_schedule: dict | None
-    ) -> None:
-        for name, settings in (('dual_path', dual_path), ('clip_schedule', clip_schedule)):
-            if settings is not None and memory is None:
-                raise ValueError(
-                    f'RapSAMVideoHead.{name}: expected none for a head without a memory, got '
-                    f'{settings}; add memory=dict(type=StreamingMemoryAdapter)'
-                )
-        encoder = self.prompt_encoder
-        single = encoder.mask_tokens.num_embeddings == 1
-        if memory is not None and (getattr(encoder, 'fusion', None) is None or not single):
-            raise ValueError(
-                'RapSAMVideoHead.memory: expected a prompt encoder with a fusion and one mask '
-                'token, which takes the masks that the memory proposes, got one without; set '
-                'prompt_encoder.fusion and num_mask_tokens=1'
-            )
-
-    @staticmethod
-    def _build_router(
-        settings: dict | None, num_stages: int, width: Mapping[str, int], has_memory: bool
-    ) -> Any:
-        settings = settings or dict(type='TaskRouter')
-        known = dict(num_decoder_stages=num_stages, enable_streaming_memory=has_memory)
-        router = MODELS.build({**width, **known, **settings})
-        if router.enable_streaming_memory and not has_memory:
-            raise ValueError(
-                'router.enable_streaming_memory: expected False for a head without a memory, got '
-                'True; leave it out'
-            )
-        return router
-
     def forward(
         self,
         mask_features: Tensor,
@@ -234,8 +200,8 @@ class RapSAMVideoHead(BaseModule):
             queries, attn_mask = prompts.queries, prompts.attn_mask
         queries = self.router.mark(queries, route)
         mask_logits = draw_masks(queries, mask_features)
-        if prompts is not None and prompts.first_masks is not None:
-            mask_logits = _where_known(prompts, mask_logits)
+        if prompts is not None:
+            mask_logits = prompts.first_masks_or(mask_logits)
         for stage in self.stages[: route.num_stages]:
             prediction = stage(
                 queries,
@@ -372,32 +338,8 @@ class RapSAMVideoHead(BaseModule):
         return ObjectTraining(self.criterion, wanted, outputs, targets)
 
     def targets(self, sample: ClipSample, task: Task) -> Targets:
-        """What a clip's queries should answer.
-
-        Crowd regions are nobody's target. In prompted tasks there is one row per prompt.
-        """
-        segments = sample.gt_segments
-        annotated = self._annotated_classes(sample)
-        if not task.is_prompted:
-            wanted = ~segments.is_crowd
-            return Targets(segments.masks[wanted], segments.labels[wanted], annotated=annotated)
-        rows = sample.prompt_targets
-        return Targets(
-            masks=segments.masks[rows],
-            labels=segments.labels[rows],
-            queries=torch.arange(len(rows), device=rows.device),
-            annotated=annotated,
-        )
-
-    def _annotated_classes(self, sample: ClipSample) -> Tensor | None:
-        """Which classes the sample's data set annotates, (K,), bool; ``None`` for all."""
-        labels = sample.get('annotated_classes')
-        if labels is None:
-            return None
-        device = sample.gt_segments.labels.device
-        annotated = torch.zeros(self.num_things + self.num_stuff, dtype=torch.bool, device=device)
-        annotated[torch.as_tensor(labels, dtype=torch.long, device=device)] = True
-        return annotated
+        """What a clip's queries should answer, see :func:`clip_targets`."""
+        return clip_targets(sample, task, self.num_things + self.num_stuff)
 
     def predict(
         self, mask_features: Tensor, context_feats: Tensor | None, samples: Sequence[ClipSample]
@@ -491,16 +433,3 @@ class RapSAMVideoHead(BaseModule):
         sample.pred_instances = self.fusion.instances(
             logits, scores, labels, queries=index, sizes=sizes
         )
-
-
-def _build_optional(settings: dict | None, width: Mapping[str, int]) -> Any:
-    """The module that settings ask for, if any."""
-    return None if settings is None else MODELS.build({**width, **settings})
-
-
-def _where_known(prompts: PromptQueries, drawn: Tensor) -> Tensor:
-    """First masks of prompts where they have one, else what the queries draw, (B, Q, T, h, w)."""
-    assert prompts.first_masks is not None, 'asked for only where some are known'
-    first = prompts.first_masks.repeat_interleave(prompts.num_tokens, dim=1)
-    known = prompts.has_first_mask.repeat_interleave(prompts.num_tokens, dim=1)
-    return torch.where(known[..., None, None, None], first.to(drawn), drawn)

@@ -7,6 +7,7 @@ import pytest
 
 from ext.mmcv_ops import finder, install, is_stand_in_used
 from ext.mmcv_ops.stand_in import CARRIED_OPS
+from seg.utils.cli import run_main
 
 install()
 
@@ -23,6 +24,16 @@ def test_operator_that_is_not_carried_raises_when_called_not_when_looked_up():
     op = importlib.import_module('mmcv._ext').knn_forward
     with pytest.raises(NotImplementedError, match=r"'knn_forward'.*pip install.*onedl-mmcv"):
         op(1, k=2)
+
+
+@needs_stand_in
+def test_tools_tell_of_an_operator_that_is_not_carried_in_one_line(capsys):
+    op = importlib.import_module('mmcv._ext').knn_forward
+    with pytest.raises(SystemExit, match='2'):
+        run_main(lambda: op(1, k=2))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: mmcv operator 'knn_forward' is not available")
 
 
 @needs_stand_in
