@@ -1,32 +1,17 @@
-"""Average precision on YouTube-VIS 2021 of a RapSAM with ResNet-50 that classifies by text.
-
-The annotations of ``valid.json`` are not public: the results are written for the evaluation server
-to ``outputs/youtube_vis_2021.zip``. With annotations of your own, score them by
-``--cfg-options test_evaluator.format_only=False``.
-"""
+"""Average precision on YouTube-VIS 2021, to ``outputs/youtube_vis_2021.zip``; as 2019 otherwise."""
 
 from mmengine.config import read_base
 
-from seg.evaluation.metrics import YoutubeVisMetric
-
 with read_base():
     from .._base_.datasets.youtube_vis_2021 import *
-    from .._base_.models.rap_sam_r50 import *
+    from .eval_rap_sam_yt19 import model, val_evaluator
     from ..default_runtime import *
 
 train_dataloader = None
-val_evaluator = dict(
-    type=YoutubeVisMetric, format_only=True, outfile_prefix='outputs/youtube_vis_2021'
-)
+val_evaluator.update(outfile_prefix='outputs/youtube_vis_2021')
 test_evaluator = val_evaluator
 val_cfg = dict()
 test_cfg = dict()
-model.update(
-    head=dict(
-        num_things=40,
-        num_stuff=0,
-        classifier=dict(
-            embedding_file='data/embeddings/convnext_large_d_320_youtube_vis_2021.safetensors'
-        ),
-    )
+model['head']['classifier'].update(
+    embedding_file='data/embeddings/convnext_large_d_320_youtube_vis_2021.safetensors'
 )

@@ -3,7 +3,8 @@
 Everything is small: Shapes in COCO format, boxes, a teacher that is trained first on all training
 images, and students that are trained on some of them. All students start from the same weights,
 which were trained on those images without a teacher, and get the same budget and, for a seed, the
-same batches. What is done is kept in OUT, so the same command goes on after a stop.
+same batches. What is done is kept in OUT, so the same command goes on after a stop; other settings
+need another folder.
 
 Example:
     python tools/analysis_tools/distillation_table.py --out work_dirs/distillation
@@ -42,6 +43,7 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     'attention': ATTENTION,
     'all': MASKS + FEATURES + ATTENTION,
 }
+FREE = ('out', 'kinds', 'seeds', 'minutes')  # what may differ when a folder is continued
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,7 +56,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--iters', type=int, default=200, help='of a student')
     parser.add_argument('--teacher-iters', type=int, default=1000)
-    parser.add_argument('--start-iters', type=int, default=400, help='before students part')
+    parser.add_argument(
+        '--start-iters', type=int, default=400, help='before students part; 0: from random weights'
+    )
     parser.add_argument('--images', type=int, default=200, help='training images of the teacher')
     parser.add_argument('--student-images', type=int, default=48, help='those of a student')
     parser.add_argument('--val-images', type=int, default=60)
@@ -62,6 +66,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=4)
     parser.add_argument('--temperature', type=float, default=2.0)
     parser.add_argument('--teacher-weight', type=float, default=1.0)
+    parser.add_argument(
+        '--inner-weight', type=float, default=1.0, help='of features and attention, beside masks'
+    )
     parser.add_argument('--minutes', type=float, help='start nothing new after so long')
     return parser.parse_args()
 
@@ -131,6 +138,7 @@ def train(model: Any, images: list[Any], args: argparse.Namespace, iters: int, s
 
 def warm_cosine(iters: int) -> Callable[[int], float]:
     """Factors of the rate: up over a twentieth of the iterations, then down."""
+    iters = max(1, iters)
     return lambda i: min(1.0, 20 * (i + 1) / iters) * (1 + math.cos(math.pi * i / iters)) / 2
 
 
@@ -191,7 +199,7 @@ def student_row(
             type='Distiller',
             student=config,
             teacher=model_config('small', args.canvas),
-            parts=KINDS[kind],
+            parts=parts_of(kind, args.inner_weight),
             schedule=dict(
                 temperature=args.temperature, label_weight=1.0, teacher_weight=args.teacher_weight
             ),
@@ -204,6 +212,36 @@ def student_row(
     train(model.train(), data[0], args, args.iters, seed)
     seconds = round(time.process_time() - start, 1)
     return {'kind': kind, 'seed': seed, **score(model, data[1]), 'cpu_seconds': seconds}
+
+
+def parts_of(kind: str, inner_weight: float) -> list[dict[str, Any]]:
+    """What is taught, features and attention with their own weight."""
+    return [part if part in MASKS else dict(part, weight=inner_weight) for part in KINDS[kind]]
+
+
+def keep_settings(args: argparse.Namespace) -> None:
+    """Write down what the numbers of a folder depend on.
+
+    Raises:
+        ValueError: If the folder was made with other settings.
+    """
+    from seg.utils.atomic_write import write_bytes_atomically
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in vars(args).items() if name not in FREE}
+    file = args.out / 'settings.json'
+    kept = json.loads(file.read_bytes()) if file.is_file() else settings
+    other = [
+        f'--{name.replace("_", "-")} {kept.get(name)}'
+        for name in settings
+        if kept.get(name) != settings[name]
+    ]
+    if other:
+        raise ValueError(
+            f'--out {args.out}: expected the settings that its numbers were made with, '
+            f'{", ".join(other)}, got others; repeat those or choose another folder'
+        )
+    write_bytes_atomically(file, json.dumps(settings).encode())
 
 
 def table(rows: list[dict[str, Any]], kinds: list[str]) -> str:
@@ -226,6 +264,7 @@ def table(rows: list[dict[str, Any]], kinds: list[str]) -> str:
 def main() -> None:
     """Do what is not done yet; the last line of standard output is JSON."""
     args = parse_arguments()
+    keep_settings(args)
     import torch
 
     import seg.models.detectors  # noqa: F401
@@ -234,7 +273,6 @@ def main() -> None:
 
     torch.set_num_threads(1)
     begin = time.monotonic()
-    args.out.mkdir(parents=True, exist_ok=True)
     canvas = (args.canvas, args.canvas)
     images = read_images(args, 'train', args.images, [ClipResize(canvas, keep_ratio=False)])
     steps = [FixedSegmentPrompts(min_area=16), TestResize(canvas, keep_ratio=False), PackClip()]

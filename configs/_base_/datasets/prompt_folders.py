@@ -1,9 +1,8 @@
 """Images and masks in folders, mixed prompts in training and tight boxes in validation."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import FolderDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.transforms import (
     ClipColorJitter,
     ClipFlip,
@@ -15,46 +14,38 @@ from seg.datasets.transforms import (
 )
 from seg.evaluation.metrics import PromptSegMetric
 
+with read_base():
+    from ..loaders import *
+
 data_root = 'data/folders/'
 canvas = (1024, 1024)
 
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=dict(
-        type=FolderDataset,
-        root=data_root,
-        split='train',
-        task='interactive_image',
-        pipeline=[
-            dict(type=ClipFlip, prob=0.5),
-            dict(type=ClipColorJitter, brightness=0.2, contrast=0.2, saturation=0.2),
-            dict(type=ClipResize, scale=canvas),
-            dict(type=RandomSegmentPrompts, mode='mixed', max_prompts=8),
-            dict(type=PackClip),
-        ],
-    ),
+train_dataloader.update(batch_size=2)
+train_dataloader['dataset'] = dict(
+    type=FolderDataset,
+    root=data_root,
+    split='train',
+    task='interactive_image',
+    pipeline=[
+        dict(type=ClipFlip, prob=0.5),
+        dict(type=ClipColorJitter, brightness=0.2, contrast=0.2, saturation=0.2),
+        dict(type=ClipResize, scale=canvas),
+        dict(type=RandomSegmentPrompts, mode='mixed', max_prompts=8),
+        dict(type=PackClip),
+    ],
 )
-val_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=dict(
-        type=FolderDataset,
-        root=data_root,
-        split='val',
-        task='interactive_image',
-        test_mode=True,
-        pipeline=[
-            dict(type=FixedSegmentPrompts, mode='box'),
-            dict(type=TestResize, scale=canvas),
-            dict(type=PackClip),
-        ],
-    ),
+val_dataloader.update(batch_size=2)
+val_dataloader['dataset'] = dict(
+    type=FolderDataset,
+    root=data_root,
+    split='val',
+    task='interactive_image',
+    test_mode=True,
+    pipeline=[
+        dict(type=FixedSegmentPrompts, mode='box'),
+        dict(type=TestResize, scale=canvas),
+        dict(type=PackClip),
+    ],
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=PromptSegMetric)

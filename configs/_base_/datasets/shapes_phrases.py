@@ -1,50 +1,41 @@
 """Shapes v1 for models that find all instances of a phrase: classes that are there, or not."""
 
-from mmengine.dataset import DefaultSampler
+from mmengine.config import read_base
 
 from seg.datasets import ShapesDataset
-from seg.datasets.samplers import TaskBatchSampler
 from seg.datasets.shapes import SHAPES_CLASSES
 from seg.datasets.transforms import ClipFlip, ClipResize, ConceptPhrases, PackClip, TestResize
 from seg.evaluation.metrics import ConceptMetric
 
+with read_base():
+    from ..loaders import *
+
 shapes_canvas = (160, 160)
 
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=True),
-    batch_sampler=dict(type=TaskBatchSampler),
-    dataset=dict(
-        type=ShapesDataset,
-        task='interactive_image',
-        split='train',
-        num_samples=1_000_000,
-        pipeline=[
-            dict(type=ClipFlip, prob=0.5),
-            dict(type=ClipResize, scale=shapes_canvas, keep_ratio=False),
-            dict(type=ConceptPhrases, phrases=SHAPES_CLASSES, max_present=3, num_absent=2),
-            dict(type=PackClip),
-        ],
-    ),
+train_dataloader.update(batch_size=4, num_workers=1)
+train_dataloader['dataset'] = dict(
+    type=ShapesDataset,
+    task='interactive_image',
+    split='train',
+    num_samples=1_000_000,
+    pipeline=[
+        dict(type=ClipFlip, prob=0.5),
+        dict(type=ClipResize, scale=shapes_canvas, keep_ratio=False),
+        dict(type=ConceptPhrases, phrases=SHAPES_CLASSES, max_present=3, num_absent=2),
+        dict(type=PackClip),
+    ],
 )
-val_dataloader = dict(
-    batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False),
-    dataset=dict(
-        type=ShapesDataset,
-        task='interactive_image',
-        split='val',
-        num_samples=100,
-        pipeline=[
-            dict(type=ConceptPhrases, phrases=SHAPES_CLASSES),
-            dict(type=TestResize, scale=shapes_canvas, keep_ratio=False),
-            dict(type=PackClip),
-        ],
-    ),
+val_dataloader.update(batch_size=4, num_workers=1)
+val_dataloader['dataset'] = dict(
+    type=ShapesDataset,
+    task='interactive_image',
+    split='val',
+    num_samples=100,
+    pipeline=[
+        dict(type=ConceptPhrases, phrases=SHAPES_CLASSES),
+        dict(type=TestResize, scale=shapes_canvas, keep_ratio=False),
+        dict(type=PackClip),
+    ],
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type=ConceptMetric)

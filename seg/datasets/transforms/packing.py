@@ -40,7 +40,9 @@ class PackClip(BaseTransform):
     ``inputs`` is uint8 (T, 3, H, W). The sample gets ``gt_segments`` when there are masks,
     ``prompts`` and ``prompt_targets`` when there are prompts: ``prompt_targets[i]`` (int64, (M,))
     is the row of ``gt_segments`` that prompt ``i`` belongs to. The metainfo ``prompt_kinds`` says
-    which kind a prompt mainly is, where the transform that made the prompts noted it.
+    which kind a prompt mainly is, where the transform that made the prompts noted it;
+    ``expressions`` what each segment is called, a text or ``None`` per row of ``gt_segments``,
+    where the data set has texts; ``identity_cases`` which objects of a clip cross or are hidden.
 
     Args:
         meta_keys: Further keys to carry as metainfo; missing ones are an error.

@@ -19,7 +19,7 @@ from ext.efficient_sam import (
     boxes_as_points,
     efficient_sam_variant,
 )
-from seg.models.detectors.tuned_segmentor import TunedSegmentor
+from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
 from seg.registry import MODELS
 from seg.structures import PointLabel, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, Ranking
@@ -92,12 +92,6 @@ class EfficientSamSegmentor(TunedSegmentor):
         self.mask_decoder = EfficientMaskDecoder(sizes)
         self.set_strategy(strategy, embedding_cache)
 
-    @property
-    def embedding_shape(self) -> tuple[int, int, int]:
-        """Shape (C, h, w) of an image's embedding."""
-        grid = self.image_size // self.variant.patch_size
-        return self.variant.prompt_dim, grid, grid
-
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
     ) -> list[PromptedMasks]:
@@ -113,25 +107,19 @@ class EfficientSamSegmentor(TunedSegmentor):
                 EfficientSAM does not know.
         """
         counts = [len(rows) for rows in prompts]
-        num, size = sum(counts), (embeddings.shape[-2], embeddings.shape[-1])
-        images = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        size = (embeddings.shape[-2], embeddings.shape[-1])
+        images, rows = images_of_prompts(counts), torch.arange(sum(counts))
         with torch.autocast(embeddings.device.type, enabled=False):
             points, labels = as_points(prompts, self.prompt_encoder.max_points)
             tokens = self.prompt_encoder(points, labels)
             places = self.prompt_encoder.dense_positions(size)
-        masks, scores = [], []
-        for part in torch.arange(num).split(self._pass_size(num)):
-            found = self.mask_decoder(
+        passes = []
+        for part in self._row_slices(len(rows)):
+            masks, scores = self.mask_decoder(
                 embeddings[images[part]], places, tokens[part], TOKENS[candidates]
             )
-            masks.append(found[0])
-            scores.append(found[1])
-        if not num:
-            each = len(range(self.mask_decoder.num_mask_tokens)[TOKENS[candidates]])
-            masks = [embeddings.new_zeros(0, each, 4 * size[0], 4 * size[1])]
-            scores = [embeddings.new_zeros(0, each)]
-        pairs = zip(torch.cat(masks).split(counts), torch.cat(scores).split(counts), strict=True)
-        return [PromptedMasks(*pair) for pair in pairs]
+            passes.append((rows[part], masks, scores))
+        return self._by_image(passes, counts, embeddings, candidates)
 
 
 def as_points(prompts: Sequence[Prompts], max_points: int) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from ext.sam import (
     sam_variant,
 )
 from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
-from seg.models.detectors.tuned_segmentor import TunedSegmentor
+from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, Ranking
@@ -78,12 +78,6 @@ class SamSegmentor(TunedSegmentor):
         self.mask_decoder = build_mask_decoder(sizes)
         self.set_strategy(strategy, embedding_cache)
 
-    @property
-    def embedding_shape(self) -> tuple[int, int, int]:
-        """Shape (C, h, w) of an image's embedding."""
-        grid = self.image_size // self.variant.patch_size
-        return self.variant.prompt_dim, grid, grid
-
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
     ) -> list[PromptedMasks]:
@@ -98,10 +92,10 @@ class SamSegmentor(TunedSegmentor):
             UserError: If a row has no point, box or mask.
         """
         counts = [len(rows) for rows in prompts]
-        images = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        images = images_of_prompts(counts)
         with torch.autocast(embeddings.device.type, enabled=False):
             image_pe = self.prompt_encoder.get_dense_pe()
-        rows, masks, scores = [], [], []
+        passes = []
         for group in group_prompts(prompts):
             if group.points is None and group.boxes is None and group.masks is None:
                 raise UserError(
@@ -110,50 +104,22 @@ class SamSegmentor(TunedSegmentor):
                 )
             with torch.autocast(embeddings.device.type, enabled=False):
                 sparse, dense = encode_prompts(self.prompt_encoder, group)
-            for part in _parts(len(group.rows), self._pass_size(len(group.rows))):
-                found = decode_tokens(
+            for part in self._row_slices(len(group.rows)):
+                rows = group.rows[part]
+                masks, scores = decode_tokens(
                     self.mask_decoder,
-                    _embeddings_of(embeddings, images[group.rows[part]]),
+                    _embeddings_of(embeddings, images[rows]),
                     image_pe,
                     sparse[part],
                     dense if len(dense) == 1 else dense[part],
                     TOKENS[candidates],
                 )
-                rows.append(group.rows[part])
-                masks.append(found[0])
-                scores.append(found[1])
-        return self._in_order(rows, masks, scores, counts, embeddings, candidates)
+                passes.append((rows, masks, scores))
+        return self._by_image(passes, counts, embeddings, candidates)
 
     def decoding_order(self, prompts: Sequence[Prompts]) -> Tensor:
         """Rows of one kind pass the decoder together, (N,), int64."""
         return torch.cat([group.rows for group in group_prompts(prompts)])
-
-    def _in_order(
-        self,
-        rows: list[Tensor],
-        masks: list[Tensor],
-        scores: list[Tensor],
-        counts: list[int],
-        embeddings: Tensor,
-        candidates: Candidates,
-    ) -> list[PromptedMasks]:
-        """Bring the rows of all groups back into the order of the images."""
-        if not rows:
-            num = len(range(self.mask_decoder.num_mask_tokens)[TOKENS[candidates]])
-            size = [4 * side for side in embeddings.shape[-2:]]
-            masks, scores = [embeddings.new_zeros(0, num, *size)], [embeddings.new_zeros(0, num)]
-            rows = [torch.zeros(0, dtype=torch.long)]
-        all_masks, all_scores = torch.cat(masks), torch.cat(scores)
-        if len(rows) > 1:  # several kinds of prompts, or passes
-            back = torch.cat(rows).argsort()
-            all_masks, all_scores = all_masks[back], all_scores[back]
-        pairs = zip(all_masks.split(counts), all_scores.split(counts), strict=True)
-        return [PromptedMasks(*pair) for pair in pairs]
-
-
-def _parts(count: int, most: int) -> list[slice]:
-    """Slices of at most ``most`` rows."""
-    return [slice(first, first + most) for first in range(0, count, most)]
 
 
 def _embeddings_of(embeddings: Tensor, images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.peft.strategies import TuningStrategy
 from seg.registry import TASK_UTILS
 from seg.structures import ClipSample
+from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks
 from seg.utils.checks import UserError
 
 
@@ -20,6 +22,9 @@ class TunedSegmentor(PromptableSegmentor):
 
     A subclass makes the three modules in its constructor and calls :meth:`set_strategy` last.
     """
+
+    variant: Any
+    """Sizes of the model, with ``patch_size`` and, where it decodes prompts, ``prompt_dim``."""
 
     prompt_encoder: Any
     mask_decoder: Any
@@ -72,6 +77,12 @@ class TunedSegmentor(PromptableSegmentor):
         """Whether nothing in the image encoder is trained."""
         return not any(value.requires_grad for value in self.image_encoder.parameters())
 
+    @property
+    def embedding_shape(self) -> tuple[int, int, int]:
+        """Shape (C, h, w) of an image's embedding."""
+        grid = self.image_size // self.variant.patch_size
+        return self.variant.prompt_dim, grid, grid
+
     def encode_images(self, images: Tensor) -> Tensor:
         """Embed normalised images (B, 3, H, W) as (B, C, H / patch, W / patch)."""
         if self.encoder_is_frozen:
@@ -87,5 +98,39 @@ class TunedSegmentor(PromptableSegmentor):
             batch_inputs, batch_data_samples, self, self.embedding_shape
         )
 
-    def _pass_size(self, num_prompts: int) -> int:
-        return max(1, num_prompts) if self.training else self.max_prompts
+    def _row_slices(self, num_prompts: int) -> list[slice]:
+        """Rows that are decoded at a time: in training all of them."""
+        size = max(1, num_prompts) if self.training else self.max_prompts
+        return [slice(first, first + size) for first in range(0, num_prompts, size)]
+
+    def _by_image(
+        self,
+        passes: Sequence[tuple[Tensor, Tensor, Tensor]],
+        counts: Sequence[int],
+        embeddings: Tensor,
+        candidates: Candidates,
+    ) -> list[PromptedMasks]:
+        """Answers of all passes in the order of the prompts of the images.
+
+        Args:
+            passes: Rows (n,), their masks (n, M, 4h, 4w) and qualities (n, M) of each pass.
+            counts: Prompts of each image.
+            embeddings: (B, C, h, w), for the shape of no answers at all.
+            candidates: Which masks were decoded.
+        """
+        if not passes:
+            num = len(range(self.mask_decoder.num_mask_tokens)[TOKENS[candidates]])
+            size = [4 * side for side in embeddings.shape[-2:]]
+            none = (embeddings.new_zeros(0, num, *size), embeddings.new_zeros(0, num))
+            passes = [(torch.zeros(0, dtype=torch.long), *none)]
+        rows, masks, scores = (torch.cat(parts) for parts in zip(*passes, strict=True))
+        if len(passes) > 1:
+            back = rows.argsort()
+            masks, scores = masks[back], scores[back]
+        pairs = zip(masks.split(list(counts)), scores.split(list(counts)), strict=True)
+        return [PromptedMasks(*pair) for pair in pairs]
+
+
+def images_of_prompts(counts: Sequence[int]) -> Tensor:
+    """The image of each prompt, (N,), int64, where images have so many."""
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(list(counts)))

@@ -11,32 +11,22 @@ import pytest
 def tool(repository, monkeypatch, capsys):
     """Run a tool of this folder: what its last line says."""
 
-    def run(name, *arguments):
+    def run(name, *arguments, refused=False):
         path = str(repository / 'tools/analysis_tools' / name)
         monkeypatch.setattr('sys.argv', [path, *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(path, run_name='__main__')
         printed = capsys.readouterr()
-        assert stop.value.code in (0, None), printed.err
-        return printed.out.splitlines()
+        assert stop.value.code in ((2,) if refused else (0, None)), printed.err
+        return printed.err if refused else printed.out.splitlines()
 
     return run
 
 
 def test_a_table_of_distillation_goes_on_where_it_stopped(tool, tmp_path):
     sizes = ['--images', 4, '--student-images', 4, '--val-images', 2, '--iters', 1, '--seeds', 1]
-    sizes += [
-        '--teacher-iters',
-        1,
-        '--start-iters',
-        1,
-        '--canvas',
-        64,
-        '--batch-size',
-        2,
-        '--out',
-        tmp_path,
-    ]
+    sizes += ['--teacher-iters', 1, '--start-iters', 0, '--canvas', 64, '--batch-size', 2]
+    sizes += ['--inner-weight', 0.5, '--out', tmp_path]
     first = json.loads(tool('distillation_table.py', *sizes, '--kinds', 'none')[-1])
     assert [row['kind'] for row in first['students']] == ['none']
     lines = tool('distillation_table.py', *sizes, '--kinds', 'none', 'all')
@@ -45,6 +35,9 @@ def test_a_table_of_distillation_goes_on_where_it_stopped(tool, tmp_path):
     assert [row['kind'] for row in second['students']] == ['none', 'all']
     assert all(second[role] == first[role] for role in ('teacher', 'start'))
     assert lines[2].startswith('| none | 1 | ')
+
+    message = tool('distillation_table.py', *sizes, '--iters', 3, refused=True)
+    assert '--iters 1, got others' in message
 
 
 def test_both_attentions_are_measured_on_the_same_step(repository, monkeypatch):
