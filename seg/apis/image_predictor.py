@@ -34,6 +34,8 @@ _PROMPT_NAMES = (
     'relative_boxes',
 )
 
+_SURE = 10.0  # logit of pixels that a mask covers
+
 
 @dataclass(frozen=True)
 class ImageResult:
@@ -147,6 +149,30 @@ class ImagePredictor:
             data = self.model.data_preprocessor(batch, False)
             features = self.model.extract_feat(data['inputs'])
         self._encoded = EncodedImages(features, data['data_samples'])
+
+    def logits_of_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the image as logits that clicks can mend, as if the model had answered it.
+
+        Args:
+            mask: (H, W), bool, at the size of the image.
+
+        Returns:
+            ``previous_logits`` of one object, (1, h, w), float32.
+
+        Raises:
+            UserError: If there is no image, or the mask has another size.
+        """
+        sample = self._require_images().samples[0]
+        if tuple(mask.shape) != tuple(sample.ori_shape):
+            raise UserError(
+                f'mask: expected the size of the image, {tuple(sample.ori_shape)}, got {mask.shape}'
+            )
+        prompts = make_prompts(masks=[mask])
+        assert prompts is not None, 'there is a mask'
+        shown = prompts_on_canvas(prompts, sample).masks
+        assert shown is not None, 'there is a mask'
+        small = torch.nn.functional.adaptive_avg_pool2d(shown, _map_size(sample.batch_input_shape))
+        return (_SURE * (2 * small - 1)).numpy()
 
     def reset_image(self) -> None:
         """Forget the images and free their features."""

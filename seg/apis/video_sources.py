@@ -53,8 +53,20 @@ class FrameSource(ABC):
     frames_per_second: float | None = None
 
     @abstractmethod
-    def forwards(self) -> Iterator[FrameRead]:
-        """All frames in order."""
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The frames from ``start`` on in order.
+
+        Raises:
+            UserError: If there is no such frame.
+        """
+
+    @abstractmethod
+    def read(self, index: int) -> FrameRead:
+        """One frame.
+
+        Raises:
+            UserError: If there is no such frame, or frames come only one after the other.
+        """
 
     @abstractmethod
     def backwards(self, start: int) -> Iterator[FrameRead]:
@@ -98,9 +110,16 @@ class FolderSource(FrameSource):
         self.num_frames = len(self.files)
         self.frames_per_second = frames_per_second
 
-    def forwards(self) -> Iterator[FrameRead]:
-        """All frames in order."""
-        return (self._read(index) for index in range(len(self.files)))
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The frames from ``start`` on in order."""
+        if start:
+            self._check_start(start)
+        return (self._read(index) for index in range(start, len(self.files)))
+
+    def read(self, index: int) -> FrameRead:
+        """One frame."""
+        self._check_start(index)
+        return self._read(index)
 
     def backwards(self, start: int) -> Iterator[FrameRead]:
         """The frames from ``start`` down to the first."""
@@ -128,9 +147,16 @@ class ArraySource(FrameSource):
         self.frames = frames
         self.num_frames = len(frames)
 
-    def forwards(self) -> Iterator[FrameRead]:
-        """All frames in order."""
-        return (self._read(index) for index in range(len(self.frames)))
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The frames from ``start`` on in order."""
+        if start:
+            self._check_start(start)
+        return (self._read(index) for index in range(start, len(self.frames)))
+
+    def read(self, index: int) -> FrameRead:
+        """One frame."""
+        self._check_start(index)
+        return self._read(index)
 
     def backwards(self, start: int) -> Iterator[FrameRead]:
         """The frames from ``start`` down to the first."""
@@ -147,9 +173,16 @@ class IteratorSource(FrameSource):
     def __init__(self, frames: Iterable[Any]) -> None:
         self.frames = iter(frames)
 
-    def forwards(self) -> Iterator[FrameRead]:
-        """All frames in order."""
-        return (_checked(index, image) for index, image in enumerate(self.frames))
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The frames in order; those before ``start`` are passed over."""
+        return (_checked(index, image) for index, image in enumerate(self.frames) if index >= start)
+
+    def read(self, index: int) -> FrameRead:
+        """Not possible."""
+        raise UserError(
+            'source: expected a file, a folder or an array to read single frames of, got an '
+            'iterator; collect its frames in a list'
+        )
 
     def backwards(self, start: int) -> Iterator[FrameRead]:
         """Not possible."""
@@ -175,9 +208,15 @@ class VideoFile(FrameSource):
         self._times = self._index()
         self.num_frames = len(self._times)
 
-    def forwards(self) -> Iterator[FrameRead]:
-        """All frames in order."""
-        return self._decode(0)
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The frames from ``start`` on in order."""
+        if start:
+            self._check_start(start)
+        return self._decode(start)
+
+    def read(self, index: int) -> FrameRead:
+        """One frame, decoded from the key frame before it."""
+        return next(self.forwards(index))
 
     def backwards(self, start: int) -> Iterator[FrameRead]:
         """The frames from ``start`` down to the first, some decoded at a time."""

@@ -1,0 +1,106 @@
+"""Label Studio: brush labels, one task per picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seg.apis.annotation.formats.brush_codes import decode_brush, encode_brush
+from seg.apis.annotation.formats.records import (
+    MediaRecord,
+    ObjectRecord,
+    Picture,
+    pictures_of,
+    read_json,
+    write_frame,
+    write_json,
+)
+from seg.apis.annotation.run_lengths import decode_mask, encode_mask
+from seg.utils.checks import UserError
+
+FILE = 'label_studio.json'
+_REGION = re.compile(r'object-([1-9][0-9]{0,8})')
+_MAX_PIXELS = 1 << 26
+
+
+def export_label_studio(records: Sequence[MediaRecord], folder: Path) -> None:
+    """Write ``label_studio.json`` and ``images/``; frames of videos become tasks of their own."""
+    tasks = []
+    for number, picture in enumerate(pictures_of(records), start=1):
+        write_frame(folder / 'images' / picture.file_name, picture.media, picture.frame)
+        results = [_region(picture, one, counts) for one, counts in picture.masks]
+        data = {'image': f'images/{picture.file_name}'}
+        height, width = picture.media.size
+        meta = {'width': width, 'height': height}
+        annotations = [{'id': number, 'result': results}]
+        tasks.append({'id': number, 'data': data, 'meta': meta, 'annotations': annotations})
+    write_json(folder / FILE, tasks)
+
+
+def import_label_studio(folder: Path) -> list[MediaRecord]:
+    """Read ``label_studio.json``; brush labels of the first annotation of every task.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is malformed, or has regions of another kind.
+    """
+    tasks = read_json(folder / FILE)
+    if not isinstance(tasks, list):
+        raise UserError(f'{FILE}: expected a list of tasks, got something else')
+    try:
+        return [_record(task) for task in tasks]
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(
+            f'{FILE}: expected tasks with brush labels, got none ({error!s:.100})'
+        ) from None
+
+
+def _region(picture: Picture, one: ObjectRecord, counts: str) -> dict[str, Any]:
+    height, width = picture.media.size
+    return {
+        'id': f'object-{one.object_id}',
+        'type': 'brushlabels',
+        'from_name': 'label',
+        'to_name': 'image',
+        'original_width': width,
+        'original_height': height,
+        'image_rotation': 0,
+        'value': {
+            'format': 'rle',
+            'rle': encode_brush(decode_mask(counts, picture.media.size)),
+            'brushlabels': [one.label],
+        },
+    }
+
+
+def _record(task: Mapping[str, Any]) -> MediaRecord:
+    results = task['annotations'][0]['result'] if task['annotations'] else []
+    meta = task.get('meta') or {}
+    shape = results[0] if results else {}
+    height = int(shape.get('original_height') or meta['height'])
+    width = int(shape.get('original_width') or meta['width'])
+    if not 0 < height * width <= _MAX_PIXELS:
+        raise UserError(f'{FILE}: expected 1 to {_MAX_PIXELS} pixels, got {width} x {height}')
+    objects: dict[int, ObjectRecord] = {}
+    for region in results:
+        if region['type'] != 'brushlabels':
+            raise UserError(f'{FILE}: expected brushlabels, got {region["type"]!r:.40}')
+        named = _REGION.fullmatch(str(region['id']))
+        object_id = int(named[1]) if named else max(objects, default=0) + 1
+        mask = decode_brush(region['value']['rle'], (height, width), FILE)
+        label = str(region['value']['brushlabels'][0])
+        objects[object_id] = ObjectRecord(object_id, label, {0: encode_mask(mask)})
+    name = str(task['data']['image']).partition('images/')[2] or str(task['data']['image'])
+    stem = name.rpartition('.')[0].replace('/', '_')
+    return MediaRecord(stem, (height, width), 1, False, tuple(objects.values()))
+
+
+def labelling_config(labels: Sequence[str]) -> str:
+    """The XML that a Label Studio project needs to show exported tasks."""
+    from xml.sax.saxutils import quoteattr
+
+    names = ''.join(f'    <Label value={quoteattr(label)}/>\n' for label in labels)
+    brush = f'  <BrushLabels name="label" toName="image">\n{names}  </BrushLabels>\n'
+    return f'<View>\n  <Image name="image" value="$image"/>\n{brush}</View>\n'

@@ -1,0 +1,397 @@
+"""One image or video under annotation: objects, prompts on any frame, undo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seg.apis.annotation.history import History
+from seg.apis.annotation.media import Media
+from seg.apis.annotation.model import FrameView
+from seg.apis.annotation.run_lengths import decode_mask, encode_mask
+from seg.apis.annotation.state import (
+    AnnotatedObject,
+    Click,
+    FrameMask,
+    FramePrompts,
+    ItemState,
+    Origin,
+)
+from seg.utils.checks import UserError
+
+MAX_OBJECTS = 200
+MAX_CLICKS = 64
+MAX_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Frames by what is on them, sorted.
+
+    Attributes:
+        prompted: Where an object was first said something about.
+        corrected: Where prompts changed a mask that was there already.
+        followed: Where objects were followed to.
+    """
+
+    prompted: list[int]
+    corrected: list[int]
+    followed: list[int]
+
+
+class AnnotatedItem:
+    """One image or video of a session.
+
+    Every change is one step of undo. A call that is refused changes nothing.
+
+    Args:
+        item_id: Unique in its session.
+        media: Its frames.
+        view: Answers prompts; shared by the items of a session.
+        state: What is known already.
+        on_change: Called after every change.
+    """
+
+    def __init__(
+        self,
+        item_id: str,
+        media: Media,
+        view: Callable[[], FrameView],
+        state: ItemState | None = None,
+        on_change: Callable[[AnnotatedItem], None] = lambda item: None,
+    ) -> None:
+        self.item_id, self.media = item_id, media
+        self.history = History(state or ItemState())
+        self._view, self._on_change = view, on_change
+        self.running = False
+
+    @property
+    def state(self) -> ItemState:
+        """All objects as they are now."""
+        return self.history.state
+
+    @property
+    def objects(self) -> list[AnnotatedObject]:
+        """In the order they were added."""
+        return list(self.state.objects.values())
+
+    def object(self, object_id: int) -> AnnotatedObject:
+        """An object by its id.
+
+        Raises:
+            UserError: If there is none.
+        """
+        if object_id not in self.state.objects:
+            known = ', '.join(map(str, self.state.objects)) or 'none'
+            raise UserError(f'object {object_id}: expected one of this item (known: {known})')
+        return self.state.objects[object_id]
+
+    def mask(self, object_id: int, frame: int = 0) -> np.ndarray | None:
+        """The mask on a frame, (H, W), bool; ``None`` where nothing is known.
+
+        Raises:
+            UserError: If there is no such object or frame.
+        """
+        self.check_frame(frame)
+        known = self.object(object_id).masks.get(frame)
+        return None if known is None else decode_mask(known.counts, self.media.size)
+
+    def timeline(self) -> Timeline:
+        """Which frames were prompted, corrected and followed to."""
+        prompted: set[int] = set()
+        corrected: set[int] = set()
+        followed: set[int] = set()
+        for one in self.objects:
+            for frame, prompts in one.prompts.items():
+                (prompted if prompts.before is None else corrected).add(frame)
+            followed |= {frame for frame, mask in one.masks.items() if not mask.origin.is_given}
+        return Timeline(sorted(prompted), sorted(corrected), sorted(followed))
+
+    # Objects.
+
+    def add_object(self, label: str = 'object') -> int:
+        """Add an object about which nothing is said yet; returns its id.
+
+        Raises:
+            UserError: If the label is no short text, or there are too many objects.
+        """
+        new = self._new_object(self.state, label)
+        self._set(self.state.with_object(new))
+        return new.object_id
+
+    def relabel(self, object_id: int, label: str) -> None:
+        """Name the class of an object.
+
+        Raises:
+            UserError: If there is no such object, or the label is no short text.
+        """
+        self._change(replace(self.object(object_id), label=_checked_text(label, 'label')))
+
+    def accept(self, object_id: int, accepted: bool = True) -> None:
+        """Call an object done, or not.
+
+        Raises:
+            UserError: If there is no such object.
+        """
+        self._change(replace(self.object(object_id), accepted=bool(accepted)))
+
+    def hide(self, object_id: int, hidden: bool = True) -> None:
+        """Show an object or not; what is hidden is still exported.
+
+        Raises:
+            UserError: If there is no such object.
+        """
+        self._change(replace(self.object(object_id), hidden=bool(hidden)))
+
+    def delete_object(self, object_id: int) -> None:
+        """Delete an object with all its masks.
+
+        Raises:
+            UserError: If there is no such object.
+        """
+        self.object(object_id)
+        self._set(self.state.without_object(object_id))
+
+    def add_prompted(self, label: str, ask: Callable[[int], None]) -> int:
+        """Add an object together with its first prompt, as one step; returns its id.
+
+        Args:
+            label: Of the object.
+            ask: Prompts the object whose id it is given; if it is refused, nothing is added.
+
+        Raises:
+            UserError: As :meth:`add_object` and ``ask``.
+        """
+        object_id = self.add_object(label)
+        try:
+            ask(object_id)
+        except UserError:
+            self.history.forget()
+            self._on_change(self)
+            raise
+        self.history.join()
+        return object_id
+
+    # Prompts.
+
+    def add_click(
+        self, object_id: int, x: float, y: float, positive: bool = True, frame: int = 0
+    ) -> None:
+        """Click on an object, or beside it, and answer anew.
+
+        Raises:
+            UserError: If the point is outside the frame, there is no such object or frame, or the
+                model does not know such prompts.
+        """
+        said = self._said(object_id, frame)
+        if len(said.clicks) >= MAX_CLICKS:
+            raise UserError(f'clicks: expected at most {MAX_CLICKS} on a frame, got more')
+        click = Click(_number(x, 'x'), _number(y, 'y'), bool(positive))
+        self._ask(object_id, frame, replace(said, clicks=(*said.clicks, click)))
+
+    def move_click(self, object_id: int, index: int, x: float, y: float, frame: int = 0) -> None:
+        """Move a click, the ``index``-th from 0 on.
+
+        Raises:
+            UserError: As :meth:`add_click`, or if there is no such click.
+        """
+        said = self._said(object_id, frame)
+        clicks = list(said.clicks)
+        old = clicks[_place(index, clicks)]
+        clicks[index] = Click(_number(x, 'x'), _number(y, 'y'), old.positive)
+        self._ask(object_id, frame, replace(said, clicks=tuple(clicks)))
+
+    def remove_click(self, object_id: int, index: int, frame: int = 0) -> None:
+        """Take a click back.
+
+        Raises:
+            UserError: As :meth:`move_click`.
+        """
+        said = self._said(object_id, frame)
+        clicks = list(said.clicks)
+        del clicks[_place(index, clicks)]
+        self._ask(object_id, frame, replace(said, clicks=tuple(clicks)))
+
+    def set_box(self, object_id: int, box: Sequence[float] | None, frame: int = 0) -> None:
+        """Draw a box xyxy around an object, in pixels, or take it away with ``None``.
+
+        Raises:
+            UserError: As :meth:`add_click`, or if the box is empty.
+        """
+        said = self._said(object_id, frame)
+        self._ask(object_id, frame, replace(said, box=None if box is None else _box(box)))
+
+    def set_text(self, object_id: int, text: str | None, frame: int = 0) -> None:
+        """Name an object in words, or take them away with ``None``.
+
+        Raises:
+            UserError: As :meth:`add_click`, or if the text is empty or long.
+        """
+        said = self._said(object_id, frame)
+        words = None if text is None else _checked_text(text, 'text')
+        self._ask(object_id, frame, replace(said, text=words))
+
+    def set_mask(self, object_id: int, mask: np.ndarray | None, frame: int = 0) -> None:
+        """Give the mask itself (H, W), bool; ``None`` says that the object is not on the frame.
+
+        Raises:
+            UserError: If the size is not the frame's, or there is no such object or frame.
+        """
+        one = self.object(object_id)
+        self.check_frame(frame)
+        height, width = self.media.size
+        drawn = np.zeros((height, width), bool) if mask is None else np.asarray(mask)
+        if drawn.shape != (height, width) or drawn.dtype != bool:
+            raise UserError(
+                f'mask: expected bool of shape {(height, width)}, got {drawn.dtype} of '
+                f'{drawn.shape}'
+            )
+        self._change(one.with_answer(frame, None, FrameMask(encode_mask(drawn), Origin.FILE)))
+
+    def clear_frame(self, object_id: int, frame: int = 0) -> None:
+        """Forget the mask and the prompts of an object on a frame.
+
+        Raises:
+            UserError: If there is no such object or frame.
+        """
+        self.check_frame(frame)
+        self._change(self.object(object_id).with_answer(frame, None, None))
+
+    def find(
+        self,
+        text: str | None = None,
+        box: Sequence[float] | None = None,
+        frame: int = 0,
+        label: str | None = None,
+    ) -> list[int]:
+        """Add an object for every instance of a phrase, or of what a box shows; returns their ids.
+
+        Raises:
+            UserError: If the model cannot find, or a prompt is wrong.
+        """
+        words = None if text is None else _checked_text(text, 'text')
+        example = None if box is None else _box(box)
+        if words is None and example is None:
+            raise UserError('find: expected a text or a box, got neither')
+        self.check_frame(frame)
+        image = self.media.read(frame)
+        found = self._view().find((self.item_id, frame), image, words, example)
+        state = self.state
+        for mask, score in zip(found.masks, found.scores, strict=True):
+            new = self._new_object(state, label or words or 'object')
+            answer = FrameMask(encode_mask(mask), Origin.FILE, float(score))
+            state = state.with_object(new.with_answer(frame, None, answer))
+        ids = [key for key in state.objects if key not in self.state.objects]
+        if ids:
+            self._set(state, len(ids))
+        return ids
+
+    # Going back and forth.
+
+    def undo(self) -> None:
+        """Take the last change back.
+
+        Raises:
+            UserError: If there is none, or objects are being followed.
+        """
+        self._check_idle()
+        self.history.undo()
+        self._on_change(self)
+
+    def redo(self) -> None:
+        """Make the change again that was taken back.
+
+        Raises:
+            UserError: If there is none, or objects are being followed.
+        """
+        self._check_idle()
+        self.history.redo()
+        self._on_change(self)
+
+    def replace_state(self, state: ItemState, cost: int = 1) -> None:
+        """Make many changes as one step, such as an import."""
+        self._set(state, cost)
+
+    def tell_change(self) -> None:
+        """Tell of changes that were made in the history itself, as following does."""
+        self._on_change(self)
+
+    def check_frame(self, frame: int) -> None:
+        """Refuse what is no frame of this item.
+
+        Raises:
+            UserError: If there is none with that number.
+        """
+        whole = isinstance(frame, int) and not isinstance(frame, bool)
+        if not whole or not 0 <= frame < self.media.num_frames:
+            raise UserError(
+                f'frame: expected a number from 0 to {self.media.num_frames - 1}, got {frame!r}'
+            )
+
+    def _check_idle(self) -> None:
+        if self.running:
+            raise UserError('objects are being followed: expected them to be done; stop that first')
+
+    def _new_object(self, state: ItemState, label: str) -> AnnotatedObject:
+        if len(state.objects) >= MAX_OBJECTS:
+            raise UserError(f'objects: expected at most {MAX_OBJECTS} in one item, got more')
+        return AnnotatedObject(state.next_id, _checked_text(label, 'label'))
+
+    def _said(self, object_id: int, frame: int) -> FramePrompts:
+        """What was said on a frame so far; the first prompts there correct the mask there is."""
+        one = self.object(object_id)
+        self.check_frame(frame)
+        return one.prompts.get(frame) or FramePrompts(before=one.masks.get(frame))
+
+    def _ask(self, object_id: int, frame: int, prompts: FramePrompts) -> None:
+        """Answer prompts; without any, what was there before them is there again."""
+        self._check_idle()
+        one = self.object(object_id)
+        if prompts.is_empty:
+            self._change(one.with_answer(frame, None, prompts.before))
+            return
+        image = self.media.read(frame)
+        answer = self._view().segment((self.item_id, frame), image, prompts)
+        mask = FrameMask(encode_mask(answer.mask), Origin.PROMPT, answer.score)
+        self._change(one.with_answer(frame, prompts, mask))
+
+    def _change(self, changed: AnnotatedObject) -> None:
+        self._set(self.state.with_object(changed))
+
+    def _set(self, state: ItemState, cost: int = 1) -> None:
+        self._check_idle()
+        self.history.push(state, cost)
+        self._on_change(self)
+
+
+def _checked_text(text: str, name: str) -> str:
+    stripped = ' '.join(text.split()) if isinstance(text, str) else ''
+    if not stripped or len(stripped) > MAX_TEXT or not stripped.isprintable():
+        raise UserError(f'{name}: expected a text of 1 to {MAX_TEXT} characters, got {text!r:.60}')
+    return stripped
+
+
+def _number(value: float, name: str) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value):
+        raise UserError(f'{name}: expected a finite number, got {value!r:.60}')
+    return float(value)
+
+
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    if not isinstance(box, (list, tuple, np.ndarray)) or len(box) != 4:
+        raise UserError(f'box: expected four numbers x1, y1, x2, y2, got {box!r:.60}')
+    x1, y1, x2, y2 = (_number(value, 'box') for value in np.asarray(box, dtype=object).tolist())
+    if x2 <= x1 or y2 <= y1:
+        raise UserError(f'box: expected x1 < x2 and y1 < y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}')
+    return x1, y1, x2, y2
+
+
+def _place(index: int, clicks: Sequence[Click]) -> int:
+    whole = isinstance(index, int) and not isinstance(index, bool)
+    if not whole or not 0 <= index < len(clicks):
+        raise UserError(f'click: expected a number from 0 to {len(clicks) - 1}, got {index!r}')
+    return index

@@ -1,0 +1,239 @@
+"""Exports: round trips, what data sets read, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from seg.apis.annotation import (
+    FORMATS,
+    AnnotationSession,
+    MediaRecord,
+    ObjectRecord,
+    export_annotations,
+    from_detections,
+    import_annotations,
+    to_detections,
+)
+from seg.apis.annotation.formats.brush_codes import decode_brush, encode_brush
+from seg.apis.annotation.run_lengths import decode_mask, encode_mask
+from seg.testing.fake_annotation import FakeAnnotationModel, fake_video
+from seg.utils.checks import UserError
+
+SIZE = (20, 30)
+FRAMES = fake_video(3, SIZE)
+
+
+def code(top, left, bottom, right):
+    mask = np.zeros(SIZE, bool)
+    mask[top:bottom, left:right] = True
+    mask[top, left] = False
+    return encode_mask(mask)
+
+
+def video(name='clip', overlap=False):
+    far = 5 if overlap else 15
+    return MediaRecord(
+        name,
+        SIZE,
+        3,
+        True,
+        (
+            ObjectRecord(2, 'star', {0: code(2, 2, 12, 12), 2: code(0, 0, 20, 10)}),
+            ObjectRecord(7, 'half moon', {0: code(1, far, 9, far + 9), 1: code(3, 20, 20, 30)}),
+        ),
+        lambda frame: FRAMES[frame],
+    )
+
+
+def image(name='photo', overlap=False):
+    record = video(name, overlap)
+    objects = tuple(
+        ObjectRecord(one.object_id, one.label, {0: one.masks[0]}) for one in record.objects
+    )
+    return MediaRecord(name, SIZE, 1, False, objects, record.read)
+
+
+def without_labels(record):
+    objects = tuple(ObjectRecord(o.object_id, 'object', o.masks) for o in record.objects)
+    return MediaRecord(record.name, SIZE, record.num_frames, record.is_video, objects)
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_images_come_back_whole(tmp_path, name):
+    overlap = name not in ('coco_panoptic', 'davis')
+    records = [image('one', overlap), image('two')]
+    export_annotations(records, name, tmp_path)
+    expected = [without_labels(r) for r in records] if name == 'davis' else records
+    if name == 'cvat_video':
+        expected = [MediaRecord(r.name, SIZE, 1, True, r.objects) for r in records]
+    assert import_annotations(name, tmp_path) == expected
+
+
+@pytest.mark.parametrize('name', ['youtube_vis', 'davis', 'cvat_video'])
+def test_videos_come_back_whole(tmp_path, name):
+    overlap = name != 'davis'
+    records = [video('a', overlap), video('b')]
+    export_annotations(records, name, tmp_path)
+    expected = [without_labels(r) for r in records] if name == 'davis' else records
+    assert import_annotations(name, tmp_path) == expected
+
+
+@pytest.mark.parametrize('name', ['coco', 'coco_panoptic', 'label_studio', 'cvat_images'])
+def test_videos_become_images_where_a_format_has_no_videos(tmp_path, name):
+    export_annotations([video()], name, tmp_path)
+    records = import_annotations(name, tmp_path)
+    assert [record.name for record in records] == ['clip_00000', 'clip_00001', 'clip_00002']
+    assert [len(record.objects) for record in records] == [2, 1, 1]
+    assert records[2].objects[0].masks[0] == video().objects[0].masks[2]
+
+
+def test_the_smaller_object_shows_where_a_format_holds_no_overlaps(tmp_path):
+    export_annotations([image(overlap=True)], 'coco_panoptic', tmp_path)
+    (record,) = import_annotations('coco_panoptic', tmp_path)
+    small = image(overlap=True).objects[1]
+    assert record.objects[1].masks == small.masks
+    shared = decode_mask(record.objects[0].masks[0], SIZE) & decode_mask(small.masks[0], SIZE)
+    assert not shared.any()
+
+
+def test_exports_are_data_sets_of_the_training_configs(tmp_path):
+    from seg.datasets import (
+        CocoInstanceDataset,
+        CocoPanopticDataset,
+        DavisDataset,
+        YouTubeVISDataset,
+    )
+
+    for name in ('coco', 'coco_panoptic', 'youtube_vis', 'davis'):
+        export_annotations([video()], name, tmp_path / name)
+    root = tmp_path / 'coco'
+    plain = dict(pipeline=[], task='interactive_image', min_size=0)
+    coco = CocoInstanceDataset(
+        ann_file=str(root / 'instances.json'), img_dir=str(root / 'images'), **plain
+    )
+    assert len(coco) == 3
+    assert coco.metainfo['classes'] == ('half moon', 'star')
+    first = coco[0]
+    expected = decode_mask(video().objects[0].masks[0], SIZE)
+    assert any(np.array_equal(mask, expected) for mask in first['masks'][:, 0].numpy())
+    root = tmp_path / 'coco_panoptic'
+    panoptic = CocoPanopticDataset(
+        ann_file=str(root / 'panoptic.json'),
+        img_dir=str(root / 'images'),
+        seg_dir=str(root / 'panoptic'),
+        **plain,
+    )
+    assert len(panoptic) == 3
+    root = tmp_path / 'youtube_vis'
+    vis = YouTubeVISDataset(
+        ann_file=str(root / 'train.json'),
+        img_dir=str(root / 'train/JPEGImages'),
+        num_frames=3,
+        task='panoptic',
+        pipeline=[],
+    )
+    assert tuple(vis[0]['masks'].shape) == (2, 3, *SIZE)
+    davis = DavisDataset(
+        root=str(tmp_path / 'davis'), split='train', num_frames=3, task='vos', pipeline=[]
+    )
+    assert sorted(davis[0]['object_ids'].tolist()) == [2, 7]
+
+
+def test_sessions_take_their_own_exports_back(tmp_path):
+    model = FakeAnnotationModel()
+    session = AnnotationSession(model)
+    item = session.open(FRAMES, 'clip')
+    item.add_click(item.add_object('star'), 10, 10, frame=1)
+    item.accept(1)
+    item.add_click(item.add_object('not done'), 20, 10)
+    session.export('youtube_vis', tmp_path / 'all')
+    session.export('youtube_vis', tmp_path / 'accepted', accepted_only=True)
+    other = AnnotationSession(model)
+    copy = other.open(FRAMES, 'clip')
+    assert other.import_annotations('youtube_vis', tmp_path / 'accepted') == {'i1': [1]}
+    assert np.array_equal(copy.mask(1, 1), item.mask(1, 1))
+    assert other.import_annotations('youtube_vis', tmp_path / 'all') == {'i1': [2, 3]}
+    assert [one.label for one in copy.objects] == ['star', 'star', 'not done']
+    copy.undo()
+    assert len(copy.objects) == 1
+    with pytest.raises(UserError, match='images or videos of this session'):
+        AnnotationSession(model).import_annotations('youtube_vis', tmp_path / 'all')
+
+
+@pytest.mark.parametrize('name', FORMATS)
+@pytest.mark.parametrize('content', ['', '{}', '[]', 'null', '[1]', '{"images": 3}', '<x/>', '<'])
+def test_malformed_files_are_errors_without_paths(tmp_path, name, content):
+    export_annotations([image()], name, tmp_path)
+    for file in tmp_path.rglob('*'):
+        if file.suffix in ('.json', '.xml') or (name == 'davis' and file.is_file()):
+            file.write_text(content)
+    if (name, content) in {('label_studio', '[]'), ('cvat_images', '<x/>')}:
+        assert import_annotations(name, tmp_path) == []
+        return
+    with pytest.raises(UserError) as caught:
+        import_annotations(name, tmp_path)
+    if name != 'davis':
+        assert str(tmp_path) not in str(caught.value)
+
+
+def test_names_in_files_do_not_lead_out(tmp_path):
+    export_annotations([image()], 'coco_panoptic', tmp_path / 'in')
+    (tmp_path / 'secret.png').write_bytes((tmp_path / 'in/panoptic/photo.png').read_bytes())
+    file = tmp_path / 'in' / 'panoptic.json'
+    content = json.loads(file.read_text())
+    content['annotations'][0]['file_name'] = '../../secret.png'
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match='leads out'):
+        import_annotations('coco_panoptic', tmp_path / 'in')
+
+
+def test_entities_in_xml_are_refused(tmp_path):
+    text = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><annotations>&a;</annotations>'
+    (tmp_path / 'annotations.xml').write_text(text)
+    with pytest.raises(UserError, match='DOCTYPE'):
+        import_annotations('cvat_images', tmp_path)
+
+
+def test_a_brush_code_as_label_studio_writes_it():
+    # 3332 x 2527 pixels in words of 8 bits, lengths of 3, 4, 8 and 16 bits, then repeated zeros.
+    start = [2, 1, 233, 240, 57, 27, 255, 255, 255, 0, 255, 255]
+    assert encode_brush(np.zeros((2527, 3332), bool))[:9] == start[:9]
+    rng = np.random.default_rng(0)
+    mask = rng.random((13, 17)) > 0.5
+    assert np.array_equal(decode_brush(encode_brush(mask), (13, 17), 'x'), mask)
+    # One pixel, listed word by word: 4 words, then flag 0, size 0 (3 bits), length 4, four words.
+    bits = f'{4:032b}{7:05b}{2:04b}{3:04b}{7:04b}{15:04b}' + '000' + '011' + f'{255:08b}' * 4
+    listed = [int(bits[i : i + 8].ljust(8, '0'), 2) for i in range(0, len(bits), 8)]
+    assert decode_brush(listed, (1, 1), 'x').tolist() == [[True]]
+    with pytest.raises(UserError, match='cut off'):
+        decode_brush(encode_brush(mask)[:-4], (13, 17), 'x')
+
+
+def test_frames_without_an_object_end_its_track(tmp_path):
+    export_annotations([video()], 'cvat_video', tmp_path)
+    text = (tmp_path / 'clip/annotations.xml').read_text()
+    assert text.count('outside="1"') == 2
+
+
+def test_folders_with_files_and_large_ids_are_refused(tmp_path):
+    (tmp_path / 'x').write_text('')
+    with pytest.raises(UserError, match='new or empty'):
+        export_annotations([image()], 'coco', tmp_path)
+    with pytest.raises(UserError, match='unknown format'):
+        export_annotations([image()], 'voc', tmp_path / 'new')
+    large = MediaRecord('m', SIZE, 1, False, (ObjectRecord(255, 'x', {}),), image().read)
+    with pytest.raises(UserError, match='below 255'):
+        export_annotations([large], 'davis', tmp_path / 'new')
+
+
+def test_detections_come_back_whole():
+    supervision = pytest.importorskip('supervision')
+    record = image(overlap=True)
+    detections = to_detections(record)
+    assert isinstance(detections, supervision.Detections)
+    assert detections.tracker_id.tolist() == [2, 7]
+    assert detections.xyxy[1].tolist() == [5, 1, 13, 8]
+    assert from_detections(detections, 'photo', SIZE) == record
+    empty = MediaRecord('photo', SIZE, 1, False, ())
+    assert from_detections(to_detections(empty), 'photo', SIZE) == empty
