@@ -9,9 +9,9 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import deform_conv2d
 
-from seg.models.prompts.positional import pixel_coordinates
+from seg.models.necks.deform_conv import ModulatedDeformConv
+from seg.models.prompts.positional import axis_coordinates
 from seg.registry import MODELS
 
 
@@ -26,41 +26,6 @@ class NeckOutput(NamedTuple):
 
     mask_features: Tensor
     context_feats: Tensor | None
-
-
-class ModulatedDeformConv(nn.Module):
-    """3x3 deformable convolution v2 whose offsets and weights come from its own input.
-
-    Runs in float32 whatever autocast says: no bfloat16 kernel exists on CPU, and offsets lose
-    sub-pixel precision in half types.
-
-    Args:
-        in_channels: Channels in.
-        out_channels: Channels out.
-    """
-
-    _TAPS = 9
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.offset_conv = nn.Conv2d(in_channels, 3 * self._TAPS, 3, padding=1)
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start as an ordinary Kaiming-initialised convolution: no offset, weight 1/2 a tap."""
-        nn.init.zeros_(self.offset_conv.weight)
-        if self.offset_conv.bias is not None:
-            nn.init.zeros_(self.offset_conv.bias)
-        nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C_in, H, W) to (B, C_out, H, W), float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            raw = self.offset_conv(x)
-            offsets, weights = raw.split([2 * self._TAPS, self._TAPS], dim=1)
-            return deform_conv2d(x, offsets, self.weight, padding=1, mask=weights.sigmoid())
 
 
 @MODELS.register_module()
@@ -80,7 +45,7 @@ class ConvUpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
-        x = F.relu(self.norm(self.conv(x)))
+        x = F.relu(self.norm(self.conv(x)), inplace=True)
         return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
 
@@ -110,8 +75,8 @@ class DeformUpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, 2H, 2W)."""
-        x = F.relu(self.deform_norm(self.deform_conv(x)))
-        return F.relu(self.up_norm(self.up_conv(x)))
+        x = F.relu(self.deform_norm(self.deform_conv(x)), inplace=True)
+        return F.relu(self.up_norm(self.up_conv(x)), inplace=True)
 
 
 def _bilinear_kernel_(weight: Tensor) -> None:
@@ -220,17 +185,31 @@ class YOSONeck(BaseModule):
         level = self.lateral_convs[3](feats[3])
         levels = [level]
         for i in (2, 1, 0):
-            level = self.lateral_convs[i](feats[i]) + self.up_blocks[i](level)
+            level = self.up_blocks[i](level) + self.lateral_convs[i](feats[i])
             levels.insert(0, level)
-        total = self.reduce_convs[0](levels[0]) + self.agg_bias
+        total = self.reduce_convs[0](levels[0])
         for i in (1, 2, 3):
             reduced = self.reduce_convs[i](levels[i])
-            total = total + F.interpolate(
-                reduced, scale_factor=2**i, mode='bilinear', align_corners=False
-            )
-        total = self.agg_norm(self.agg_conv(total))
-        coords = pixel_coordinates(total.shape[-2:], total.device, total.dtype)
-        coords = coords.expand(total.shape[0], -1, -1, -1)
-        mask_features = self.out_conv(torch.cat([total, coords], dim=1))
+            if i == 3:  # a constant can be added where the map is smallest
+                reduced = reduced + self.agg_bias
+            total += F.interpolate(reduced, scale_factor=2**i, mode='bilinear', align_corners=False)
+        mask_features = self._place(self.agg_norm(self.agg_conv(total)))
         context = None if self.context_conv is None else self.context_conv(levels[2])
         return NeckOutput(mask_features, context)
+
+    def _place(self, total: Tensor) -> Tensor:
+        """The last layer on summed features (B, C_a, h, w) with their coordinates appended.
+
+        Coordinates are the same along rows or columns, so what the layer makes of them is added
+        to its result instead of running it on more channels.
+        """
+        weight = self.out_conv.weight
+        features = F.conv2d(total, weight[:, :-2], self.out_conv.bias)
+        for axis, share in ((3, weight[:, -2]), (2, weight[:, -1])):
+            steps = axis_coordinates(features.shape[axis], features.device)
+            shape = [1, -1, 1, 1]
+            shape[axis] = len(steps)
+            # In the layout of the features, so that the sum is one pass over rows of channels.
+            added = (share.flatten().float() * steps[:, None]).to(features)  # (steps, C)
+            features = features.add_(added.T.reshape(shape))
+        return features

@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 
 
-def pixel_coordinates(size: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Coordinate channels (x, y) in [-1, 1], corners on the outermost pixels, (1, 2, H, W)."""
-    height, width = size
-    x = torch.linspace(-1, 1, width, device=device, dtype=dtype)
-    y = torch.linspace(-1, 1, height, device=device, dtype=dtype)
-    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)])[None]
+def axis_coordinates(length: int, device: torch.device) -> Tensor:
+    """Coordinates along an axis in [-1, 1], the ends on the outermost pixels, (length,)."""
+    return torch.linspace(-1, 1, length, device=device)
 
 
 def sine_encoding(coords: Tensor, num_feats: int = 128, temperature: float = 10000.0) -> Tensor:

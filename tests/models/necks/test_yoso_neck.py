@@ -5,8 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from seg.models.necks import DeformUpBlock, YOSONeck
-from seg.models.necks.yoso_neck import ModulatedDeformConv
-from seg.models.prompts.positional import pixel_coordinates
+from seg.models.necks.deform_conv import ModulatedDeformConv
 
 WIDTHS = (8, 16, 24, 32)
 
@@ -158,12 +157,16 @@ def test_batch_of_two_equals_two_batches():
     torch.testing.assert_close(together, torch.cat(apart), atol=1e-5, rtol=1e-5)
 
 
-def test_pixel_coordinates_span_the_map_in_the_order_x_y():
-    coords = pixel_coordinates((3, 5), torch.device('cpu'), torch.float32)[0]
+def test_the_last_layer_sees_coordinates_after_the_features():
+    neck = make_neck().eval()
+    with torch.no_grad():
+        neck.out_conv.weight.normal_()
+        total = torch.randn(2, 8, 3, 5)
+        x = torch.tensor([-1, -0.5, 0, 0.5, 1]).expand(3, 5)
+        y = torch.tensor([-1.0, 0, 1])[:, None].expand(3, 5)
+        joined = torch.cat([total, torch.stack([x, y]).expand(2, -1, -1, -1)], dim=1)
 
-    assert coords.shape == (2, 3, 5)
-    assert coords[0, 0].tolist() == [-1, -0.5, 0, 0.5, 1]
-    assert coords[1, :, 0].tolist() == [-1, 0, 1]
+        torch.testing.assert_close(neck._place(total), neck.out_conv(joined))
 
 
 def test_features_can_be_normalised_before_the_last_layer():

@@ -1,0 +1,1 @@
+"""What measures speed: parts, machine, cost, and a plain baseline. Nothing else imports it."""

@@ -1,0 +1,124 @@
+"""Measuring a workload: warm-up, end to end, by part, memory, cost."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from seg.benchmark.machine import Roofline, synchronize
+from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost
+from seg.benchmark.workloads import Workload
+from seg.utils.checks import UserError
+
+DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How workloads are measured.
+
+    Attributes:
+        device: Where.
+        dtype: Key of :data:`DTYPES`; half types by autocast, whose float32 islands stay.
+        warm_up: Steps that do not count.
+        frames: Steps that count.
+        batch: Frames per step.
+    """
+
+    device: torch.device
+    dtype: str = 'fp32'
+    warm_up: int = 1
+    frames: int = 3
+    batch: int = 1
+
+
+def check_dtype(device: torch.device, dtype: str) -> None:
+    """Refuse a precision that a device does not compute in.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if device.type == 'cpu' and dtype == 'fp16':
+        raise UserError('--dtype: expected fp32 or bf16 on a CPU, got fp16; use bf16')
+    if device.type == 'cuda' and dtype == 'bf16' and not torch.cuda.is_bf16_supported():
+        raise UserError('--dtype: expected fp32 or fp16 on this GPU, which has no bf16, got bf16')
+
+
+def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any]:
+    """Everything about a workload, for JSON.
+
+    End-to-end times are taken without looking inside; parts in a pass of their own, as a GPU has
+    to be waited for at each border.
+
+    Raises:
+        UserError: If memory runs out.
+    """
+    with torch.inference_mode(), precision(plan):
+        try:
+            workload.reset()
+            for index in range(plan.warm_up):
+                workload.step(index)
+            wall, cpu, peak = _end_to_end(workload, plan)
+            parts = _by_part(workload, plan)
+            cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(
+                f'{workload.name}: out of memory ({str(error).splitlines()[0][:120]}); halve the '
+                'sides of --size, which takes about a quarter of the memory, or lower --batch'
+            ) from error
+    median = statistics.median(wall)
+    frames_per_second = plan.batch / median
+    least = roofline.least_seconds(cost.flops, cost.moved_bytes)
+    return {
+        'name': workload.name,
+        'note': workload.note,
+        'seconds': {'median': median, 'min': min(wall), 'max': max(wall)},
+        'cpu_seconds': {'median': statistics.median(cpu), 'min': min(cpu), 'max': max(cpu)},
+        'frames_per_second': frames_per_second,
+        'parts': parts,
+        'peak_mib': peak / 2**20,
+        'gflops': cost.flops / 1e9,
+        'moved_gib': cost.moved_bytes / 2**30,
+        'share_of_roofline': least / median,
+    }
+
+
+def precision(plan: Plan) -> AbstractContextManager[None]:
+    """Autocast to the plan's precision."""
+    dtype = DTYPES[plan.dtype]
+    half = dtype is not torch.float32
+    return torch.autocast(plan.device.type, dtype=dtype if half else None, enabled=half)
+
+
+def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float], int]:
+    wall, cpu = [], []
+    with MemoryMeter(plan.device) as memory:
+        for index in range(plan.frames):
+            synchronize(plan.device)
+            begin, cpu_begin = time.perf_counter(), time.process_time()
+            workload.step(plan.warm_up + index)
+            synchronize(plan.device)
+            wall.append(time.perf_counter() - begin)
+            cpu.append(time.process_time() - cpu_begin)
+    return wall, cpu, memory.peak_bytes
+
+
+def _by_part(workload: Workload, plan: Plan) -> dict[str, dict[str, float]]:
+    """Mean seconds per step of each part."""
+    watch = Stopwatch(plan.device)
+    with watch.watching(workload.parts):
+        for index in range(plan.frames):
+            with watch.running('post-process and rest'):
+                workload.step(plan.warm_up + plan.frames + index)
+    return {
+        name: {
+            'seconds': watch.seconds[name] / plan.frames,
+            'cpu_seconds': watch.cpu_seconds[name] / plan.frames,
+        }
+        for name in watch.seconds
+    }

@@ -1,0 +1,206 @@
+"""Other models on the same frames, with random weights, which cost what trained ones cost."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg.benchmark.meters import Part
+from seg.benchmark.plain_fusion import INSTANCE_OFFSET, plain_panoptic
+from seg.benchmark.plain_rapsam import PlainRapSAM
+from seg.benchmark.workloads import (
+    Workload,
+    draw_frame,
+    interactive_workload,
+    threshold_for,
+)
+from seg.registry import MODELS
+from seg.utils.checks import UserError
+from seg.utils.public_names import RAPSAM_PUBLIC_NAMES
+
+Size = tuple[int, int]
+
+
+def plain_like(model: Any, depth: int) -> PlainRapSAM:
+    """The plain baseline with the weights of a published-style RapSAM."""
+    head = model.head
+    plain = PlainRapSAM(
+        depth,
+        head.object_queries.num_embeddings,
+        head.classifier.prototypes.shape[-1],
+        head.classifier.prototypes.detach().clone(),
+    ).to(head.classifier.prototypes.device)
+    ours = model.state_dict()
+    names = {name: RAPSAM_PUBLIC_NAMES.rename(name) for name in plain.state_dict()}
+    missing = [name for name, own in names.items() if own not in ours]
+    if missing:
+        raise UserError(
+            f'--compare reference: expected a model of the published parts, got one without '
+            f'{missing[0]}; use configs/rap_sam/rap_sam_r50_12e_adaptor.py without fusing first'
+        )
+    plain.load_state_dict({name: ours[own] for name, own in names.items()})
+    return plain.eval().requires_grad_(False)
+
+
+def reference_workload(plain: PlainRapSAM, size: Size, num_things: int, num_kept: int) -> Workload:
+    """The published arithmetic, step by step."""
+    device = next(plain.parameters()).device
+    frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
+    canvas = tuple(-(-side // 32) * 32 for side in size)
+    logits = plain(plain.preprocess(frames[0]))[-1].class_logits[0]
+    threshold = threshold_for(logits, num_kept)
+    fusion = _Fusion()
+
+    def step(index: int) -> Tensor:
+        output = plain(plain.preprocess(frames[index % 4]))[-1]
+        result = fusion.assemble(
+            output.class_logits[0],
+            output.mask_logits[0],
+            num_things=num_things,
+            canvas=canvas,
+            img_shape=size,
+            ori_shape=size,
+            object_mask_thr=threshold,
+        )
+        values = result.unique()
+        kept = values[values % INSTANCE_OFFSET < logits.shape[-1] - 1]
+        return result == kept[:, None, None]
+
+    parts = [
+        Part('preprocess', plain, 'preprocess'),
+        Part('neck', plain.neck, 'forward'),
+        Part('decoder', plain.panoptic_head, 'forward'),
+        Part('backbone', plain, 'extract'),  # less the neck inside it
+    ]
+    return Workload('plain reference', step, parts)
+
+
+class _Fusion:
+    assemble = staticmethod(plain_panoptic)
+
+
+def mask2former_workload(size: Size, depth: int, device: torch.device) -> Workload:
+    """Mask2Former of mmdet on the same backbone, panoptic."""
+    from mmdet.structures import DetDataSample
+    from mmengine.config import Config
+    from mmengine.hub import get_config
+
+    config: Config = get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
+    settings = config.model
+    settings.backbone.depth, settings.backbone.init_cfg = depth, None
+    if depth < 50:
+        settings.panoptic_head.in_channels = [64, 128, 256, 512]
+    settings.test_cfg.instance_on = False
+    model = MODELS.build(settings).to(device).requires_grad_(False)
+    model.eval()
+    frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
+
+    def step(index: int) -> Tensor:
+        sample = DetDataSample(
+            metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+        )
+        batch = dict(inputs=[frames[index % 4]], data_samples=[sample])
+        (found,) = model.test_step(batch)
+        result = found.pred_panoptic_seg.sem_seg[0]
+        return result == result.unique()[:, None, None]
+
+    parts = [
+        Part('preprocess', model.data_preprocessor, 'forward'),
+        Part('backbone', model.backbone, 'forward'),
+        Part('neck', model.panoptic_head.pixel_decoder, 'forward'),
+        Part('decoder', model.panoptic_head, 'forward'),
+    ]
+    return Workload('Mask2Former', step, parts, note='panoptic, mmdet')
+
+
+def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workload:
+    """SAM 2 tiny of transformers: encode a frame at 1024x1024 and answer clicks."""
+    if importlib.util.find_spec('transformers') is None:
+        raise UserError(
+            "--compare sam2_tiny: expected transformers to be installed; pip install 'rapsam[sam3]'"
+        )
+    from transformers import Sam2Config, Sam2Model
+
+    config = Sam2Config()  # its default vision settings are those of the tiny model
+    model = Sam2Model(config).to(device).requires_grad_(False).eval()
+    images = [_pixels(draw_frame(i, num_objects, size)[0], device) for i in range(4)]
+    points = torch.full((1, num_objects, 1, 2), 512.0, device=device)
+    labels = torch.ones(1, num_objects, 1, dtype=torch.int32, device=device)
+
+    def step(index: int) -> Tensor:
+        pixels = images[index % 4].float()[None] / 255
+        pixels = F.interpolate(pixels, (1024, 1024), mode='bilinear', align_corners=False)
+        answer = model(
+            pixel_values=(pixels - 0.45) / 0.225,
+            input_points=points,
+            input_labels=labels,
+            multimask_output=False,
+        )
+        logits = answer.pred_masks.flatten(0, 1)
+        return F.interpolate(logits, size, mode='bilinear', align_corners=False) > 0
+
+    parts = [
+        Part('backbone', model.vision_encoder, 'forward'),
+        Part('decoder', model.mask_decoder, 'forward'),
+    ]
+    return Workload('SAM 2 tiny', step, parts, note='clicks, encodes 1024x1024')
+
+
+def sam_workload(
+    size: Size, num_objects: int, device: torch.device, *, efficient: bool
+) -> Workload:
+    """EfficientSAM-Ti or SAM ViT-B: encode a frame and answer clicks."""
+    settings = (
+        dict(type='EfficientSamSegmentor', variant='vitt')
+        if efficient
+        else dict(type='SamSegmentor', variant='vit_b')
+    )
+    name = 'EfficientSAM-Ti' if efficient else 'SAM ViT-B'
+    model = MODELS.build(settings).to(device).requires_grad_(False)
+    model.eval()
+    work = interactive_workload(model, size, num_objects, 'both', name)
+    work.note = 'clicks, encodes 1024x1024'
+    return work
+
+
+def peer_builders(
+    plain: PlainRapSAM | None,
+    num_things: int,
+    device: torch.device,
+    *,
+    size: Size,
+    depth: int,
+    num_objects: int,
+) -> dict[str, Callable[[], Workload]]:
+    """What can stand beside a RapSAM, by the name on the command line.
+
+    Args:
+        plain: The baseline, if it was asked for.
+        num_things: Of the baseline.
+        device: Where all run.
+        size: (H, W) of frames.
+        depth: Of the ResNet that Mask2Former gets.
+        num_objects: Clicks, or segments that the baseline keeps.
+    """
+
+    def reference() -> Workload:
+        assert plain is not None, 'made before the model is fused'
+        return reference_workload(plain, size, num_things, num_objects)
+
+    return {
+        'reference': reference,
+        'mask2former': lambda: mask2former_workload(size, depth, device),
+        'sam2_tiny': lambda: sam2_workload(size, num_objects, device),
+        'efficient_sam': lambda: sam_workload(size, num_objects, device, efficient=True),
+        'sam_vit_b': lambda: sam_workload(size, num_objects, device, efficient=False),
+    }
+
+
+def _pixels(image: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous().to(device)

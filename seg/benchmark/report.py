@@ -1,0 +1,82 @@
+"""Measured figures as Markdown and as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seg.utils.atomic_write import write_bytes_atomically
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report as Markdown."""
+    machine = report['machine']
+    ceiling = machine['roofline']
+    lines = [
+        f'{machine["name"]}, {machine["device"]}, {machine["threads"]} threads, load '
+        f'{machine["load"]}; {report["dtype"]}, {report["size"][0]}x{report["size"][1]}; ceilings '
+        f'{ceiling["flops_per_second"] / 1e9:.0f} GFLOP/s and '
+        f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
+        '',
+        '| model | s per step | CPU s | frames/s | against the first, CPU | peak MiB | GFLOP | '
+        'of the roofline |',
+        '|---|---|---|---|---|---|---|---|',
+    ]
+    first = report['results'][0]['cpu_seconds']['median']
+    for row in report['results']:
+        seconds, cpu = row['seconds'], row['cpu_seconds']
+        name = row['name'] + (f' ({row["note"]})' if row['note'] else '')
+        lines.append(
+            f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
+            f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
+            f'{cpu["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
+            f'{100 * row["share_of_roofline"]:.0f} % |'
+        )
+    lines += ['', '| model | part | s | CPU s |', '|---|---|---|---|']
+    for row in report['results']:
+        for name, part in row['parts'].items():
+            lines.append(
+                f'| {row["name"]} | {name} | {part["seconds"]:.4f} | {part["cpu_seconds"]:.4f} |'
+            )
+    return '\n'.join(lines)
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    """Write ``report.json``, ``report.md`` and ``report.png`` into a folder.
+
+    Raises:
+        OSError: If that fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(folder / 'report.json', json.dumps(report, indent=1).encode())
+    write_bytes_atomically(folder / 'report.md', f'{render(report)}\n'.encode())
+    plot_parts(report['results'], folder / 'report.png')
+
+
+def plot_parts(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw processor seconds per step, a bar per result, by part."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout='constrained')
+    axes = figure.add_subplot()
+    names = [name for row in results for name in row['parts']]
+    for name in dict.fromkeys(names):
+        left = [_before(row['parts'], name) for row in results]
+        width = [row['parts'].get(name, {'cpu_seconds': 0.0})['cpu_seconds'] for row in results]
+        axes.barh([row['name'] for row in results], width, left=left, label=name)
+    axes.invert_yaxis()
+    axes.set_xlabel('processor seconds per step')
+    axes.legend(fontsize='small')
+    figure.savefig(path, dpi=120)
+
+
+def _before(parts: dict[str, dict[str, float]], name: str) -> float:
+    """Where the bar of a part begins."""
+    total = 0.0
+    for other, part in parts.items():
+        if other == name:
+            return total
+        total += part['cpu_seconds']
+    return total

@@ -1,0 +1,216 @@
+"""What is measured: one frame of a task, from decoded pixels to boolean masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from seg.apis import ImagePredictor, VideoPredictor
+from seg.benchmark.meters import Part
+from seg.structures import ClipSample, Task
+from seg.utils.checks import UserError
+
+TEXTURE_CELL = 8  # pixels; noise of single pixels is no picture
+
+
+@dataclass
+class Workload:
+    """Something that can be done again and again.
+
+    Attributes:
+        name: What it is called in tables.
+        step: Does it once, with the number of the frame.
+        parts: Where its time goes; the rest is post-processing and what lies between.
+        reset: Brings it back to the beginning.
+        note: What a reader has to know.
+    """
+
+    name: str
+    step: Callable[[int], object]
+    parts: Sequence[Part] = ()
+    reset: Callable[[], None] = field(default=lambda: None)
+    note: str = ''
+
+
+def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """A frame (H, W, 3) with discs that go round on coarse noise, and their ids (H, W)."""
+    height, width = size
+    rng = np.random.default_rng(index % 16)
+    cells = -(-height // TEXTURE_CELL), -(-width // TEXTURE_CELL)
+    noise = rng.integers(0, 120, (*cells, 3), dtype=np.uint8)
+    image = noise.repeat(TEXTURE_CELL, axis=0).repeat(TEXTURE_CELL, axis=1)[:height, :width].copy()
+    ids = np.zeros((height, width), dtype=np.int32)
+    y, x = np.mgrid[:height, :width]
+    columns = max(1, int(np.ceil(num_objects**0.5)))
+    radius = min(height, width) / (3 * columns)
+    phase = 2 * np.pi * (index % 64) / 64
+    for k in range(num_objects):
+        cy = (k // columns + 0.5) * height / columns + 0.2 * radius * np.sin(phase)
+        cx = (k % columns + 0.5) * width / columns + 0.2 * radius * np.cos(phase)
+        here = (y - cy) ** 2 + (x - cx) ** 2 < radius**2
+        image[here] = (37 * k + 90) % 256, (91 * k + 150) % 256, (53 * k + 30) % 256
+        ids[here] = k + 1
+    return image, ids
+
+
+def for_programs(model: Any, size: Sequence[int]) -> Any:
+    """The model with a pipeline that leaves frames of this size as they are."""
+    pipeline = [dict(type='TestResize', scale=tuple(size)), dict(type='PackClip')]
+    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    model.entry = None
+    return model
+
+
+def panoptic_workload(
+    model: Any, size: tuple[int, int], batch: int, num_kept: int, name: str = 'RapSAM'
+) -> Workload:
+    """Everything in a frame, as boolean masks of segments.
+
+    Args:
+        model: A :class:`~seg.models.detectors.RapSAM`.
+        size: (H, W).
+        batch: Frames per step.
+        num_kept: Queries that become segments, whatever the weights say; decides how many masks
+            are enlarged.
+        name: Of the workload.
+    """
+    device = next(model.parameters()).device
+    frames = [as_clip(draw_frame(i, 4, size)[0], device) for i in range(4)]
+    model.head.fusion.max_per_image = 0  # segments alone
+    keep_best(model, frames[0], num_kept)
+
+    def step(index: int) -> list[Tensor]:
+        clips = [frames[(index + i) % len(frames)] for i in range(batch)]
+        samples = [_panoptic_sample(size) for _ in clips]
+        data = model.data_preprocessor(dict(inputs=clips, data_samples=samples), False)
+        found = model.predict(data['inputs'], data['data_samples'])
+        return [segment_masks(sample.pred_panoptic.segment_map[0]) for sample in found]
+
+    return Workload(name, step, rapsam_parts(model))
+
+
+def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
+    """Set the score threshold of a model so that about ``num_kept`` queries pass it."""
+    sample = _panoptic_sample(tuple(clip.shape[-2:]))
+    data = model.data_preprocessor(dict(inputs=[clip], data_samples=[sample]), False)
+    features = model.extract_feat(data['inputs'])
+    logits = model.head(*features, model.head.router.routes[Task.PANOPTIC])[-1].class_logits
+    model.head.fusion.object_mask_thr = threshold_for(logits[0], num_kept)
+
+
+def threshold_for(class_logits: Tensor, num_kept: int) -> float:
+    """Score above which the classes (Q, K + 1) of about ``num_kept`` queries are."""
+    scores, labels = class_logits.float().softmax(dim=-1).max(dim=-1)
+    found = scores[labels < class_logits.shape[-1] - 1].sort(descending=True).values
+    if len(found) <= num_kept:
+        return 0.0
+    return float(found[num_kept - 1 : num_kept + 1].mean())
+
+
+def interactive_workload(
+    model: Any, size: tuple[int, int], num_objects: int, work: str, name: str = 'RapSAM'
+) -> Workload:
+    """Clicks on a frame.
+
+    Args:
+        model: Answers prompts.
+        size: (H, W).
+        num_objects: Clicks, one per object.
+        work: ``'encode'`` (``set_image``), ``'click'`` (ask about an encoded frame) or ``'both'``.
+        name: Of the workload.
+    """
+    predictor = ImagePredictor(for_programs(model, size))
+    images = [draw_frame(i, num_objects, size)[0] for i in range(4)]
+    ids = draw_frame(0, num_objects, size)[1]
+    points = [[_middle(ids == k + 1)] for k in range(num_objects)]
+
+    def step(index: int) -> object:
+        if work != 'click':
+            predictor.set_image(images[index % len(images)])
+        return None if work == 'encode' else predictor.predict(points=points)
+
+    parts = rapsam_parts(model) if hasattr(model, 'head') else ()
+    return Workload(name, step, parts, lambda: predictor.set_image(images[0]))
+
+
+def video_workload(
+    model: Any, size: tuple[int, int], num_objects: int, task: Task, name: str = 'RapSAM'
+) -> Workload:
+    """Objects followed through a video.
+
+    Args:
+        model: A RapSAM with a memory.
+        size: (H, W).
+        num_objects: Given on the first frame, by masks in vos, by clicks otherwise.
+        task: vos or interactive_video.
+        name: Of the workload.
+    """
+    predictor = VideoPredictor(for_programs(model, size))
+    sessions: list[Any] = []
+
+    def reset() -> None:
+        _, ids = draw_frame(0, num_objects, size)
+        session = predictor.start(*size, task=task)
+        for k in range(1, num_objects + 1):
+            given = dict(mask=ids == k) if task is Task.VOS else dict(points=[_middle(ids == k)])
+            session.add_prompts(k, **given)
+        sessions[:] = [session]
+
+    frames = [draw_frame(i, num_objects, size)[0] for i in range(16)]
+    memory = model.head.memory
+    parts = [
+        *rapsam_parts(model),
+        Part('memory read', memory, 'encode'),
+        Part('memory read', memory, 'read'),
+        Part('memory write', memory, 'write'),
+    ]
+    return Workload(name, lambda index: sessions[0].step(frames[index % 16]), parts, reset)
+
+
+def rapsam_parts(model: Any) -> list[Part]:
+    """Preprocessing, backbone, neck and decoder of a RapSAM."""
+    return [
+        Part('preprocess', model.data_preprocessor, 'forward'),
+        Part('backbone', model.backbone, 'forward'),
+        Part('neck', model.neck, 'forward'),
+        Part('decoder', model.head, 'forward'),
+    ]
+
+
+def check_memory(model: Any, task: Task) -> None:
+    """Refuse to follow objects with a model that cannot.
+
+    Raises:
+        UserError: If it has no memory.
+    """
+    if getattr(model.head, 'memory', None) is None:
+        raise UserError(
+            f'--task {task}: expected a config with a streaming memory, such as '
+            'configs/rap_sam/rap_sam_nano_video_shapes.py, got one without'
+        )
+
+
+def segment_masks(segment_map: Tensor) -> Tensor:
+    """Boolean masks (N, H, W) of the segments in a map (H, W), void left out."""
+    ids = torch.arange(1, int(segment_map.max()) + 1, device=segment_map.device)
+    return segment_map == ids[:, None, None]
+
+
+def as_clip(image: np.ndarray, device: torch.device) -> Tensor:
+    """A frame (H, W, 3) as a clip of one, (1, 3, H, W), uint8."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().to(device)
+
+
+def _panoptic_sample(size: tuple[int, int]) -> ClipSample:
+    return ClipSample(metainfo=dict(task=Task.PANOPTIC, img_shape=size, ori_shape=size))
+
+
+def _middle(mask: np.ndarray) -> list[float]:
+    y, x = mask.nonzero()
+    return [float(x.mean()), float(y.mean())]

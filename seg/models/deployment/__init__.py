@@ -1,0 +1,6 @@
+"""What is done to a trained model before it is used at full speed."""
+
+from seg.models.deployment.compiling import compile_parts
+from seg.models.deployment.fusing import fuse
+
+__all__ = ['compile_parts', 'fuse']

@@ -1,0 +1,180 @@
+"""Measure frames per second, parts, memory and the share of the roofline, beside other models.
+
+A frame is counted from decoded pixels in memory to boolean masks. Weights are random unless a
+checkpoint is given, which changes no cost: the number of masks is set by --objects.
+
+Examples:
+    python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_12e_adaptor.py \
+        --size 1080x1920 --threads 2 --compare reference mask2former --out outputs/bench
+    python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_nano_video_shapes.py \
+        --task vos --size 360x640 --objects 1 4 16 --frames 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from seg.utils.checks import UserError
+from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
+
+TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
+PEERS = ('reference', 'mask2former', 'sam2_tiny', 'efficient_sam', 'sam_vit_b')
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', type=Path, help='config of a RapSAM')
+    parser.add_argument('--checkpoint', type=Path, help='weights; random by default')
+    parser.add_argument('--task', choices=TASKS, default='panoptic')
+    parser.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
+    parser.add_argument('--batch', type=_count, default=1, help='frames per step (panoptic)')
+    parser.add_argument('--dtype', choices=('fp32', 'bf16', 'fp16'), default='fp32')
+    parser.add_argument('--compile', action='store_true', help='backbone and neck by torch.compile')
+    parser.add_argument(
+        '--allow-fallback', action='store_true', help='go on uncompiled if that fails'
+    )
+    parser.add_argument('--no-fuse', action='store_true', help='keep normalisations as layers')
+    parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
+    parser.add_argument('--threads', type=_count, help='CPU threads; by default those of torch')
+    parser.add_argument('--frames', type=_count, default=3, help='steps that count (default: 3)')
+    parser.add_argument('--warm-up', type=_count, default=1, help='steps that do not (default: 1)')
+    parser.add_argument(
+        '--objects',
+        type=_count,
+        nargs='+',
+        default=[16],
+        help='segments that are kept, or objects that are prompted (default: 16); several numbers '
+        'are measured one after the other',
+    )
+    parser.add_argument('--compare', choices=PEERS, nargs='*', default=[], help='models beside')
+    parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
+    parser.add_argument('--json', action='store_true', help='print JSON as the last line')
+    return parser.parse_args()
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition('x')
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f'expected HxW such as 1080x1920, got {text}')
+    return int(height), int(width)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f'expected a whole number >= 1, got {text}')
+    return int(text)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse what does not fit together, before anything heavy is loaded."""
+    if arguments.batch > 1 and arguments.task != 'panoptic':
+        raise UserError(
+            f'--batch: expected 1 for the task {arguments.task}, got {arguments.batch}; videos '
+            'and sessions go frame by frame'
+        )
+    if arguments.allow_fallback and not arguments.compile:
+        raise UserError('--allow-fallback: expected --compile beside it, got none')
+
+
+def workloads(arguments: argparse.Namespace, model: Any, plain: Any, depth: int) -> Iterator[Any]:
+    """The model, once per number of objects, and the peers; peers only exist while measured."""
+    from seg.benchmark.peers import peer_builders
+
+    for num_objects in arguments.objects:
+        yield from _of_rapsam(arguments, model, num_objects)
+    builders = peer_builders(
+        plain,
+        model.head.num_things,
+        next(model.parameters()).device,
+        size=arguments.size,
+        depth=depth,
+        num_objects=arguments.objects[0],
+    )
+    for name in arguments.compare:
+        yield builders[name]()
+
+
+def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> Iterator[Any]:
+    from seg.benchmark import workloads as kinds
+    from seg.structures import Task
+
+    task, size = Task.parse(arguments.task), arguments.size
+    name = f'RapSAM, {num_objects} {"segments" if task is Task.PANOPTIC else "objects"}'
+    if task is Task.PANOPTIC:
+        yield kinds.panoptic_workload(model, size, arguments.batch, num_objects, name)
+    elif task is Task.INTERACTIVE_IMAGE:
+        yield kinds.interactive_workload(model, size, num_objects, 'encode', 'RapSAM, set_image')
+        yield kinds.interactive_workload(model, size, num_objects, 'click', f'{name}, click')
+    else:
+        kinds.check_memory(model, task)
+        yield kinds.video_workload(model, size, num_objects, task, name)
+
+
+def main() -> int:
+    """Measure and report."""
+    arguments = parse_arguments()
+    check(arguments)
+    import torch
+
+    from seg.apis.loading import choose_device
+    from seg.benchmark.building import build_model
+    from seg.benchmark.machine import describe_machine, measure_roofline
+    from seg.benchmark.measuring import DTYPES, Plan, check_dtype, measure
+    from seg.benchmark.peers import plain_like
+    from seg.benchmark.report import render, write_report
+    from seg.models.deployment import fuse
+
+    device = choose_device(arguments.device)
+    check_dtype(device, arguments.dtype)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    plan = Plan(device, arguments.dtype, arguments.warm_up, arguments.frames, arguments.batch)
+    model, depth = build_model(arguments.config, arguments.checkpoint, device)
+    plain = plain_like(model, depth) if 'reference' in arguments.compare else None
+    if not arguments.no_fuse:
+        fuse(model)
+    roofline = measure_roofline(device, DTYPES[arguments.dtype])
+    report = {
+        'config': arguments.config.stem,
+        'task': arguments.task,
+        'size': list(arguments.size),
+        'batch': arguments.batch,
+        'dtype': arguments.dtype,
+        'fused': not arguments.no_fuse,
+        'compiled': arguments.compile and _compile(arguments, model, device),
+        'machine': describe_machine(device, roofline),
+        'results': [
+            measure(workload, plan, roofline)
+            for workload in workloads(arguments, model, plain, depth)
+        ],
+    }
+    print(render(report))
+    if arguments.out is not None:
+        write_report(report, arguments.out)
+    if arguments.json:
+        print(json_text(report))
+    return 0
+
+
+def _compile(arguments: argparse.Namespace, model: Any, device: Any) -> bool:
+    import torch
+
+    from seg.models.deployment import compile_parts
+
+    height, width = (-(-side // 32) * 32 for side in arguments.size)
+    example = torch.zeros(arguments.batch, 1, 3, height, width, device=device)
+    return compile_parts(model, example, allow_fallback=arguments.allow_fallback)
+
+
+if __name__ == '__main__':
+    run_main(main)
