@@ -62,6 +62,9 @@ class PromptableSegmentor(BaseDetector, ABC):
     encoder_blocks: str = 'image_encoder.blocks'
     """Where the blocks of the image encoder are."""
 
+    attention_layers: tuple[str, ...] = ('qkv', 'proj')
+    """Linear layers of a block's attention."""
+
     criterion: PromptCriterion
 
     added_parts: tuple[str, ...] = (r'\.lora_[AB]\.', r'\.adapters\.')

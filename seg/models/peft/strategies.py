@@ -18,8 +18,9 @@ from seg.utils.checks import UserError
 class TuningStrategy(ABC):
     """Decides what of a model is trained.
 
-    A model has ``image_encoder`` with blocks where ``encoder_blocks`` says, ``prompt_encoder`` and
-    ``mask_decoder``; what it has besides stays as it is.
+    A model has ``image_encoder`` with blocks where ``encoder_blocks`` says, whose linear layers of
+    attention are called ``attention_layers``, ``prompt_encoder`` and ``mask_decoder``; what it has
+    besides stays as it is.
 
     Args:
         prompt_encoder: Whether the prompt encoder is trained.
@@ -77,7 +78,7 @@ class TrainLora(TuningStrategy):
         dropout: Dropout before the updates, in [0, 1).
         targets: Linear layers of a block: ``'qkv'``, ``'proj'`` (attention), ``'lin1'``, ``'lin2'``
             (feed-forward); in SAM 3 ``'q_proj'``, ``'k_proj'``, ``'v_proj'``, ``'o_proj'``,
-            ``'fc1'``, ``'fc2'``.
+            ``'fc1'``, ``'fc2'``; by default all of attention.
         first_block: First block with updates; all from there on have them.
         prompt_encoder: Whether the prompt encoder is trained.
         mask_decoder: Whether the mask decoder is trained.
@@ -89,7 +90,7 @@ class TrainLora(TuningStrategy):
         alpha: float = 32.0,
         dropout: float = 0.1,
         *,
-        targets: Sequence[str] = ('qkv', 'proj'),
+        targets: Sequence[str] | None = None,
         first_block: int = 0,
         prompt_encoder: bool = True,
         mask_decoder: bool = True,
@@ -98,7 +99,7 @@ class TrainLora(TuningStrategy):
         self.rank = rank
         self.alpha = alpha
         self.dropout = dropout
-        self.targets = tuple(targets)
+        self.targets = None if targets is None else tuple(targets)
         self.first_block = first_block
 
     def prepare_encoder(self, model: Any) -> None:
@@ -114,14 +115,15 @@ class TrainLora(TuningStrategy):
             for name, module in encoder_blocks[0].named_modules()
             if isinstance(module, nn.Linear)
         }
-        unknown = [name for name in self.targets if name not in linears]
-        if unknown or not self.targets:
+        targets = model.attention_layers if self.targets is None else self.targets
+        unknown = [name for name in targets if name not in linears]
+        if unknown or not targets:
             raise UserError(
                 f'strategy.targets: expected names of linear layers of a block '
-                f'({", ".join(linears)}), got {list(self.targets)}'
+                f'({", ".join(linears)}), got {list(targets)}'
             )
         indices = '|'.join(map(str, blocks))
-        layers = '|'.join(re.escape(linears[name]) for name in self.targets)
+        layers = '|'.join(re.escape(linears[name]) for name in targets)
         pattern = rf'{re.escape(model.encoder_blocks)}\.(?:{indices})\.(?:{layers})'
         inject_lora(model, pattern, self.rank, self.alpha, self.dropout)
 
@@ -166,9 +168,10 @@ class TrainAdapters(TuningStrategy):
             UserError: If there is no such block.
         """
         model.image_encoder.requires_grad_(False)
-        blocks = model.image_encoder.blocks
+        blocks = model.get_submodule(model.encoder_blocks)
         for index in chosen_blocks(blocks, self.first_block):
-            channels = blocks[index].norm1.normalized_shape[0]
+            norm = next(part for part in blocks[index].children() if isinstance(part, nn.LayerNorm))
+            channels = norm.normalized_shape[0]
             for place in self.places:
                 blocks[index].adapters[place] = BottleneckAdapter(channels, self.hidden)
 

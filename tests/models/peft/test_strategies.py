@@ -152,4 +152,4 @@ def test_lora_without_peft_says_how_to_get_it(monkeypatch):
 def test_lora_is_the_default_of_the_guide():
     strategy = TrainLora()
     assert (strategy.rank, strategy.alpha, strategy.dropout) == (8, 32.0, 0.1)
-    assert strategy.targets == ('qkv', 'proj')
+    assert strategy.targets is None
