@@ -17,5 +17,6 @@ model = dict(
     variant='standard',
     init_cfg=dict(type='Pretrained', checkpoint='models/sam3/model.safetensors'),
 )
+find_unused_parameters = False  # what nothing depends on is frozen
 optim_wrapper.update(clip_grad=dict(max_norm=0.1))
 default_hooks.update(checkpoint=dict(interval=500, save_best='concept/cgF1'))

@@ -26,13 +26,14 @@ model = dict(
     ),
 )
 
-train_cfg = dict(by_epoch=False, max_iters=2000, val_interval=1000)
+find_unused_parameters = False
+train_cfg = dict(by_epoch=False, max_iters=1200, val_interval=1200)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
     type=OptimWrapper,
-    optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.01, fused=True),
+    optimizer=dict(type=AdamW, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=1.0),
 )
-default_hooks.update(checkpoint=dict(interval=1000, save_best='concept/cgF1'))
+default_hooks.update(checkpoint=dict(interval=100, save_best='concept/cgF1'))
 custom_hooks = [dict(type=CosineByProgressHook, warmup=0.03)]

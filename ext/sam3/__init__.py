@@ -12,6 +12,7 @@ from ext.sam3.grounding import (
     ground,
     unpack_levels,
 )
+from ext.sam3.initialisation import initialise
 from ext.sam3.phrases import EXEMPLAR_PHRASE, check_phrases, phrase_tokens
 from ext.sam3.pruning import kept_blocks, prune_blocks
 from ext.sam3.variants import SAM3_VARIANTS, Sam3Variant, sam3_variant
@@ -33,6 +34,7 @@ __all__ = [
     'encode_vision',
     'ground',
     'image_weights',
+    'initialise',
     'kept_blocks',
     'phrase_tokens',
     'prune_blocks',

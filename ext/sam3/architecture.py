@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ext.sam3.adapter_places import add_adapter_places
 from ext.sam3.phrases import VOCABULARY_SIZE
 from ext.sam3.variants import Sam3Variant
 from seg.utils.checks import UserError
@@ -68,6 +69,7 @@ def build_sam3(variant: Sam3Variant, *, with_text: bool = True) -> nn.ModuleDict
     if not with_text:  # transformers builds all, so those that are left out are made small
         variant = replace(variant, text_dim=64, text_layers=1, text_heads=1, text_mlp_dim=64)
     model = host.Sam3Model(_config(host, variant))
+    add_adapter_places(model.vision_encoder.backbone.layers)
     left_out = () if with_text else TEXT_PARTS
     return nn.ModuleDict(
         {name: getattr(model, name) for name in SAM3_PARTS if name not in left_out}
@@ -80,6 +82,7 @@ def _config(host: Any, variant: Sam3Variant) -> Any:
         hidden_size=variant.width,
         num_attention_heads=variant.num_heads,
         intermediate_size=variant.mlp_dim,
+        dropout=variant.dropout,
     )
     grid = variant.grid
     return host.Sam3Config(

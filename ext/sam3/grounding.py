@@ -133,15 +133,18 @@ def ground(
 
 
 def _encode_exemplars(model: Any, levels: list[Tensor], position: Tensor, boxes: Tensor) -> Any:
-    each = boxes[:, None].to(levels[-1].dtype)
+    """What boxes show, in the precision of the weights: boxes are too fine for autocast."""
+    dtype = model.geometry_encoder.label_embed.weight.dtype
+    each = boxes[:, None].to(dtype)
     known = torch.ones(each.shape[:2], dtype=torch.bool, device=each.device)
-    return model.geometry_encoder(
-        box_embeddings=each,
-        box_mask=known,
-        box_labels=known.long(),
-        img_feats=tuple(levels),
-        img_pos_embeds=(position,),
-    )
+    with torch.autocast(boxes.device.type, enabled=False):
+        return model.geometry_encoder(
+            box_embeddings=each,
+            box_mask=known,
+            box_labels=known.long(),
+            img_feats=tuple(level.to(dtype) for level in levels),
+            img_pos_embeds=(position.to(dtype),),
+        )
 
 
 def _inverse_sigmoid(shares: Tensor, least: float = 1e-3) -> Tensor:

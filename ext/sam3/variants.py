@@ -35,6 +35,7 @@ class Sam3Variant:
         text_heads: Attention heads of the text encoder.
         text_mlp_dim: Hidden channels of the text encoder's feed-forward layers.
         text_length: Most tokens of a phrase, with those of start and end.
+        dropout: Share of values dropped behind the image encoder while training.
     """
 
     vit_dim: int
@@ -58,6 +59,7 @@ class Sam3Variant:
     text_heads: int = 16
     text_mlp_dim: int = 4096
     text_length: int = 32
+    dropout: float = 0.1
 
     @property
     def grid(self) -> int:
@@ -75,25 +77,26 @@ SAM3_VARIANTS = {
     'smaller': Sam3Variant(512, 16, 8, 2368, (3, 7, 11, 15)),
     'tiny': Sam3Variant(
         vit_dim=96,
-        vit_depth=4,
+        vit_depth=2,
         vit_heads=3,
         vit_mlp_dim=288,
-        global_blocks=(1, 3),
-        encoder_layers=2,
+        global_blocks=(1,),
+        encoder_layers=1,
         decoder_layers=2,
-        image_size=160,
-        patch_size=10,
+        image_size=64,
+        patch_size=8,
         window_size=4,
-        pretrain_size=160,
-        width=64,
-        num_heads=4,
-        mlp_dim=128,
+        pretrain_size=64,
+        width=48,
+        num_heads=3,
+        mlp_dim=144,
         geometry_layers=1,
-        num_queries=16,
+        num_queries=8,
         text_dim=64,
         text_layers=1,
         text_heads=2,
         text_mlp_dim=128,
+        dropout=0.0,
     ),
 }
 """The published model, four smaller ones, and ``tiny``, which trains from scratch on a CPU."""

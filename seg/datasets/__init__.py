@@ -11,7 +11,7 @@ from seg.datasets.joint_labels import JointLabels
 from seg.datasets.mixed_dataset import MixedDataset
 from seg.datasets.refcoco import RefCocoDataset
 from seg.datasets.sa1b import SA1BDataset
-from seg.datasets.shapes_dataset import ShapesDataset
+from seg.datasets.shapes_dataset import ShapesColorsDataset, ShapesDataset
 from seg.datasets.shapes_events import ShapesEventsDataset
 from seg.datasets.shard_dataset import ShardDataset
 from seg.datasets.video_dataset import VideoDataset
@@ -31,6 +31,7 @@ __all__ = [
     'RefCocoDataset',
     'SA1BDataset',
     'SampleRef',
+    'ShapesColorsDataset',
     'ShapesDataset',
     'ShapesEventsDataset',
     'ShardDataset',

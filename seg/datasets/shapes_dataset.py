@@ -9,7 +9,15 @@ import numpy as np
 import torch
 
 from seg.datasets.clip_dataset import ClipDataset, Pipeline
-from seg.datasets.shapes import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS, ShapesWorld
+from seg.datasets.shapes import (
+    SHAPES_CLASSES,
+    SHAPES_COLORS,
+    SHAPES_PALETTE,
+    SHAPES_THINGS,
+    ShapesSample,
+    ShapesWorld,
+)
+from seg.datasets.shapes.palette import COLOR_VALUES
 from seg.registry import DATASETS
 from seg.structures import Task
 from seg.utils.checks import unknown_name_message
@@ -46,6 +54,10 @@ class ShapesDataset(ClipDataset):
         ValueError: If the task, split or version is unknown, or a number is out of range.
     """
 
+    classes: tuple[str, ...] = SHAPES_CLASSES
+    num_things: int = len(SHAPES_THINGS)
+    palette: Sequence[tuple[int, ...]] = SHAPES_PALETTE
+
     def __init__(
         self,
         task: str | Task,
@@ -75,9 +87,9 @@ class ShapesDataset(ClipDataset):
                 raise ValueError(f'{name}: expected an integer >= {least}, got {value}')
         self._name = f'shapes-{version}'
         metainfo = {
-            'classes': SHAPES_THINGS + SHAPES_STUFF,
-            'num_things': len(SHAPES_THINGS),
-            'palette': list(SHAPES_PALETTE),
+            'classes': self.classes,
+            'num_things': self.num_things,
+            'palette': list(self.palette),
             'dataset_name': self._name,
         }
         super().__init__(task, pipeline, metainfo, seed)
@@ -113,6 +125,10 @@ class ShapesDataset(ClipDataset):
         shown = [0, *np.cumsum(steps).tolist()]
         return self._as_results(index, self._draw(index, 1 + high * (self.num_frames - 1), shown))
 
+    def labels_of(self, sample: ShapesSample) -> list[int]:
+        """The class of each segment."""
+        return sample.labels.tolist()
+
     def _as_results(self, index: int, drawn: Drawn) -> dict[str, Any]:
         """A sample as the transforms expect it."""
         frames, segments, rows = drawn
@@ -137,9 +153,25 @@ class ShapesDataset(ClipDataset):
         """Frames (T, 3, H, W) and segment map (T, H, W), both uint8, and the rows of segments."""
         sample = self.world.clip(index, num_frames, shown)
         rows = {
-            'labels': sample.labels.tolist(),
+            'labels': self.labels_of(sample),
             'object_ids': sample.object_ids.tolist(),
             'expressions': sample.expressions,
         }
         frames = np.ascontiguousarray(sample.clip.transpose(0, 3, 1, 2))
         return frames, sample.segment_map.astype(np.uint8), rows
+
+
+@DATASETS.register_module()
+class ShapesColorsDataset(ShapesDataset):
+    """The same images, whose classes are the colours that objects and background share.
+
+    What has a colour is told by the colour of its pixels, so models learn it sooner than outlines.
+    """
+
+    classes = SHAPES_COLORS
+    num_things = len(SHAPES_COLORS)
+    palette = tuple(tuple(color) for color in COLOR_VALUES.astype(int).tolist())
+
+    def labels_of(self, sample: ShapesSample) -> list[int]:
+        """The colour of each segment."""
+        return [SHAPES_COLORS.index(name) for name in sample.colors]

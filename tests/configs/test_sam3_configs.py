@@ -18,7 +18,7 @@ PARAMETERS = {
     'depth_pruned_coco': 722_273_334,
     'lite_coco': 573_763_062,
     'smaller_coco': 439_680_438,
-    'tiny_shapes': 4_533_446,
+    'tiny_shapes': 3_940_132,
 }
 
 

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from seg.datasets.shapes_dataset import ShapesDataset
+from seg.datasets.shapes_dataset import ShapesColorsDataset, ShapesDataset
 from seg.registry import DATASETS, TRANSFORMS
 from seg.structures import Task
 
@@ -127,3 +127,14 @@ def test_frames_with_gaps_are_those_of_a_longer_clip():
 def test_impossible_gaps_are_refused(settings):
     with pytest.raises(ValueError, match='frame_gaps'):
         ShapesDataset(task='vos', num_frames=3, **settings)
+
+
+def test_colours_as_classes():
+    named, coloured = (
+        kind('panoptic', num_samples=2) for kind in (ShapesDataset, ShapesColorsDataset)
+    )
+    sample, names = coloured.world.image(1), coloured.metainfo['classes']
+
+    assert [names[label] for label in coloured[1]['labels']] == list(sample.colors)
+    assert torch.equal(named[1]['masks'], coloured[1]['masks'])
+    assert len(coloured.metainfo['palette']) == coloured.metainfo['num_things'] == len(names) == 10

@@ -20,7 +20,7 @@ CONFIG = """
 model = dict(type='Sam3Segmentor', variant='tiny', score_threshold=0.0)
 pipeline = [
     dict(type='ConceptPhrases', phrases=['disc', 'star']),
-    dict(type='TestResize', scale=(160, 160), keep_ratio=False),
+    dict(type='TestResize', scale=(64, 64), keep_ratio=False),
     dict(type='PackClip'),
 ]
 test_dataloader = dict(dataset=dict(type='ShapesDataset', task='interactive_image',
@@ -48,7 +48,7 @@ def test_a_program_finds_instances(files):
 
     assert found.masks.shape[1:] == (96, 128)
     assert found.masks.dtype == np.bool_
-    assert len(found.masks) == len(found.scores) == len(found.boxes) == 32
+    assert len(found.masks) == len(found.scores) == len(found.boxes) == 16
     assert set(found.rows.tolist()) == {0, 1}
     with pytest.raises(UserError, match='clicks are for its tracker'):
         predictor.predict(points=[[[5, 5]]])
@@ -60,7 +60,7 @@ def test_a_folder_times_phrases(run_tool, files):
     assert code == 0, errors
     content = json.loads((files / 'out/annotations.json').read_text())
 
-    assert json.loads(out.splitlines()[-1])['annotations'] == 32
+    assert json.loads(out.splitlines()[-1])['annotations'] == 16
     assert [c['name'] for c in content['categories']] == ['disc', 'star']
     assert {a['category_id'] for a in content['annotations']} == {1, 2}
     assert all(0 <= a['score'] <= 1 for a in content['annotations'])

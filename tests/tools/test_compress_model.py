@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import runpy
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ def run_tool(repository, monkeypatch, capsys, name, *args):
 
 
 def found_masks(model, images):
-    sample = ClipSample(metainfo=dict(img_shape=(160, 160), ori_shape=(160, 160)))
+    sample = ClipSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))
     sample.prompts = Prompts.create(texts=['circle', 'star'])
     with torch.no_grad():
         return model.predict(images, [sample])[0].pred_prompted.masks[:, 0, 0]
@@ -51,7 +52,7 @@ def test_compressed_model_gives_the_same_masks(repository, tmp_path, monkeypatch
     cfg = load_config(tmp_path / 'small/config.py')
     small = MODELS.build(cfg.model).eval()
     load_weights(small, read_weights(tmp_path / 'small/model.safetensors'))
-    images = torch.randn(1, 1, 3, 160, 160)
+    images = torch.randn(1, 1, 3, 64, 64)
     before, after = found_masks(model, images), found_masks(small, images)
     overlap, union = (before & after).sum(), (before | after).sum()
 
@@ -90,11 +91,9 @@ def test_depth_pruned_inherits_all_of_its_values_and_lite_is_refused():
 
 @needs_host
 def test_inherited_start_loads_what_fits(tmp_path):
-    deep = Sam3Segmentor('tiny')
-    torch.save(deep.state_dict(), tmp_path / 'deep.pth')
-    from dataclasses import asdict
-
     sizes = asdict(SAM3_VARIANTS['tiny']) | dict(vit_depth=2, global_blocks=(0, 1))
+    deep = Sam3Segmentor(sizes | dict(vit_depth=4, global_blocks=(1, 3)))
+    torch.save(deep.state_dict(), tmp_path / 'deep.pth')
     start = dict(type='Inherited', checkpoint=str(tmp_path / 'deep.pth'))
     model = Sam3Segmentor(sizes, init_cfg=start)
     model.init_weights()

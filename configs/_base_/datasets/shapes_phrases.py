@@ -1,38 +1,38 @@
-"""Shapes v1 for models that find all instances of a phrase: classes that are there, or not."""
+"""Shapes v1 for models that find all instances of a phrase: colours that are there, or not."""
 
 from mmengine.config import read_base
 
-from seg.datasets import ShapesDataset
-from seg.datasets.shapes import SHAPES_CLASSES
+from seg.datasets import ShapesColorsDataset
+from seg.datasets.shapes import SHAPES_COLORS
 from seg.datasets.transforms import ClipFlip, ClipResize, ConceptPhrases, PackClip, TestResize
 from seg.evaluation.metrics import ConceptMetric
 
 with read_base():
     from ..loaders import *
 
-shapes_canvas = (160, 160)
+shapes_canvas = (64, 64)
 
-train_dataloader.update(batch_size=4, num_workers=1)
+train_dataloader.update(batch_size=6, num_workers=1)
 train_dataloader['dataset'] = dict(
-    type=ShapesDataset,
+    type=ShapesColorsDataset,
     task='interactive_image',
     split='train',
     num_samples=1_000_000,
     pipeline=[
         dict(type=ClipFlip, prob=0.5),
         dict(type=ClipResize, scale=shapes_canvas, keep_ratio=False),
-        dict(type=ConceptPhrases, phrases=SHAPES_CLASSES, max_present=3, num_absent=2),
+        dict(type=ConceptPhrases, phrases=SHAPES_COLORS, max_present=2, num_absent=1),
         dict(type=PackClip),
     ],
 )
 val_dataloader.update(batch_size=4, num_workers=1)
 val_dataloader['dataset'] = dict(
-    type=ShapesDataset,
+    type=ShapesColorsDataset,
     task='interactive_image',
     split='val',
-    num_samples=100,
+    num_samples=60,
     pipeline=[
-        dict(type=ConceptPhrases, phrases=SHAPES_CLASSES),
+        dict(type=ConceptPhrases, phrases=SHAPES_COLORS),
         dict(type=TestResize, scale=shapes_canvas, keep_ratio=False),
         dict(type=PackClip),
     ],

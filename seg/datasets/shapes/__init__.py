@@ -1,6 +1,7 @@
 """Shapes: the procedural world that the package carries."""
 
 from seg.datasets.shapes.expressions import SHAPES_VOCABULARY
+from seg.datasets.shapes.palette import COLOR_NAMES as SHAPES_COLORS
 from seg.datasets.shapes.palette import (
     SHAPES_CLASSES,
     SHAPES_PALETTE,
@@ -13,6 +14,7 @@ from seg.datasets.shapes.world import SHAPES_VERSIONS, ShapesWorld
 
 __all__ = [
     'SHAPES_CLASSES',
+    'SHAPES_COLORS',
     'SHAPES_PALETTE',
     'SHAPES_STUFF',
     'SHAPES_THINGS',

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps, bbox_xyxy_to_cxcywh
+from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.structures import InstanceData
@@ -30,23 +30,29 @@ from ext.sam3 import (
     encode_vision,
     ground,
     image_weights,
+    initialise,
     phrase_tokens,
     prune_blocks,
     sam3_variant,
     unpack_levels,
 )
+from seg.models.detectors.concept_answers import (
+    NUM_CANDIDATES,
+    best_instances,
+    image_of_row,
+    join_passes,
+    no_instances,
+    row_instances,
+    row_phrases,
+)
 from seg.models.detectors.phrase_memory import ClosedVocabulary, PhraseEmbedding, PhraseMemory
 from seg.models.detectors.tuned_segmentor import TunedSegmentor
-from seg.models.heads.mask_resizing import resized_binary_masks
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, rank_candidates
 from seg.utils.checkpoints import load_weights, unwrap_state
 from seg.utils.checks import UserError
 from seg.utils.weight_coverage import inherit_weights
-
-NUM_CANDIDATES = 4
-"""Masks kept per row as answers to an interactive prompt, best first."""
 
 
 @MODELS.register_module()
@@ -85,6 +91,7 @@ class Sam3Segmentor(TunedSegmentor):
 
     prompt_kinds = frozenset({'box', 'text'})
     encoder_blocks = 'vision_encoder.backbone.layers'
+    attention_layers = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
     prompt_refusals = MappingProxyType(
         {'click': 'SAM 3 finds concepts by phrases and example boxes; clicks are for its tracker'}
     )
@@ -130,7 +137,7 @@ class Sam3Segmentor(TunedSegmentor):
         self._choose_trained(strategy, embedding_cache, train_text, train_exemplars)
 
     def init_weights(self) -> None:
-        """Start from the weights of ``init_cfg``, of the image or the video model.
+        """Start from the weights of ``init_cfg``, of the image or the video model, or from none.
 
         Raises:
             FileNotFoundError: If there is no such file, with where to get it.
@@ -138,6 +145,11 @@ class Sam3Segmentor(TunedSegmentor):
         """
         init_cfg = self.init_cfg
         kind = init_cfg.get('type') if isinstance(init_cfg, Mapping) else None
+        if init_cfg is None or kind == 'Inherited':
+            initialise(self)
+        if init_cfg is None:
+            self.is_init = True
+            return
         if kind not in ('Pretrained', 'Inherited'):
             super().init_weights()
             return
@@ -220,9 +232,12 @@ class Sam3Segmentor(TunedSegmentor):
         """Losses of a batch whose images are embedded already, (B, C, h, w)."""
         prompts = [sample.prompts for sample in batch_data_samples]
         passes = list(self._passes(embeddings, prompts))
-        if not passes:
-            return {'loss_mask': self._zero()}
-        return self.concept_criterion(_joined(passes), batch_data_samples)
+        # Processes stay in step: all of them count instances, and train what others may train.
+        losses = {'loss_untouched': self._zero()}
+        if passes:
+            return losses | self.concept_criterion(join_passes(passes), batch_data_samples)
+        self.concept_criterion.mean_count([], embeddings.device)
+        return losses
 
     def decode_prompts(
         self, embeddings: Tensor, prompts: Sequence[Prompts], candidates: Candidates = 'all'
@@ -240,7 +255,7 @@ class Sam3Segmentor(TunedSegmentor):
         found: dict[int, PromptedMasks] = {}
         boxes = torch.cat([rows.boxes for rows in prompts])
         for rows, outputs in self._passes(embeddings, prompts):
-            best = self._best(outputs, boxes[rows.to(boxes.device)])
+            best = best_instances(outputs, boxes[rows.to(boxes.device)], self.image_size)
             found |= {
                 row: PromptedMasks(*(v[i] for v in best)) for i, row in enumerate(rows.tolist())
             }
@@ -258,18 +273,19 @@ class Sam3Segmentor(TunedSegmentor):
             has ``phrase_labels`` and the rows otherwise.
         """
         prompts = [sample.prompts for sample in samples]
-        owners = _image_of_row(prompts)
+        owners = image_of_row(prompts).tolist()
         boxes = torch.cat([rows.boxes for rows in prompts])
         starts = torch.tensor([0, *map(len, prompts)]).cumsum(0).tolist()
         best: dict[int, PromptedMasks] = {}
         instances: dict[int, InstanceData] = {}
         for rows, outputs in self._passes(features, prompts):
-            answers = self._best(outputs, boxes[rows.to(boxes.device)])
+            answers = best_instances(outputs, boxes[rows.to(boxes.device)], self.image_size)
             for i, row in enumerate(rows.tolist()):
-                image = int(owners[row])
                 best[row] = PromptedMasks(answers.mask_logits[i], answers.iou_scores[i])
-                place = row - starts[image]
-                instances[row] = self._instances(outputs, i, place, samples[image])
+                sample, place = samples[owners[row]], row - starts[owners[row]]
+                instances[row] = row_instances(
+                    outputs, i, place, sample, self._sizes(sample), self.score_threshold
+                )
         outputs_of = self._answers(best, prompts, features, 'all')
         for index, (sample, output) in enumerate(zip(samples, outputs_of, strict=True)):
             ranked = rank_candidates(
@@ -277,7 +293,7 @@ class Sam3Segmentor(TunedSegmentor):
             )
             sample.pred_prompted = self._predict_sample(output, ranked, sample)
             found = [instances[row] for row in range(starts[index], starts[index + 1])]
-            sample.pred_instances = InstanceData.cat(found) if found else self._nothing(sample)
+            sample.pred_instances = InstanceData.cat(found) if found else no_instances(sample)
         return samples
 
     def train(self, mode: bool = True) -> Sam3Segmentor:
@@ -335,11 +351,11 @@ class Sam3Segmentor(TunedSegmentor):
             return
         boxes = torch.cat([rows.boxes for rows in prompts])
         shown = torch.cat([rows.has_box for rows in prompts]).cpu()
-        texts = _texts([text for rows in prompts for text in rows.texts], shown)
+        texts = row_phrases(prompts, shown)
         names = list(dict.fromkeys(texts))
         text, valid = self.embed_phrases(names)
         which = torch.tensor([names.index(name) for name in texts])
-        images, levels = _image_of_row(prompts), unpack_levels(embeddings)
+        images, levels = image_of_row(prompts), unpack_levels(embeddings)
         for kind in (False, True):
             of_kind = (shown == kind).nonzero()[:, 0]
             for rows in of_kind.split(self._pass_size(len(of_kind))):
@@ -357,18 +373,6 @@ class Sam3Segmentor(TunedSegmentor):
                         None if example is None else bbox_xyxy_to_cxcywh(example),
                     ),
                 )
-
-    def _best(self, outputs: ConceptOutputs, boxes: Tensor) -> PromptedMasks:
-        """The instances that answer best, (n, M, h, w) and (n, M)."""
-        scores = outputs.scores
-        overlap = bbox_overlaps(
-            bbox_cxcywh_to_xyxy(outputs.boxes[-1]).float() * self.image_size, boxes[:, None].float()
-        )[..., 0]
-        known = ~boxes.isnan().any(dim=1)
-        scores = torch.where(known[:, None], scores * overlap, scores)
-        best = scores.topk(min(NUM_CANDIDATES, scores.shape[1]), dim=1)
-        rows = torch.arange(len(scores), device=scores.device)[:, None]
-        return PromptedMasks(outputs.mask_logits[rows, best.indices], best.values)
 
     def _answers(
         self,
@@ -388,66 +392,3 @@ class Sam3Segmentor(TunedSegmentor):
         counts, kept = list(map(len, prompts)), TOKENS[candidates]
         pairs = zip(masks[:, kept].split(counts), scores[:, kept].split(counts), strict=True)
         return [PromptedMasks(*pair) for pair in pairs]
-
-    def _instances(
-        self, outputs: ConceptOutputs, index: int, row: int, sample: ClipSample
-    ) -> InstanceData:
-        """Instances of one row above the threshold, best first, at the original size."""
-        scores = outputs.scores[index]
-        order = scores.argsort(descending=True, stable=True)
-        order = order[scores[order] > self.score_threshold]
-        sizes = self._sizes(sample)
-        (height, width), (full_height, full_width) = sizes['img_shape'], sizes['ori_shape']
-        boxes = bbox_cxcywh_to_xyxy(outputs.boxes[-1][index, order]).float() * self.image_size
-        limits = boxes.new_tensor([full_width, full_height] * 2)
-        boxes = boxes * limits / boxes.new_tensor([width, height] * 2)
-        labels = sample.get('phrase_labels')
-        label = row if labels is None else int(labels[row])
-        return InstanceData(
-            masks=resized_binary_masks(outputs.mask_logits[index, order][:, None], sizes),
-            scores=scores[order],
-            bboxes=boxes.clamp(min=0).minimum(limits),
-            labels=torch.full_like(order, label),
-            rows=torch.full_like(order, row),
-        )
-
-    def _nothing(self, sample: ClipSample) -> InstanceData:
-        empty = torch.zeros(0, dtype=torch.long)
-        masks = torch.zeros(0, 1, *sample.ori_shape, dtype=torch.bool)
-        return InstanceData(
-            masks=masks, scores=torch.zeros(0), bboxes=torch.zeros(0, 4), labels=empty, rows=empty
-        )
-
-
-def _joined(passes: Sequence[tuple[Tensor, ConceptOutputs]]) -> ConceptOutputs:
-    """What all passes found, in the order of the rows."""
-    order = torch.cat([rows for rows, _ in passes]).argsort()
-    joined = []
-    for name, values in zip(
-        ConceptOutputs._fields, zip(*(found for _, found in passes), strict=True), strict=True
-    ):
-        dim = 0 if name in ('mask_logits', 'semantic_logits') else 1
-        together = values[0] if len(values) == 1 else torch.cat(values, dim=dim)
-        joined.append(together.index_select(dim, order.to(together.device)))
-    return ConceptOutputs(*joined)
-
-
-def _image_of_row(prompts: Sequence[Prompts]) -> Tensor:
-    """The image of each row, (R,), int64."""
-    counts = torch.tensor([len(rows) for rows in prompts])
-    return torch.repeat_interleave(torch.arange(len(counts)), counts)
-
-
-def _texts(texts: Sequence[str | None], shown: Tensor) -> list[str]:
-    """What each row is called.
-
-    Raises:
-        UserError: If a row has neither phrase nor box.
-    """
-    for text, has_box in zip(texts, shown.tolist(), strict=True):
-        if text is None and not has_box:
-            raise UserError(
-                'prompts: expected a phrase or a box for every row, got a row with neither; '
-                'SAM 3 understands phrases and boxes around examples'
-            )
-    return [EXEMPLAR_PHRASE if text is None else text for text in texts]

@@ -95,11 +95,9 @@ class ConceptCriterion(nn.Module):
             outputs: Of the phrases of all samples, one after the other.
             samples: With ``gt_segments`` and ``phrase_labels``.
         """
-        targets = [target for sample in samples for target in concept_targets(sample)]
         device = outputs.boxes.device
-        count = torch.tensor(float(sum(len(target.boxes) for target in targets)), device=device)
-        all_reduce(count, 'mean')
-        count = count.clamp(min=1)
+        targets = [target for sample in samples for target in concept_targets(sample)]
+        count = self.mean_count(targets, device)
         losses: dict[str, Tensor] = {}
         with torch.autocast(device.type, enabled=False):
             last = len(outputs.boxes) - 1
@@ -114,6 +112,16 @@ class ConceptCriterion(nn.Module):
                 start = '' if layer == last else f'd{layer}.'
                 losses |= {f'{start}loss_{k}': self.weights[k] * v for k, v in values.items()}
         return losses
+
+    @staticmethod
+    def mean_count(targets: Sequence[ConceptTargets], device: torch.device) -> Tensor:
+        """Instances in this batch, averaged over processes and at least 1.
+
+        All processes call this once in a step, those without a phrase too.
+        """
+        count = torch.tensor(float(sum(len(target.boxes) for target in targets)), device=device)
+        all_reduce(count, 'mean')
+        return count.clamp(min=1)
 
     def _match(self, boxes: Tensor, logits: Tensor, targets: Sequence[ConceptTargets]) -> _Matches:
         parts = [

@@ -13,6 +13,7 @@ from ext.sam3 import (
     encode_vision,
     ground,
     image_weights,
+    initialise,
     phrase_tokens,
     sam3_variant,
     unpack_levels,
@@ -52,7 +53,7 @@ def test_outputs_equal_transformers():
     host = import_transformers()
     torch.manual_seed(0)
     model = host.Sam3Model(_config(host, sam3_variant('tiny'))).eval()
-    images = torch.randn(2, 3, 160, 160)
+    images = torch.randn(2, 3, 64, 64)
     tokens, valid = phrase_tokens(['red circle', 'star'], 32)
     boxes = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.3, 0.4, 0.1, 0.2]])
     for shown in (None, boxes):
@@ -120,3 +121,17 @@ def test_missing_or_old_transformers(monkeypatch):
 def test_unusable_variants(sizes, message):
     with pytest.raises(UserError, match=message):
         sam3_variant(sizes)
+
+
+def test_queries_start_apart_and_signals_keep_their_size():
+    torch.manual_seed(0)
+    parts = build_sam3(SAM3_VARIANTS['tiny'])
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        faded = unpack_levels(encode_vision(parts.vision_encoder, images))[-1].std()
+        initialise(parts)
+        kept = unpack_levels(encode_vision(parts.vision_encoder, images))[-1].std()
+    starts = parts.detr_decoder.reference_points.weight.sigmoid()
+
+    assert torch.pdist(starts).min() > 0.05
+    assert kept > 3 * faded

@@ -1,5 +1,6 @@
 """SAM 3 as a model: rows of prompts, caches, a closed vocabulary, training."""
 
+import copy
 import importlib.util
 
 import pytest
@@ -10,11 +11,13 @@ from ext.sam3 import UNREACHABLE
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from seg.models.detectors import Sam3Segmentor
 from seg.structures import ClipSample, Prompts
+from seg.testing.concept_samples import concept_sample
 from seg.utils.checks import UserError
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('transformers') is None, reason='needs transformers'
 )
+SIDE = 64
 WORDS = ('circle', 'star', 'cross')
 
 
@@ -29,7 +32,7 @@ def model():
 
 
 def sample_of(prompts, **meta):
-    sample = ClipSample(metainfo=dict(img_shape=(128, 160), ori_shape=(64, 80), **meta))
+    sample = ClipSample(metainfo=dict(img_shape=(SIDE - 16, SIDE), ori_shape=(64, 80), **meta))
     sample.prompts = prompts
     return sample
 
@@ -43,7 +46,7 @@ def predict(model, embedding, prompts, **meta):
 def embedding(model):
     torch.manual_seed(1)
     with torch.no_grad():
-        return model.extract_feat(torch.randn(1, 1, 3, 160, 160))
+        return model.extract_feat(torch.randn(1, 1, 3, SIDE, SIDE))
 
 
 def test_instances_of_phrases_at_original_size(model, embedding):
@@ -103,7 +106,7 @@ def test_images_are_encoded_once_for_many_phrases():
     model.vision_encoder.backbone.register_forward_hook(lambda *unused: calls.append(1))
     sample = sample_of(Prompts.create(texts=[f'thing {i}' for i in range(9)]))
     with torch.no_grad():
-        model.predict(torch.randn(1, 1, 3, 160, 160), [sample])
+        model.predict(torch.randn(1, 1, 3, SIDE, SIDE), [sample])
 
     assert len(calls) == 1
 
@@ -148,29 +151,15 @@ def test_no_rows_give_no_instances(model, embedding):
     assert len(found.pred_prompted) == 0
 
 
-def training_sample(labels, phrase_labels):
-    masks = torch.zeros(len(labels), 1, 160, 160, dtype=torch.bool)
-    for i in range(len(labels)):
-        masks[i, 0, 20 * i : 20 * i + 30, 10:60] = True
-    texts = [WORDS[label] for label in phrase_labels]
-    sample = sample_of(Prompts.create(texts=texts), phrase_labels=phrase_labels)
-    sample.gt_segments = InstanceData(
-        masks=masks,
-        labels=torch.tensor(labels, dtype=torch.long),
-        is_crowd=torch.zeros(len(labels), dtype=torch.bool),
-    )
-    return sample
-
-
 @pytest.mark.parametrize('exemplars', [False, True])
 def test_every_trained_parameter_gets_a_gradient(exemplars):
     settings = dict(train_text=True, train_exemplars=exemplars, strategy=dict(type='TrainAll'))
     model = toy(**settings).train()
-    samples = [training_sample([0, 0, 1], [0, 2]), training_sample([], [1])]
+    samples = [concept_sample([0, 0, 1], [0, 2], SIDE), concept_sample([], [1], SIDE)]
     if exemplars:
         box = torch.tensor([[10.0, 10, 60, 60]])
         samples[0].prompts = Prompts.create(texts=['circle', 'cross'], boxes=box.repeat(2, 1))
-    losses = model.loss(torch.randn(2, 1, 3, 160, 160), samples)
+    losses = model.loss(torch.randn(2, 1, 3, SIDE, SIDE), samples)
     sum(losses.values()).backward()
 
     missing = {name for name, v in model.named_parameters() if v.requires_grad and v.grad is None}
@@ -185,27 +174,52 @@ def test_every_trained_parameter_gets_a_gradient(exemplars):
 def test_samples_without_phrases(model):
     sample = sample_of(Prompts.create(texts=['circle']))
     with pytest.raises(UserError, match='expected samples with phrase_labels'):
-        model.loss(torch.randn(1, 1, 3, 160, 160), [sample])
+        model.loss(torch.randn(1, 1, 3, SIDE, SIDE), [sample])
+
+
+def check_small_parts(strategy, marker):
+    """Added parts change nothing at first, and are trained with everything but the encoders."""
+    plain = toy()
+    model = toy(strategy=strategy)
+    model.load_state_dict(plain.state_dict(), strict=False)
+    images = torch.randn(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        torch.testing.assert_close(model.encode_images(images), plain.encode_images(images))
+    sample = concept_sample([0, 1], [0, 2], SIDE)
+    sum(model.train().loss(torch.randn(1, 1, 3, SIDE, SIDE), [sample]).values()).backward()
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    added = {name for name in trained if marker in name}
+
+    assert all(model.get_parameter(name).grad is not None for name in trained)
+    assert any(name.startswith('detr_decoder') for name in trained)
+    assert {n for n in trained if n.startswith('vision_encoder.backbone')} == added
+    return model, added
 
 
 @pytest.mark.skipif(importlib.util.find_spec('peft') is None, reason='needs peft')
-def test_lora_changes_nothing_at_first_and_trains_late_blocks(embedding):
-    plain = toy()
-    strategy = dict(type='TrainLora', targets=['q_proj', 'v_proj'], first_block=2)
-    model = toy(strategy=strategy)
-    model.load_state_dict(plain.state_dict(), strict=False)
-    images = torch.randn(1, 3, 160, 160)
-    with torch.no_grad():
-        torch.testing.assert_close(model.encode_images(images), plain.encode_images(images))
-    losses = model.train().loss(torch.randn(1, 1, 3, 160, 160), [training_sample([0, 1], [0, 2])])
-    sum(losses.values()).backward()
-    trained = {name for name, value in model.named_parameters() if value.requires_grad}
-    lora = {name for name in trained if '.lora_' in name}
+def test_lora_takes_all_of_attention_in_late_blocks():
+    _, added = check_small_parts(dict(type='TrainLora', first_block=1), '.lora_')
 
-    assert len(lora) == 8
-    assert all('.layers.2.' in name or '.layers.3.' in name for name in lora)
-    assert any(name.startswith('detr_decoder') for name in trained)
-    assert all(model.get_parameter(name).grad is not None for name in trained)
+    assert len(added) == 4 * 2
+    assert all('.layers.1.' in name for name in added)
+
+
+def test_adapters_learn_and_go_with_copies():
+    model, added = check_small_parts(dict(type='TrainAdapters', hidden=4), '.adapters.')
+    images = torch.randn(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        before = model.encode_images(images)
+        copied = copy.deepcopy(model)
+        for place in ('attn', 'mlp'):
+            torch.nn.init.normal_(model.vision_encoder.backbone.layers[1].adapters[place].up.weight)
+            assert not torch.allclose(model.encode_images(images), before)
+            torch.nn.init.zeros_(model.vision_encoder.backbone.layers[1].adapters[place].up.weight)
+
+        torch.testing.assert_close(copied.encode_images(images), before)
+        torch.nn.init.normal_(copied.vision_encoder.backbone.layers[1].adapters['mlp'].up.weight)
+        assert not torch.allclose(copied.encode_images(images), before)
+        torch.testing.assert_close(model.encode_images(images), before)
+    assert len(added) == 2 * 2 * 4
 
 
 def test_recomputed_activations_give_the_same_gradients():
@@ -213,13 +227,13 @@ def test_recomputed_activations_give_the_same_gradients():
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    images = torch.randn(1, 1, 3, 160, 160)
+    images = torch.randn(1, 1, 3, SIDE, SIDE)
     name = 'vision_encoder.backbone.layers.0.mlp.fc1.weight'
     gradients = []
     for recompute in (False, True):
         if recompute:
             turn_on_activation_checkpointing(
-                model, [f'vision_encoder.backbone.layers.{i}' for i in range(4)]
+                model, [f'vision_encoder.backbone.layers.{i}' for i in range(2)]
             )
         model.zero_grad()
         model.extract_feat(images).square().mean().backward()
