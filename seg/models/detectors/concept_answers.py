@@ -19,12 +19,6 @@ NUM_CANDIDATES = 4
 """Masks kept per row as answers to an interactive prompt, best first."""
 
 
-def image_of_row(prompts: Sequence[Prompts]) -> Tensor:
-    """The image of each row, (R,), int64."""
-    counts = torch.tensor([len(rows) for rows in prompts])
-    return torch.repeat_interleave(torch.arange(len(counts)), counts)
-
-
 def row_phrases(prompts: Sequence[Prompts], shown: Tensor) -> list[str]:
     """What each row is called.
 

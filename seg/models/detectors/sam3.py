@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -39,14 +40,13 @@ from ext.sam3 import (
 from seg.models.detectors.concept_answers import (
     NUM_CANDIDATES,
     best_instances,
-    image_of_row,
     join_passes,
     no_instances,
     row_instances,
     row_phrases,
 )
 from seg.models.detectors.phrase_memory import ClosedVocabulary, PhraseEmbedding, PhraseMemory
-from seg.models.detectors.tuned_segmentor import TunedSegmentor
+from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, rank_candidates
@@ -252,14 +252,12 @@ class Sam3Segmentor(TunedSegmentor):
         Raises:
             UserError: If a row has neither phrase nor box.
         """
-        found: dict[int, PromptedMasks] = {}
         boxes = torch.cat([rows.boxes for rows in prompts])
-        for rows, outputs in self._passes(embeddings, prompts):
-            best = best_instances(outputs, boxes[rows.to(boxes.device)], self.image_size)
-            found |= {
-                row: PromptedMasks(*(v[i] for v in best)) for i, row in enumerate(rows.tolist())
-            }
-        return self._answers(found, prompts, embeddings, candidates)
+        best = [
+            (rows, best_instances(outputs, boxes[rows.to(boxes.device)], self.image_size))
+            for rows, outputs in self._passes(embeddings, prompts)
+        ]
+        return self._answers(best, prompts, embeddings, candidates)
 
     def predict_prompts(
         self, features: Tensor, samples: list[ClipSample], *, multimask_output: bool = False
@@ -273,15 +271,16 @@ class Sam3Segmentor(TunedSegmentor):
             has ``phrase_labels`` and the rows otherwise.
         """
         prompts = [sample.prompts for sample in samples]
-        owners = image_of_row(prompts).tolist()
+        counts = list(map(len, prompts))
+        owners = images_of_prompts(counts).tolist()
         boxes = torch.cat([rows.boxes for rows in prompts])
-        starts = torch.tensor([0, *map(len, prompts)]).cumsum(0).tolist()
-        best: dict[int, PromptedMasks] = {}
+        starts = [0, *accumulate(counts)]
+        best: list[tuple[Tensor, PromptedMasks]] = []
         instances: dict[int, InstanceData] = {}
         for rows, outputs in self._passes(features, prompts):
-            answers = best_instances(outputs, boxes[rows.to(boxes.device)], self.image_size)
+            shown = boxes[rows.to(boxes.device)]
+            best.append((rows, best_instances(outputs, shown, self.image_size)))
             for i, row in enumerate(rows.tolist()):
-                best[row] = PromptedMasks(answers.mask_logits[i], answers.iou_scores[i])
                 sample, place = samples[owners[row]], row - starts[owners[row]]
                 instances[row] = row_instances(
                     outputs, i, place, sample, self._sizes(sample), self.score_threshold
@@ -355,12 +354,11 @@ class Sam3Segmentor(TunedSegmentor):
         names = list(dict.fromkeys(texts))
         text, valid = self.embed_phrases(names)
         which = torch.tensor([names.index(name) for name in texts])
-        images, levels = image_of_row(prompts), unpack_levels(embeddings)
+        images, levels = images_of_prompts([*map(len, prompts)]), unpack_levels(embeddings)
         for kind in (False, True):
             of_kind = (shown == kind).nonzero()[:, 0]
-            for rows in of_kind.split(self._pass_size(len(of_kind))):
-                if len(rows) == 0:
-                    continue
+            for part in self._row_slices(len(of_kind)):
+                rows = of_kind[part]
                 here, said = images[rows].to(embeddings.device), which[rows].to(text.device)
                 example = boxes[rows.to(boxes.device)] / self.image_size if kind else None
                 yield (
@@ -376,19 +374,17 @@ class Sam3Segmentor(TunedSegmentor):
 
     def _answers(
         self,
-        found: dict[int, PromptedMasks],
+        best: Sequence[tuple[Tensor, PromptedMasks]],
         prompts: Sequence[Prompts],
         embeddings: Tensor,
         candidates: Candidates,
     ) -> list[PromptedMasks]:
-        """Rows in the order of the images."""
-        side = LEVELS[-1] * self.variant.grid
-        masks = embeddings.new_zeros(0, NUM_CANDIDATES, side, side)
-        scores = embeddings.new_zeros(0, NUM_CANDIDATES)
-        if found:
-            ordered = [found[row] for row in range(len(found))]
-            masks = torch.stack([answer.mask_logits for answer in ordered])
-            scores = torch.stack([answer.iou_scores for answer in ordered])
-        counts, kept = list(map(len, prompts)), TOKENS[candidates]
-        pairs = zip(masks[:, kept].split(counts), scores[:, kept].split(counts), strict=True)
-        return [PromptedMasks(*pair) for pair in pairs]
+        """Rows in the order of the images, from those of each pass."""
+        kept, side = TOKENS[candidates], LEVELS[-1] * self.variant.grid
+        none = embeddings.new_zeros(0, NUM_CANDIDATES, side, side)
+        nothing = (torch.zeros(0, dtype=torch.long), PromptedMasks(none, none[..., 0, 0]))
+        passes = [
+            (rows, answers.mask_logits[:, kept], answers.iou_scores[:, kept])
+            for rows, answers in best or [nothing]
+        ]
+        return self._by_image(passes, list(map(len, prompts)), embeddings, candidates)
