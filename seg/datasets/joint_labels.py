@@ -10,18 +10,21 @@ import torch
 
 from seg.datasets.clip_dataset import ClipDataset
 from seg.datasets.label_space import UNKNOWN_ID, LabelSpace, join_label_spaces
-from seg.datasets.metainfo import find_label_space
+from seg.datasets.metainfo import find_label_space, label_space_parts
 from seg.registry import DATASETS
 from seg.utils.checks import UserError
 
 
-def map_labels(classes: Sequence[str], num_things: int, space: LabelSpace) -> np.ndarray:
-    """Labels in a label space of the classes of a data set, which share a synonym with them.
+def map_labels(classes: Sequence[str], num_things: int, parts: Sequence[LabelSpace]) -> np.ndarray:
+    """Labels in the joint space of some label spaces of the classes of a data set.
+
+    Where one of the spaces has all the names, its classes are meant; where none has, each class
+    is the one that shares a synonym with it.
 
     Args:
         classes: Names, things first.
         num_things: How many of them are countable.
-        space: Where to look for them.
+        parts: The label spaces that are joined.
 
     Returns:
         (K,), int64.
@@ -29,8 +32,26 @@ def map_labels(classes: Sequence[str], num_things: int, space: LabelSpace) -> np
     Raises:
         UserError: If a class is not there.
     """
-    if not classes:
-        return np.zeros(0, dtype=np.int64)
+    joined = join_label_spaces(parts) if len(parts) > 1 else None
+    for index, part in enumerate(parts):
+        own = _rows_by_name(classes, num_things, part)
+        if own is not None:
+            return own if joined is None else joined.joint_ids[index][own].astype(np.int64)
+    return _labels_by_synonym(classes, num_things, parts[0] if joined is None else joined.space)
+
+
+def _rows_by_name(classes: Sequence[str], num_things: int, space: LabelSpace) -> np.ndarray | None:
+    """The rows of a label space that have the names, (K,), int64; ``None`` unless all are there."""
+    names = space.class_names
+    things = {name: row for row, name in enumerate(names[: space.num_things])}
+    stuff = {name: row + space.num_things for row, name in enumerate(names[space.num_things :])}
+    rows = [
+        (things if label < num_things else stuff).get(name) for label, name in enumerate(classes)
+    ]
+    return None if None in rows else np.array(rows, dtype=np.int64)
+
+
+def _labels_by_synonym(classes: Sequence[str], num_things: int, space: LabelSpace) -> np.ndarray:
     own = LabelSpace.from_names('data set', classes[:num_things], classes[num_things:])
     joined = join_label_spaces([space, own])
     grown = joined.space.num_things - space.num_things, joined.space.num_stuff - space.num_stuff
@@ -72,7 +93,9 @@ class JointLabels(ClipDataset):
         if annotated == ():  # such as the one class of a data set without classes
             self.table = np.full(len(own['classes']), UNKNOWN_ID, dtype=np.int64)
         else:
-            self.table = map_labels(own['classes'], own['num_things'], space)
+            self.table = map_labels(
+                own['classes'], own['num_things'], label_space_parts(label_space)
+            )
             annotated = range(len(self.table)) if annotated is None else annotated
         metainfo = {
             **space.metainfo(),

@@ -4,7 +4,14 @@ import torch
 
 from seg.datasets import ClipDataset, JointLabels, MixedDataset
 from seg.datasets.joint_labels import map_labels
-from seg.datasets.metainfo import CITYSCAPES, YOUTUBE_VIS_2019, find_label_space
+from seg.datasets.label_space import join_label_spaces
+from seg.datasets.metainfo import (
+    CITYSCAPES,
+    COCO_PANOPTIC,
+    YOUTUBE_VIS_2019,
+    find_label_space,
+    label_space_parts,
+)
 from seg.registry import DATASETS
 from seg.utils.checks import UserError
 
@@ -65,10 +72,25 @@ def test_data_sets_of_other_classes_can_be_mixed():
 
 def test_every_class_of_the_parts_of_a_joint_list_is_found():
     space = find_label_space('cityscapes+youtube_vis_2021')
-    table = map_labels(CITYSCAPES.class_names, CITYSCAPES.num_things, space)
+    parts = label_space_parts(space.name)
+    table = map_labels(CITYSCAPES.class_names, CITYSCAPES.num_things, parts)
     np.testing.assert_array_equal(table[:8], np.arange(8))
     assert [space.class_names[label] for label in table] == list(CITYSCAPES.class_names)
-    assert len(map_labels((), 0, space)) == 0
+    assert len(map_labels((), 0, parts)) == 0
+    by_synonym = map_labels(('CAR', 'Rider'), 2, [CITYSCAPES])
+    assert [CITYSCAPES.class_names[label] for label in by_synonym] == ['car', 'rider']
+
+
+def test_names_as_the_data_set_writes_them_are_known_in_every_joint_list():
+    """COCO's file says 'door-stuff', which is no synonym of any class."""
+    own = COCO_PANOPTIC
+    for name in ('coco_panoptic', JOINT, 'cityscapes+vipseg+coco_panoptic'):
+        space = find_label_space(name)
+        table = map_labels(own.class_names, own.num_things, label_space_parts(name))
+        joined = join_label_spaces(label_space_parts(name))
+        expected = joined.joint_ids[name.split('+').index('coco_panoptic')]
+        assert table.tolist() == expected.tolist()
+        assert max(table[:80]) < space.num_things <= min(table[80:])
 
 
 def test_classes_that_are_not_there_are_named():

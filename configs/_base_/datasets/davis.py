@@ -9,6 +9,7 @@ from seg.datasets import DavisDataset
 from seg.datasets.transforms import (
     AppearingMaskPrompts,
     ClipFlip,
+    FirstMaskPrompts,
     LargeScaleJitter,
     PackClip,
     TestResize,
@@ -31,6 +32,7 @@ davis_train = dict(
     pipeline=[
         dict(type=ClipFlip, prob=0.5),
         dict(type=LargeScaleJitter, scale=(736, 1280), ratio_range=(0.9, 1.1)),
+        dict(type=FirstMaskPrompts),
         dict(type=PackClip),
     ],
 )

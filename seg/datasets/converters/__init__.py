@@ -6,6 +6,7 @@ from seg.datasets.converters.cityscapes import CityscapesWriter
 from seg.datasets.converters.coco import CocoInstanceWriter, CocoPanopticWriter
 from seg.datasets.converters.davis import DavisWriter
 from seg.datasets.converters.folders import FoldersWriter
+from seg.datasets.converters.mixture import MIXTURE, write_mixture
 from seg.datasets.converters.refcoco import RefCocoWriter
 from seg.datasets.converters.sa1b import SA1BWriter
 from seg.datasets.converters.vipseg import VIPSegWriter
@@ -27,6 +28,7 @@ WRITERS: dict[str, type[ShapesWriter]] = {
 """The layouts by the name that ``tools/dataset_converters/shapes_to.py`` has for them."""
 
 __all__ = [
+    'MIXTURE',
     'WRITERS',
     'BDD100KWriter',
     'CityscapesWriter',
@@ -39,5 +41,6 @@ __all__ = [
     'ShapesWriter',
     'VIPSegWriter',
     'YouTubeVISWriter',
+    'write_mixture',
     'write_shapes',
 ]

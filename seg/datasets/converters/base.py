@@ -11,11 +11,20 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from seg.datasets.class_info import ClassInfo
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import SHAPES_PALETTE, SHAPES_STUFF, SHAPES_THINGS, ShapesSample
 from seg.utils.atomic_write import write_bytes_atomically
+from seg.utils.checks import UserError
 from seg.utils.json_text import json_text
 
 CLASSES = SHAPES_THINGS + SHAPES_STUFF
+_INFOS = tuple(
+    ClassInfo(name, (name,), SHAPES_PALETTE[label], label + 1) for label, name in enumerate(CLASSES)
+)
+SHAPES_SPACE = LabelSpace('shapes', _INFOS[: len(SHAPES_THINGS)], _INFOS[len(SHAPES_THINGS) :])
+"""The classes of Shapes; the category id of label ``k`` is ``k + 1``."""
+
 JPEG_QUALITY = 95
 
 
@@ -26,18 +35,24 @@ class ShapesWriter(ABC):
 
     Args:
         root: Folder of the data set.
+        label_space: Classes that the files name; the first things and stuff stand for those of
+            Shapes. By default the classes of Shapes.
 
     Attributes:
         is_video: Whether samples are clips.
+        names_classes: Whether the files name their classes, so that there is a choice of them.
         classes: What the classes of Shapes are called in this layout, for those whose class list
             is fixed; ``None`` where the files carry the names of Shapes.
     """
 
     is_video = False
+    names_classes = False
     classes: tuple[str, ...] | None = None
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
         self.root = root
+        self.label_space = label_space
+        self.category_ids = tuple(info.category_id for info in stand_ins(label_space))
 
     @abstractmethod
     def add(self, split: str, index: int, sample: ShapesSample) -> None:
@@ -77,17 +92,33 @@ def write_annotations(path: Path, content: Any) -> None:
     write_text(path, json_text(content))
 
 
-def shapes_categories(things_only: bool = False) -> list[dict[str, Any]]:
-    """The classes of Shapes in COCO's form; the id of label ``k`` is ``k + 1``."""
+def stand_ins(space: LabelSpace) -> tuple[ClassInfo, ...]:
+    """The classes that stand for those of Shapes, in the order of its labels.
+
+    Raises:
+        UserError: If there are not enough things, or some stuff but not enough.
+    """
+    things, stuff = space.things[: len(SHAPES_THINGS)], space.stuff[: len(SHAPES_STUFF)]
+    if len(things) < len(SHAPES_THINGS) or 0 < len(stuff) < len(SHAPES_STUFF):
+        raise UserError(
+            f'label space {space.name!r}: expected at least {len(SHAPES_THINGS)} things and '
+            f'{len(SHAPES_STUFF)} or no stuff classes to stand for those of Shapes, got '
+            f'{len(things)} and {len(stuff)}; choose another'
+        )
+    return things + stuff
+
+
+def categories_of(space: LabelSpace, things_only: bool = False) -> list[dict[str, Any]]:
+    """The classes of a label space in COCO's form."""
     return [
         {
-            'id': label + 1,
-            'name': name,
-            'supercategory': 'thing' if label < len(SHAPES_THINGS) else 'stuff',
-            'isthing': int(label < len(SHAPES_THINGS)),
-            'color': list(SHAPES_PALETTE[label]),
+            'id': info.category_id,
+            'name': info.name,
+            'supercategory': 'thing' if label < space.num_things else 'stuff',
+            'isthing': int(label < space.num_things),
+            'color': list(info.color),
         }
-        for label, name in enumerate(SHAPES_THINGS if things_only else CLASSES)
+        for label, info in enumerate(space.things if things_only else space.classes)
     ]
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from seg.datasets.converters.base import (
+    SHAPES_SPACE,
     ShapesWriter,
-    shapes_categories,
+    categories_of,
     write_annotations,
     write_png,
 )
 from seg.datasets.converters.coco import panoptic_segments
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import ShapesSample
 from seg.structures.panoptic_ids import encode_panoptic
 
@@ -19,10 +21,12 @@ CITY = 'shapestown'
 
 
 class CityscapesWriter(ShapesWriter):
-    """Cityscapes: every segment, under the names of Shapes, in the folder of one city."""
+    """Cityscapes: every segment, in the folder of one city."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    names_classes = True
+
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.images: dict[str, list[dict[str, Any]]] = {}
         self.annotations: dict[str, list[dict[str, Any]]] = {}
 
@@ -44,7 +48,11 @@ class CityscapesWriter(ShapesWriter):
             }
         )
         self.annotations.setdefault(split, []).append(
-            {'image_id': name, 'file_name': seg_name, 'segments_info': panoptic_segments(sample)}
+            {
+                'image_id': name,
+                'file_name': seg_name,
+                'segments_info': panoptic_segments(sample, self.category_ids),
+            }
         )
 
     def finish(self, split: str) -> None:
@@ -52,6 +60,6 @@ class CityscapesWriter(ShapesWriter):
         content = {
             'images': self.images.get(split, []),
             'annotations': self.annotations.get(split, []),
-            'categories': shapes_categories(),
+            'categories': categories_of(self.label_space),
         }
         write_annotations(self.root / 'gtFine' / f'cityscapes_panoptic_{split}.json', content)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seg.datasets.converters.base import (
+    SHAPES_SPACE,
     ShapesWriter,
     box_of,
+    categories_of,
     run_length_code,
-    shapes_categories,
     things_of,
     write_annotations,
     write_jpeg,
     write_png,
 )
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import ShapesSample
 from seg.structures.panoptic_ids import encode_panoptic
 
@@ -22,8 +25,10 @@ from seg.structures.panoptic_ids import encode_panoptic
 class CocoWriter(ShapesWriter):
     """What both layouts share: images in ``train2017`` and ``val2017``, and their entries."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    names_classes = True
+
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.images: dict[str, list[dict[str, Any]]] = {}
         self.annotations: dict[str, list[dict[str, Any]]] = {}
 
@@ -58,24 +63,29 @@ class CocoPanopticWriter(CocoWriter):
         entry = {
             'image_id': image['id'],
             'file_name': name,
-            'segments_info': panoptic_segments(sample),
+            'segments_info': panoptic_segments(sample, self.category_ids),
         }
         self.annotations.setdefault(split, []).append(entry)
 
     def finish(self, split: str) -> None:
         """Write the annotation file."""
-        self.write_split(split, 'panoptic', shapes_categories())
+        self.write_split(split, 'panoptic', categories_of(self.label_space))
 
 
-def panoptic_segments(sample: ShapesSample) -> list[dict[str, Any]]:
-    """The entries ``segments_info`` of an image whose PNG is its segment map."""
+def panoptic_segments(sample: ShapesSample, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The entries ``segments_info`` of an image whose PNG is its segment map.
+
+    Args:
+        sample: The image.
+        category_ids: Category of each label of Shapes.
+    """
     entries = []
     for row, label in enumerate(sample.labels.tolist()):
         mask = sample.segment_map[0] == row + 1
         entries.append(
             {
                 'id': row + 1,
-                'category_id': label + 1,
+                'category_id': category_ids[label],
                 'iscrowd': 0,
                 'area': int(mask.sum()),
                 'bbox': box_of(mask),
@@ -102,7 +112,7 @@ class CocoInstanceWriter(CocoWriter):
                 {
                     'id': len(annotations) + 1,
                     'image_id': image_id,
-                    'category_id': int(sample.labels[row]) + 1,
+                    'category_id': self.category_ids[sample.labels[row]],
                     'segmentation': run_length_code(mask),
                     'area': int(mask.sum()),
                     'bbox': box_of(mask),
@@ -113,4 +123,4 @@ class CocoInstanceWriter(CocoWriter):
 
     def finish(self, split: str) -> None:
         """Write the annotation file."""
-        self.write_split(split, 'instances', shapes_categories(things_only=True))
+        self.write_split(split, 'instances', categories_of(self.label_space, things_only=True))

@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image
 
 from seg.datasets.converters.base import (
+    SHAPES_SPACE,
     ShapesWriter,
     relabeled,
     write_jpeg,
     write_png,
     write_text,
 )
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import ShapesSample
 from seg.visualization.palettes import voc_color
 
@@ -35,8 +37,8 @@ class DavisWriter(ShapesWriter):
 
     is_video = True
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.videos: dict[str, list[str]] = {}
 
     def add(self, split: str, index: int, sample: ShapesSample) -> None:

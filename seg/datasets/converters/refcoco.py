@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from seg.datasets.converters.base import (
-    shapes_categories,
+    SHAPES_SPACE,
+    categories_of,
     things_of,
     write_annotations,
     write_jpeg,
 )
 from seg.datasets.converters.coco import CocoInstanceWriter
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import ShapesSample
 from seg.utils.atomic_write import write_bytes_atomically
 
@@ -24,8 +26,8 @@ _FIRST_ID = {'train': 1, 'val': 500_001}
 class RefCocoWriter(CocoInstanceWriter):
     """RefCOCO: things, and a ref for each that has an expression; pickled as it is published."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.refs: list[dict[str, Any]] = []
 
     def add(self, split: str, index: int, sample: ShapesSample) -> None:
@@ -63,7 +65,7 @@ class RefCocoWriter(CocoInstanceWriter):
         content = {
             'images': self.images.get('all', []),
             'annotations': self.annotations.get('all', []),
-            'categories': shapes_categories(things_only=True),
+            'categories': categories_of(self.label_space, things_only=True),
         }
         write_annotations(self.root / 'instances.json', content)
         write_bytes_atomically(self.root / REFS_FILE, pickle.dumps(self.refs, protocol=2))

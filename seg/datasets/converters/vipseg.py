@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from seg.datasets.converters.base import (
+    SHAPES_SPACE,
     ShapesWriter,
     relabeled,
     write_jpeg,
     write_png,
     write_text,
 )
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.metainfo import VIPSEG
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS, ShapesSample
 
@@ -30,8 +32,8 @@ class VIPSegWriter(ShapesWriter):
     is_video = True
     classes = tuple(info.name for info in _CLASSES)
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.videos: dict[str, list[str]] = {}
 
     def add(self, split: str, index: int, sample: ShapesSample) -> None:

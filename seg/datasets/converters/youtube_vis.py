@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from seg.datasets.converters.base import (
+    SHAPES_SPACE,
     ShapesWriter,
     box_of,
+    categories_of,
     run_lengths,
-    shapes_categories,
     things_of,
     write_annotations,
     write_jpeg,
 )
+from seg.datasets.label_space import LabelSpace
 from seg.datasets.shapes import ShapesSample
 
 SPLITS = {'train': 'train', 'val': 'valid'}
@@ -27,9 +29,10 @@ class YouTubeVISWriter(ShapesWriter):
     """YouTube-VIS: things as uncompressed run-length codes; ``valid.json`` has them, too."""
 
     is_video = True
+    names_classes = True
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
+        super().__init__(root, label_space)
         self.videos: dict[str, list[dict[str, Any]]] = {}
         self.annotations: dict[str, list[dict[str, Any]]] = {}
 
@@ -50,7 +53,8 @@ class YouTubeVISWriter(ShapesWriter):
             }
         )
         self.annotations.setdefault(split, []).extend(
-            _annotation(sample, row, index + 1) for row in things_of(sample)
+            _annotation(sample, row, index + 1, self.category_ids[sample.labels[row]])
+            for row in things_of(sample)
         )
 
     def finish(self, split: str) -> None:
@@ -58,19 +62,19 @@ class YouTubeVISWriter(ShapesWriter):
         content = {
             'videos': self.videos.get(split, []),
             'annotations': self.annotations.get(split, []),
-            'categories': shapes_categories(things_only=True),
+            'categories': categories_of(self.label_space, things_only=True),
         }
         write_annotations(self.root / f'{SPLITS[split]}.json', content)
 
 
-def _annotation(sample: ShapesSample, row: int, video_id: int) -> dict[str, Any]:
+def _annotation(sample: ShapesSample, row: int, video_id: int, category_id: int) -> dict[str, Any]:
     """The entry of one object; ``None`` where it is not seen."""
     masks: list[np.ndarray] = list(sample.segment_map == row + 1)
     seen = [mask.any() for mask in masks]
     return {
         'id': video_id * IDS_PER_VIDEO + int(sample.object_ids[row]),
         'video_id': video_id,
-        'category_id': int(sample.labels[row]) + 1,
+        'category_id': category_id,
         'iscrowd': 0,
         'segmentations': [run_lengths(m) if s else None for m, s in zip(masks, seen, strict=True)],
         'bboxes': [box_of(m) if s else None for m, s in zip(masks, seen, strict=True)],

@@ -20,6 +20,7 @@ __all__ = [
     'YOUTUBE_VIS_2019',
     'YOUTUBE_VIS_2021',
     'find_label_space',
+    'label_space_parts',
 ]
 
 LABEL_SPACES = {
@@ -38,9 +39,18 @@ def find_label_space(name: str) -> LabelSpace:
     Raises:
         UserError: If one of them is unknown; the message lists the names and the nearest one.
     """
+    spaces = label_space_parts(name)
+    return spaces[0] if len(spaces) == 1 else join_label_spaces(spaces).space
+
+
+def label_space_parts(name: str) -> list[LabelSpace]:
+    """The label spaces that a name with ``+`` joins, see :func:`find_label_space`.
+
+    Raises:
+        UserError: If one of them is unknown.
+    """
     parts = [part.strip() for part in name.split('+')]
     unknown = [part for part in parts if part not in LABEL_SPACES]
     if unknown:
         raise UserError(unknown_name_message('label space', unknown[0], LABEL_SPACES))
-    spaces = [LABEL_SPACES[part] for part in parts]
-    return spaces[0] if len(spaces) == 1 else join_label_spaces(spaces).space
+    return [LABEL_SPACES[part] for part in parts]
