@@ -15,7 +15,7 @@ ALL := $(VENV)/.rapsam-all-$(KEY)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo train report bench-train test lint clean
+.PHONY: help setup setup-all demo annotate train report bench-train test lint clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ $(ALL):
 
 demo: $(BASE)  ## Segment pictures with the embedded model
 	$(PY) demo/demo.py $(ARGS)
+
+annotate: $(BASE)  ## Annotate images and videos in a browser
+	$(PY) demo/annotate.py $(ARGS)
 
 train: $(BASE)  ## Train the small model from scratch on Shapes
 	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_shapes.py $(ARGS)

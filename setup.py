@@ -46,7 +46,7 @@ setup(
     packages=[*find_packages(include=['seg', 'seg.*', 'ext', 'ext.*']), 'seg.configs'],
     package_dir={'seg.configs': 'configs'},
     package_data={
-        'seg': ['assets/*', 'assets/**/*', 'py.typed'],
+        'seg': ['assets/*', 'assets/**/*', 'webui/static/*', 'py.typed'],
         'seg.configs': ['**/*.py', '**/*.md', '**/*.json'],
     },
     install_requires=read_requirements(ROOT / 'requirements/runtime.txt'),

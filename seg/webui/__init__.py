@@ -1,0 +1,1 @@
+"""The annotation page: a small server around annotation sessions (extra ``webui``)."""
