@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from seg.structures import Task
@@ -18,15 +19,21 @@ class ModelEntry:
         name: What :func:`~seg.apis.load_model` calls it.
         config: Path of its config below the folder of shipped configs.
         weights: Name of its weights in the package's assets.
-        tasks: What it was trained for.
         knows: What it has learned to see, in words that follow "it knows only".
     """
 
     name: str
     config: str
     weights: str
-    tasks: tuple[Task, ...]
     knows: str
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it was trained for: the tasks of the training data of its config."""
+        from seg.engine.config_options import load_config
+
+        sources = load_config(self.config_path).train_dataloader.dataset.sources
+        return tuple(dict.fromkeys(Task.parse(source.task) for source in sources.values()))
 
     @property
     def config_path(self) -> Path:
@@ -52,7 +59,6 @@ MODEL_ZOO = {
             name=DEFAULT_MODEL,
             config='rap_sam/rap_sam_nano_shapes.py',
             weights='rap_sam_nano_shapes.safetensors',
-            tasks=(Task.PANOPTIC, Task.INTERACTIVE_IMAGE),
             knows=(
                 'Shapes, the small drawn world that comes with this package (8 outlines on '
                 '3 textures)'

@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 
 from seg.apis.frame_packing import encode_frame
 from seg.apis.test_pipeline import build_test_transforms
+from seg.apis.video_models import has_memory
 from seg.apis.video_session import FrameResult, VideoSession
 from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
 from seg.models.heads.clip_step import Frame
@@ -46,7 +47,7 @@ class VideoPredictor:
     """
 
     def __init__(self, model: Any) -> None:
-        if getattr(getattr(model, 'head', None), 'memory', None) is None:
+        if not has_memory(model):
             raise UserError(
                 'model: expected one with a streaming memory, got one without; train '
                 'configs/rap_sam/rap_sam_nano_video_shapes.py, or name a model that knows videos'

@@ -19,6 +19,8 @@ from seg.visualization.palettes import id_color
 from seg.visualization.segment_visualizer import SegmentVisualizer
 
 MAX_FRAMES = 6
+STRIP_WIDTH = 2400
+_CELL_WIDTH = 390
 
 
 def strip_frames(num_frames: int, count: int = MAX_FRAMES) -> list[int]:
@@ -63,7 +65,7 @@ def clip_strip(
     for frame, image in images.items():
         pictures.append(visualizer.draw_layers(image, _predicted(sample, classes, frame)))
         captions.append(f'prediction, frame {frame}')
-    return contact_sheet(pictures, len(images), captions)
+    return contact_sheet(pictures, len(images), captions, _CELL_WIDTH)
 
 
 def track_layers(tracks: TrackData, frame: int) -> list[Layer]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,7 @@ from seg.utils.json_text import json_text
 from seg.utils.writable import check_writable_folder
 
 if TYPE_CHECKING:
-    from seg.apis.report import TaskReport, TaskResult
-    from seg.structures import Task
+    from seg.apis.report import ReportData, TaskReport, TaskResult
 
 # Statistics of the data are cheaper than scores and need more samples to settle.
 STATISTICS_PER_SAMPLE = 10
@@ -37,9 +36,21 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--config', help='config of a model of your own (with --checkpoint)')
     parser.add_argument('--checkpoint', help='weights to use with --config')
-    parser.add_argument('--tasks', nargs='+', metavar='TASK', help='default: all the model knows')
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        metavar='TASK',
+        help='panoptic, interactive_image, vos, interactive_video, vis, video_panoptic, identity; '
+        'default: all that the model knows',
+    )
     parser.add_argument('--seed', type=int, default=1, help='which world (default: 1)')
-    parser.add_argument('--num', type=int, default=200, help='samples per task (default: 200)')
+    parser.add_argument('--num', type=int, default=200, help='images per task (default: 200)')
+    parser.add_argument(
+        '--clips', type=int, default=20, help='clips per task on videos (default: 20)'
+    )
+    parser.add_argument(
+        '--frames', type=int, default=48, help='frames of each clip, 24 or more (default: 48)'
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='write a page with pictures there')
     parser.add_argument(
         '--work-dir', type=Path, help='run whose learning curve is drawn; with --out'
@@ -55,33 +66,47 @@ def main() -> int:
     check_arguments(arguments)
     from seg.apis import load_model
     from seg.apis.model_zoo import DEFAULT_MODEL
-    from seg.apis.shapes_samples import ShapesSamples, check_knows_shapes
+    from seg.apis.report import ReportData
+    from seg.apis.shapes_samples import check_knows_shapes
     from seg.datasets.shapes.statistics import shapes_statistics
 
     name = arguments.config or DEFAULT_MODEL
     model: Any = load_model(name, arguments.checkpoint, arguments.device)
     check_knows_shapes(model.dataset_meta)
     reports = choose_reports(arguments.tasks, model)
-    samples = {
-        report.task: ShapesSamples(
-            report.task,
-            model.cfg,
-            arguments.num,
-            arguments.seed,
-            prompt_features=model.prompt_kinds if report.task.is_prompted else (),
-        )
-        for report in reports
-    }
-    results = {report.task: run_task(model, report, samples[report.task]) for report in reports}
+    data = ReportData(arguments.num, arguments.clips, arguments.frames, arguments.seed)
+    samples = {report.name: report.samples(model, data) for report in reports}
+    results = {report.name: run_task(model, report, samples[report.name]) for report in reports}
     world = next(iter(samples.values())).dataset.world
     statistics = shapes_statistics(world, STATISTICS_PER_SAMPLE * arguments.num)
     print_table(results)
+    notes = notes_on(arguments.tasks, model)
+    for note in notes:
+        print(note)
     if arguments.out is not None:
-        title = f'Report card: {Path(name).stem}, {arguments.num} samples of seed {arguments.seed}'
-        print(f'wrote {write_page(arguments, title, model, samples, results, statistics)}')
+        title = f'Report card: {Path(name).stem}, {sample_counts(reports, data)}'
+        path = write_page(arguments, title, model, samples, results, statistics, notes)
+        print(f'wrote {path}')
     if arguments.json:
         print(json_text(as_json(results, statistics)))
     return 0
+
+
+def sample_counts(reports: Sequence[TaskReport], data: ReportData) -> str:
+    """What was scored, in words."""
+    parts = []
+    if any(not report.of_videos for report in reports):
+        parts.append(f'{data.num_images} images')
+    if any(report.of_videos for report in reports):
+        parts.append(f'{data.num_clips} clips of {data.num_frames} frames')
+    return f'{" and ".join(parts)} of seed {data.seed}'
+
+
+def notes_on(names: list[str] | None, model: Any) -> list[str]:
+    """What the card says about sections that it lacks."""
+    from seg.apis.video_models import NO_VIDEO, has_memory
+
+    return [NO_VIDEO] if names is None and not has_memory(model) else []
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -94,6 +119,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError(
             f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '
             f'{arguments.seed}'
+        )
+    if arguments.clips < 1 or arguments.frames < 24:
+        raise UserError(
+            'clips, frames: expected --clips >= 1 and --frames >= 24 (shorter clips have no '
+            f'planned occlusion), got {arguments.clips} and {arguments.frames}'
         )
     if arguments.config is None and arguments.checkpoint is not None:
         raise UserError(
@@ -133,20 +163,23 @@ def choose_reports(names: list[str] | None, model: Any) -> list[TaskReport]:
     Raises:
         UserError: If there is no such task, or the model was not trained for it.
     """
-    from seg.apis.report import REPORT_TASKS
-    from seg.apis.report.base import find_report_task
+    from seg.apis.report import REPORT_TASKS, find_report_task
 
-    known = REPORT_TASKS if model.entry is None else model.entry.tasks
-    if names is not None:
-        reports = [find_report_task(name) for name in dict.fromkeys(names)]
-        for report in reports:
-            if report.task not in known:
-                shown = ', '.join(task.value for task in known)
-                raise UserError(
-                    f'task: expected one that the model knows ({shown}), got {report.task.value}'
-                )
-        return reports
-    return [REPORT_TASKS[task] for task in known if task in REPORT_TASKS]
+    trained = None if model.entry is None else model.entry.tasks
+    known = {
+        name: report
+        for name, report in REPORT_TASKS.items()
+        if (trained is None or report.task in trained) and report.fits(model)
+    }
+    if names is None:
+        return list(known.values())
+    reports = [find_report_task(name) for name in dict.fromkeys(names)]
+    for report in reports:
+        if report.name not in known:
+            raise UserError(
+                f'task: expected one that the model knows ({", ".join(known)}), got {report.name}'
+            )
+    return reports
 
 
 def run_task(model: Any, report: TaskReport, samples: Any) -> TaskResult:
@@ -159,7 +192,7 @@ def run_task(model: Any, report: TaskReport, samples: Any) -> TaskResult:
     console = Console(stderr=True)
     steps = track(
         evaluate_task(model, report, samples),
-        description=report.task.value,
+        description=report.name,
         total=len(samples),
         console=console,
         disable=not console.is_terminal,
@@ -169,40 +202,47 @@ def run_task(model: Any, report: TaskReport, samples: Any) -> TaskResult:
     return result
 
 
-def print_table(results: Mapping[Task, TaskResult]) -> None:
+def print_table(results: Mapping[str, TaskResult]) -> None:
     """All scores, one per line."""
-    print(f'{"task":20}{"metric":10}{"model":>8}{"baseline":>10}')
-    for task, result in results.items():
+    from seg.apis.report.rendering import shown_score
+
+    print(f'{"task":20}{"metric":20}{"model":>8}{"baseline":>10}')
+    for section, result in results.items():
         for name, score in result.model.items():
-            print(f'{task.value:20}{name:10}{score:8.2f}{result.baseline[name]:10.2f}')
+            baseline = shown_score(result.baseline[name])
+            print(f'{section:20}{name:20}{shown_score(score):>8}{baseline:>10}')
 
 
 def write_page(
     arguments: argparse.Namespace,
     title: str,
     model: Any,
-    samples: Mapping[Task, Any],
-    results: Mapping[Task, TaskResult],
+    samples: Mapping[str, Any],
+    results: Mapping[str, TaskResult],
     statistics: Mapping[str, Mapping[str, Any]],
+    notes: Sequence[str],
 ) -> Path:
     """The page of Markdown with its pictures."""
+    from seg.apis.report import REPORT_TASKS
     from seg.apis.report.rendering import CURVE_FILE, ReportPage
 
     page = ReportPage(arguments.out, title)
     page.add_scores(results)
+    for note in notes:
+        page.add_note(note)
     work_dir = arguments.work_dir
     if work_dir is None and arguments.checkpoint is not None:
         work_dir = Path(arguments.checkpoint).parent
     if work_dir is not None and (work_dir / CURVE_FILE).is_file():
         page.add_curve(work_dir / CURVE_FILE)
-    for task, result in results.items():
-        page.add_samples(model, samples[task], task, result)
+    for name, result in results.items():
+        page.add_samples(model, samples[name], REPORT_TASKS[name], result)
     page.add_statistics(statistics)
     return page.write()
 
 
 def as_json(
-    results: Mapping[Task, TaskResult], statistics: Mapping[str, Mapping[str, Any]]
+    results: Mapping[str, TaskResult], statistics: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What ``--json`` prints; a score that does not exist is NaN here and ``null`` there."""
 
@@ -210,8 +250,8 @@ def as_json(
         return {k: round(v, 3) for k, v in scores.items()}
 
     return {
-        **{task.value: rounded(result.model) for task, result in results.items()},
-        'baseline': {task.value: rounded(result.baseline) for task, result in results.items()},
+        **{name: rounded(result.model) for name, result in results.items()},
+        'baseline': {name: rounded(result.baseline) for name, result in results.items()},
         'shapes': rounded({name: row['value'] for name, row in statistics.items()}),
     }
 

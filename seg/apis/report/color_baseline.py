@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from seg.evaluation.functional.trivial_baseline import largest_color_region, mask_by_color
-from seg.structures import ClipSample, PointLabel, Prompts
+from seg.structures import ClipSample, PointLabel, Prompts, TrackData
 from seg.structures.prompts import PROMPT_FEATURES
 from seg.visualization.layers import prompts_on_image
 
@@ -76,3 +76,38 @@ class ColorBaseline:
             elif label == PointLabel.BACKGROUND:
                 mask &= ~mask_by_color(self.image, x, y)
         return mask
+
+
+def color_tracks(frames: np.ndarray, sample: ClipSample) -> TrackData:
+    """What prompts give without learning, kept from the prompted frame to the end of the clip.
+
+    A later positive click takes the region of its colour instead, a negative one takes its region
+    away; a text means the largest region of one colour.
+
+    Args:
+        frames: (T, H, W, 3), uint8, RGB.
+        sample: With ``prompts`` in pixels of the network's input.
+    """
+    prompts = prompts_on_image(sample)
+    ids = tuple(dict.fromkeys(prompts.object_ids.tolist()))
+    masks = {i: np.zeros(frames.shape[1:3], dtype=bool) for i in ids}
+    given = prompts.frame_index.tolist()
+    id_maps = np.zeros(frames.shape[:3], dtype=np.int32)
+    for t, image in enumerate(frames):
+        for row in (row for row, frame in enumerate(given) if frame == t):
+            object_id = int(prompts.object_ids[row])
+            masks[object_id] = _answer_in_clip(image, prompts, row, masks[object_id])
+        for object_id, mask in masks.items():
+            id_maps[t, mask] = object_id
+    return TrackData(torch.from_numpy(id_maps), ids)
+
+
+def _answer_in_clip(
+    image: np.ndarray, prompts: Prompts, row: int, before: np.ndarray
+) -> np.ndarray:
+    """The mask of one row that has a text or one click, (H, W), bool."""
+    if prompts.texts[row] is not None:
+        return largest_color_region(image)
+    ((x, y),), (label,) = prompts.point_coords[row].tolist(), prompts.point_labels[row].tolist()
+    region = mask_by_color(image, x, y)
+    return region if label == PointLabel.FOREGROUND else before & ~region

@@ -9,9 +9,7 @@ from typing import Any
 
 from mmengine.evaluator import BaseMetric
 
-from seg.apis.report.base import TaskReport
-from seg.apis.shapes_samples import ShapesSamples
-from seg.structures import ClipSample
+from seg.apis.report.base import MAIN, Answers, TaskReport
 
 
 @dataclass(frozen=True)
@@ -34,28 +32,24 @@ class TaskResult:
         return sorted(scored, key=lambda index: (-self.per_sample[index], index))
 
 
-def evaluate_task(
-    model: Any, report: TaskReport, samples: ShapesSamples
-) -> Iterator[TaskResult | None]:
-    """Score a model as its task is predicted, by the registered metric.
+def evaluate_task(model: Any, report: TaskReport, samples: Any) -> Iterator[TaskResult | None]:
+    """Score a model as its task is predicted, by the registered metrics.
+
+    Args:
+        model: From :func:`~seg.apis.load_model`.
+        report: The section.
+        samples: Of ``report.samples``.
 
     Yields:
         ``None`` after each sample, so that progress can be shown, and the result at the end.
     """
-    ours, trivial = _new_metric(report, samples), _new_metric(report, samples)
+    ours, trivial = _Judge(report, samples.metainfo), _Judge(report, samples.metainfo)
     per_sample = []
     for packed in samples:
-        plain = without_predictions(packed.sample)
-        report.add_baseline(packed, plain)
-        trivial.process(None, [plain.to_dict()])
-        predicted = report.predict(model, packed).to_dict()
-        ours.process(None, [predicted])
-        alone = _new_metric(report, samples)
-        alone.process(None, [predicted])
-        per_sample.append(_scores(alone, report.keys[:1], 1)[report.keys[0][1]])
+        trivial.add(report.baseline(packed))
+        per_sample.append(ours.add(report.answers(model, packed)))
         yield None
-    scores = _scores(ours, report.keys, len(samples))
-    baseline = _scores(trivial, report.keys, len(samples))
+    scores, baseline = ours.scores(), trivial.scores()
     yield TaskResult(
         model=scores,
         baseline={name: baseline.get(name, math.nan) for name in scores},
@@ -63,23 +57,48 @@ def evaluate_task(
     )
 
 
-def without_predictions(sample: ClipSample) -> ClipSample:
-    """A new sample with the ground truth and the prompts of another."""
-    copy = ClipSample(metainfo=sample.metainfo)
-    copy.gt_segments = sample.gt_segments
-    if 'prompts' in sample:
-        copy.prompts, copy.prompt_targets = sample.prompts, sample.prompt_targets
-    return copy
+class _Judge:
+    """The metrics of a section."""
+
+    def __init__(self, report: TaskReport, metainfo: Mapping[str, Any]) -> None:
+        self.report = report
+        self.metainfo = metainfo
+        self.metrics = self._new()
+        self.count = 0
+
+    def add(self, answers: Answers) -> float:
+        """Judge one sample.
+
+        Returns:
+            Its main score alone; NaN where it has none.
+        """
+        alone = self._new()
+        self.count += 1
+        for run, sample in answers.items():
+            content = sample.to_dict()
+            for total, metric in zip(self.metrics[run], alone[run], strict=True):
+                metric.process(None, [content])
+                total.results += metric.results
+        key, _ = self.report.keys[0]
+        return _evaluate(alone[MAIN], 1).get(key, math.nan)
+
+    def scores(self) -> dict[str, float]:
+        """Name in the report card -> score; those of runs that no sample had are left out."""
+        values: dict[str, float] = {}
+        for metrics in self.metrics.values():
+            values |= _evaluate([m for m in metrics if m.results], self.count)
+        return {name: values[key] for key, name in self.report.keys if key in values}
+
+    def _new(self) -> Mapping[str, Sequence[BaseMetric]]:
+        runs = self.report.metrics()
+        for metrics in runs.values():
+            for metric in metrics:
+                metric.dataset_meta = dict(self.metainfo)
+        return runs
 
 
-def _new_metric(report: TaskReport, samples: ShapesSamples) -> BaseMetric:
-    metric = report.metric()
-    metric.dataset_meta = samples.metainfo
-    return metric
-
-
-def _scores(
-    metric: BaseMetric, keys: Sequence[tuple[str, str]], num_samples: int
-) -> dict[str, float]:
-    values: Mapping[str, float] = metric.evaluate(num_samples)
-    return {name: float(values[key]) for key, name in keys if key in values}
+def _evaluate(metrics: Sequence[BaseMetric], num_samples: int) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for metric in metrics:
+        values |= {key: float(value) for key, value in metric.evaluate(num_samples).items()}
+    return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seg.apis.report.base import TaskReport, report_task
+from seg.apis.report.base import ImageReport
 from seg.apis.report.color_baseline import ColorBaseline
 from seg.apis.shapes_samples import PackedSample
 from seg.evaluation.metrics import InteractiveMetric
@@ -26,14 +26,14 @@ _NAMES = (
 )
 
 
-@report_task
-class InteractiveImageReport(TaskReport):
+class InteractiveImageReport(ImageReport):
     """IoU after simulated clicks in every segment, and of boxes, masks and texts.
 
     The first click lies in the middle of the segment. Sessions have at most 20 clicks; NoC counts
     those to an IoU of 85 or 90.
     """
 
+    name = 'interactive_image'
     task = Task.INTERACTIVE_IMAGE
     keys = tuple((f'interactive/{name}', name) for name in _NAMES)
 

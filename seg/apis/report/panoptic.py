@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from seg.apis.report.base import TaskReport, report_task
+from seg.apis.report.base import ImageReport
 from seg.apis.shapes_samples import PackedSample
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS, ShapesWorld
 from seg.evaluation.functional.trivial_baseline import mean_class_colors, panoptic_by_color
@@ -18,10 +18,10 @@ from seg.structures import ClipSample, PanopticData, Segment, Task
 _NUM_COLOR_IMAGES = 50
 
 
-@report_task
-class PanopticReport(TaskReport):
+class PanopticReport(ImageReport):
     """PQ, SQ and RQ over all classes."""
 
+    name = 'panoptic'
     task = Task.PANOPTIC
     keys = (('panoptic/PQ', 'PQ'), ('panoptic/SQ', 'SQ'), ('panoptic/RQ', 'RQ'))
 
@@ -31,13 +31,18 @@ class PanopticReport(TaskReport):
 
     def add_baseline(self, packed: PackedSample, sample: ClipSample) -> None:
         """Connected regions of one colour, of the class nearest in colour."""
-        num_things = len(SHAPES_THINGS)
-        segment_map, found = panoptic_by_color(packed.image, _class_colors(), num_things)
-        segments = [
-            Segment(entry['id'], entry['category_id'], entry['category_id'] < num_things, 1.0)
-            for entry in found
-        ]
-        sample.pred_panoptic = PanopticData(torch.from_numpy(segment_map)[None], segments)
+        sample.pred_panoptic = color_panoptic(packed.image)
+
+
+def color_panoptic(image: np.ndarray) -> PanopticData:
+    """Connected regions of one colour of an image (H, W, 3), of the class nearest in colour."""
+    num_things = len(SHAPES_THINGS)
+    segment_map, found = panoptic_by_color(image, _class_colors(), num_things)
+    segments = [
+        Segment(entry['id'], entry['category_id'], entry['category_id'] < num_things, 1.0)
+        for entry in found
+    ]
+    return PanopticData(torch.from_numpy(segment_map)[None], segments)
 
 
 @lru_cache(maxsize=1)

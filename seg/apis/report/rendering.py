@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seg.apis.report.base import REPORT_TASKS
+from seg.apis.report.base import TaskReport
 from seg.apis.report.evaluation import TaskResult
-from seg.apis.shapes_samples import ShapesSamples
-from seg.structures import Task
+from seg.apis.report.tasks import REPORT_TASKS
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
 from seg.visualization import SegmentVisualizer, contact_sheet, write_picture
 
 CURVE_FILE = 'learning_curve.jsonl'
-_NUM_SHOWN = 3
-_SHEET_WIDTH = 1600
 
 
 class ReportPage:
@@ -35,14 +33,18 @@ class ReportPage:
         self.folder = folder
         self.lines = [f'# {title}', '']
 
-    def add_scores(self, results: Mapping[Task, TaskResult]) -> None:
+    def add_scores(self, results: Mapping[str, TaskResult]) -> None:
         """A table of all scores beside the baseline's."""
         rows = [
-            (task.value, name, f'{score:.2f}', f'{result.baseline[name]:.2f}')
-            for task, result in results.items()
+            (section, name, shown_score(score), shown_score(result.baseline[name]))
+            for section, result in results.items()
             for name, score in result.model.items()
         ]
         self._add_table(('task', 'metric', 'model', 'trivial baseline'), rows)
+
+    def add_note(self, text: str) -> None:
+        """A paragraph."""
+        self.lines += [text, '']
 
     def add_statistics(self, statistics: Mapping[str, Mapping[str, Any]]) -> None:
         """A table of how hard the data is."""
@@ -64,26 +66,23 @@ class ReportPage:
         write_bytes_atomically(picture, curve_picture(read_curve(curve)))
         self._add_picture('learning curve', picture)
 
-    def add_samples(
-        self, model: Any, samples: ShapesSamples, task: Task, result: TaskResult
-    ) -> None:
-        """The best, median and worst samples, and a sheet of the first ones."""
+    def add_samples(self, model: Any, samples: Any, report: TaskReport, result: TaskResult) -> None:
+        """The best, median and worst samples of a section."""
         visualizer = SegmentVisualizer(show_scores=True)
-        classes, num_things = samples.metainfo['classes'], samples.metainfo['num_things']
 
         def draw(index: int) -> np.ndarray:
             packed = samples[index]
-            sample = REPORT_TASKS[task].predict(model, packed)
-            return visualizer.draw_comparison(packed.image, sample, classes, num_things)
+            sample = report.predict(model, packed)
+            return report.draw(packed, sample, samples.metainfo, visualizer)
 
-        self.lines += [f'## {task.value}', '']
+        self.lines += [f'## {report.name}', '']
         main_score = next(iter(result.model))
-        for group, indices in _extremes(result.ranking()).items():
+        for group, indices in _extremes(result.ranking(), report.num_shown).items():
             captions = [f'sample {i}: {main_score} {result.per_sample[i]:.1f}' for i in indices]
-            sheet = contact_sheet([draw(i) for i in indices], 1, captions, _SHEET_WIDTH)
-            path = write_picture(self.folder / f'{task.value}_{group}.png', sheet)
-            self.lines += [f'### {group} samples', '']
-            self._add_picture(f'{task.value}, {group} samples', path)
+            sheet = contact_sheet([draw(i) for i in indices], 1, captions, report.sheet_width)
+            path = write_picture(self.folder / f'{report.name}_{group}.png', sheet)
+            self.lines += [f'### {group} {_plural(len(indices))}', '']
+            self._add_picture(f'{report.name}, {group} {_plural(len(indices))}', path)
 
     def write(self) -> Path:
         """Write the page.
@@ -129,7 +128,7 @@ def curve_picture(lines: Sequence[Mapping[str, Any]]) -> bytes:
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout='constrained')
     axes = figure.subplots()
-    for task, report in REPORT_TASKS.items():
+    for report in REPORT_TASKS.values():
         key, name = report.keys[0]
         points = [
             (line['cpu_minutes'], line['metrics'][key])
@@ -138,7 +137,7 @@ def curve_picture(lines: Sequence[Mapping[str, Any]]) -> bytes:
         ]
         if points:
             minutes, scores = zip(*points, strict=True)
-            axes.plot(minutes, scores, marker='o', markersize=3, label=f'{task.value}: {name}')
+            axes.plot(minutes, scores, marker='o', markersize=3, label=f'{report.name}: {name}')
     axes.set(xlabel='CPU minutes', ylabel='score (percent)', ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
@@ -149,9 +148,20 @@ def curve_picture(lines: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _extremes(ranking: Sequence[int]) -> dict[str, list[int]]:
-    """Which samples are shown: the first, middle and last of a ranking."""
-    count = min(_NUM_SHOWN, len(ranking))
+def shown_score(score: float) -> str:
+    """A score with two decimals; a dash where there is none."""
+    return '-' if math.isnan(score) else f'{score:.2f}'
+
+
+def _plural(count: int) -> str:
+    return 'sample' if count == 1 else 'samples'
+
+
+def _extremes(ranking: Sequence[int], most: int) -> dict[str, list[int]]:
+    """Which samples are shown: the first, middle and last of a ranking, ``most`` of each."""
+    count = min(most, len(ranking))
+    if not count:
+        return {}
     middle = (len(ranking) - count) // 2
     return {
         'best': list(ranking[:count]),

@@ -111,7 +111,7 @@ class YoutubeVisMetric(ClipMetric):
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        MMLogger.get_current_instance().info('YouTube-VIS\n%s', output.getvalue())
+        MMLogger.get_current_instance().debug('YouTube-VIS\n%s', output.getvalue())
         return {
             name: percent(value) if (value := evaluation.stats[place]) >= 0 else float('nan')
             for name, place in _STATS.items()

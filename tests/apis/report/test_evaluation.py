@@ -3,9 +3,7 @@ import math
 import pytest
 import torch
 
-from seg.apis.report import REPORT_TASKS, TaskResult, evaluate_task
-from seg.apis.report.base import find_report_task
-from seg.apis.report.evaluation import without_predictions
+from seg.apis.report import REPORT_TASKS, TaskResult, evaluate_task, find_report_task
 from seg.apis.shapes_samples import ShapesSamples
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
 from seg.structures import PanopticData, Segment, Task
@@ -67,9 +65,16 @@ def test_halves_and_squares_score_little(task):
 
 
 def test_the_keys_of_the_report_card():
-    keys = {task.value: [name for _, name in report.keys] for task, report in REPORT_TASKS.items()}
+    keys = {name: [key for _, key in report.keys] for name, report in REPORT_TASKS.items()}
+    assert list(keys) == [
+        *('panoptic', 'interactive_image', 'vos', 'interactive_video'),
+        *('vis', 'video_panoptic', 'identity'),
+    ]
     assert keys['panoptic'] == ['PQ', 'SQ', 'RQ']
     assert keys['interactive_image'][:4] == ['mIoU@1', 'mIoU@3', 'mIoU@5', 'box_mIoU']
+    assert keys['vos'] == ['J&F', 'J', 'F', 'J&F_no_memory']
+    assert keys['interactive_video'] == ['J&F@1click', 'J&F_corrected', 'text_J&F']
+    assert (keys['vis'], keys['video_panoptic']) == (['AP'], ['VPQ', 'STQ'])
 
 
 def test_a_model_of_single_clicks_is_asked_nothing_else():
@@ -96,8 +101,7 @@ def test_ranking_leaves_out_samples_without_a_score():
 def test_the_baseline_never_leaks_into_the_model():
     model = FakeSegmentor()
     (packed,) = ShapesSamples(Task.PANOPTIC, model.cfg, 1)
-    plain = without_predictions(packed.sample)
-    REPORT_TASKS[Task.PANOPTIC].add_baseline(packed, plain)
+    REPORT_TASKS[Task.PANOPTIC].baseline(packed)
     assert 'pred_panoptic' not in packed.sample
     sample = REPORT_TASKS[Task.PANOPTIC].predict(model, packed)
     assert len(sample.pred_panoptic.segments) == 2
@@ -106,6 +110,11 @@ def test_the_baseline_never_leaks_into_the_model():
 def test_samples_come_from_the_validation_worlds():
     samples = ShapesSamples(Task.PANOPTIC, FakeSegmentor().cfg, 1, seed=3)
     assert samples.dataset.world.seed == 2 * 3 + 1  # training worlds are even
+
+
+def test_models_without_a_memory_have_no_sections_on_videos():
+    fitting = [name for name, report in REPORT_TASKS.items() if report.fits(FakeSegmentor())]
+    assert fitting == ['panoptic', 'interactive_image']
 
 
 def test_an_unknown_task_is_named():

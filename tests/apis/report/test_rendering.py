@@ -1,10 +1,11 @@
 import io
+import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from seg.apis.report import TaskResult
+from seg.apis.report import REPORT_TASKS, TaskResult
 from seg.apis.report.rendering import ReportPage, curve_picture, read_curve
 from seg.apis.shapes_samples import ShapesSamples
 from seg.datasets.imaging import read_image
@@ -17,13 +18,13 @@ LINE = '{"iteration": 10, "cpu_minutes": %s, "wall_minutes": 1, "metrics": {"pan
 def test_the_page_has_scores_pictures_and_statistics(tmp_path):
     model = FakeSegmentor(classes=tuple('abcdefghijk'))
     samples = ShapesSamples(Task.PANOPTIC, model.cfg, 2)
-    result = TaskResult({'PQ': 61.234}, {'PQ': 4.5}, [50.0, 70.0])
+    result = TaskResult({'PQ': 61.234}, {'PQ': math.nan}, [50.0, 70.0])
     page = ReportPage(tmp_path / 'report', 'Report card: test')
-    page.add_scores({Task.PANOPTIC: result})
-    page.add_samples(model, samples, Task.PANOPTIC, result)
+    page.add_scores({'panoptic': result})
+    page.add_samples(model, samples, REPORT_TASKS['panoptic'], result)
     page.add_statistics({'most_things': dict(value=8.0, target='3 to 8', met=True)})
     text = page.write().read_text()
-    assert '| panoptic | PQ | 61.23 | 4.50 |' in text
+    assert '| panoptic | PQ | 61.23 | - |' in text
     assert '| most things | 8 | 3 to 8 |' in text
     for group in ('best', 'median', 'worst'):
         assert f'(panoptic_{group}.png)' in text

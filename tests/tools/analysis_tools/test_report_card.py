@@ -1,8 +1,8 @@
 import importlib.util
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +27,7 @@ def report_card(monkeypatch, tmp_path, capsys):
     def load(name, checkpoint, device):
         entry = model_entry(DEFAULT_MODEL) if checkpoint is None else None
         if name == 'one_task.py':
-            entry = replace(entry, tasks=(Task.PANOPTIC,))
+            entry = SimpleNamespace(tasks=(Task.PANOPTIC,))
         classes = ('cat', *SHAPES_THINGS[1:]) if name == 'other.py' else SHAPES_THINGS
         return FakeSegmentor(entry=entry, classes=classes + SHAPES_STUFF)
 
@@ -51,6 +51,7 @@ def test_json_is_the_last_line_and_repeats(report_card):
     assert list(result['interactive_image']) == ['mIoU@1']
     assert set(result['baseline']) == {'panoptic', 'interactive_image'}
     assert result['shapes']['most_things'] <= 8
+    assert out.count('videos: not scored, as the model has no streaming memory') == 1
     assert report_card('--num', 2, '--seed', 5, '--json')[1] == out
     assert report_card('--num', 2, '--seed', 6, '--json')[1] != out
 
@@ -72,6 +73,11 @@ def test_one_task_alone_and_a_page(report_card, tmp_path):
     [
         (['--tasks', 'panoptik'], "Did you mean 'panoptic'"),
         (['--num', '0'], '--num >= 1'),
+        (['--frames', '10'], '--frames >= 24'),
+        (
+            ['--tasks', 'vos'],
+            'expected one that the model knows (panoptic, interactive_image), got vos',
+        ),
         (['--checkpoint', 'w.pth'], 'add --config'),
         (['--config', 'other.py', '--checkpoint', 'w.pth'], 'the 11 classes of Shapes'),
         (['--work-dir', 'absent'], '--work-dir absent: expected the folder of a run with learning'),

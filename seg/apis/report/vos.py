@@ -1,0 +1,127 @@
+"""Objects followed from their first masks, on the report card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from seg.apis.report.base import (
+    MAIN,
+    Answers,
+    ReportData,
+    VideoReport,
+    without_predictions,
+)
+from seg.apis.report.video_baselines import copy_first_masks
+from seg.apis.shapes_clips import PackedClip, ShapesClips
+from seg.evaluation.metrics import DavisMetric, IdentityMetric
+from seg.evaluation.metrics.clip_metric import ClipMetric
+from seg.models.detectors.rapsam import FRAMES_AT_ONCE, ClipFeatures
+from seg.structures import ClipSample, Task, TrackData
+
+NO_MEMORY = 'no_memory'
+
+
+class VosReport(VideoReport):
+    """J and F of objects given by their masks, with the memory and without it."""
+
+    name = 'vos'
+    task = Task.VOS
+    keys = (
+        ('davis/J&F', 'J&F'),
+        ('davis/J', 'J'),
+        ('davis/F', 'F'),
+        (f'{NO_MEMORY}/J&F', 'J&F_no_memory'),
+    )
+
+    def prompt_kinds(self, model: Any) -> tuple[str, ...]:
+        """Masks."""
+        return ('mask',)
+
+    def metrics(self) -> Mapping[str, Sequence[ClipMetric]]:
+        """J and F of both runs."""
+        return {MAIN: [DavisMetric()], NO_MEMORY: [DavisMetric(prefix=NO_MEMORY)]}
+
+    def answers(self, model: Any, packed: PackedClip) -> Answers:
+        """With the memory and without."""
+        return {
+            MAIN: self.predict(model, packed),
+            NO_MEMORY: answer_without_memory(model, packed),
+        }
+
+    def baseline(self, packed: PackedClip) -> Answers:
+        """Objects stay where they were given; that is what either run is compared with."""
+        sample = without_predictions(packed.sample)
+        sample.pred_tracks = copy_first_masks(sample)
+        return {MAIN: sample, NO_MEMORY: sample}
+
+
+class IdentityReport(VideoReport):
+    """How many ids survive crossings and full occlusions; see :class:`IdentityMetric`."""
+
+    name = 'identity'
+    task = Task.VOS
+    keys = tuple(
+        (f'identity/{name}', name)
+        for name in ('survival', 'survival_crossing', 'survival_occlusion', 'num_cases')
+    )
+
+    def samples(self, model: Any, data: ReportData) -> ShapesClips:
+        """Held-out clips that have such an event each."""
+        return ShapesClips(
+            self.task,
+            model.cfg,
+            data.num_clips,
+            data.num_frames,
+            data.seed,
+            kinds=('mask',),
+            with_events=True,
+        )
+
+    def metrics(self) -> Mapping[str, Sequence[ClipMetric]]:
+        """The share of ids that survive."""
+        return {MAIN: [IdentityMetric()]}
+
+    def baseline(self, packed: PackedClip) -> Answers:
+        """Objects stay where they were given."""
+        sample = without_predictions(packed.sample)
+        sample.pred_tracks = copy_first_masks(sample)
+        return {MAIN: sample}
+
+
+@torch.no_grad()
+def answer_without_memory(model: Any, packed: PackedClip) -> ClipSample:
+    """The same weights with nothing remembered: a clip is one long picture.
+
+    What the prompts say about objects in one frame is looked for in all frames after it at once.
+    Objects that appear later take what those before leave free.
+    """
+    answered = without_predictions(packed.sample)
+    data = model.data_preprocessor({'inputs': [packed.inputs], 'data_samples': [answered]}, False)
+    (sample,) = data['data_samples']
+    masks, context = _features(model, data['inputs'])
+    given = sample.prompts.frame_index
+    id_maps = torch.zeros(packed.frames.shape[:3], dtype=torch.int32)
+    for begin in sorted(set(given.tolist())):
+        part = ClipSample(metainfo=sample.metainfo)
+        rows = (given == begin).nonzero().flatten()
+        part.prompts = replace(sample.prompts[rows], frame_index=torch.zeros_like(given[rows]))
+        rest = ClipFeatures(masks[:, begin:], None if context is None else context[:, begin:])
+        (found,) = model.head.predict(*rest, [part])
+        free = id_maps[begin:] == 0
+        id_maps[begin:][free] = found.pred_tracks.id_maps.cpu()[free]
+    answered.pred_tracks = TrackData(
+        id_maps, tuple(sorted(set(sample.prompts.object_ids.tolist())))
+    )
+    return answered
+
+
+def _features(model: Any, clip: torch.Tensor) -> ClipFeatures:
+    """Features of a whole clip (1, T, 3, H, W), computed some frames at a time."""
+    parts = [model.extract_feat(frames) for frames in clip.split(FRAMES_AT_ONCE, dim=1)]
+    contexts = [part.context_feats for part in parts if part.context_feats is not None]
+    masks = torch.cat([part.mask_features for part in parts], dim=1)
+    return ClipFeatures(masks, torch.cat(contexts, dim=1) if contexts else None)
