@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from seg.utils.checks import UserError, unknown_name_message
@@ -63,6 +63,20 @@ def efficient_sam_variant(name_or_sizes: str | Mapping[str, Any]) -> EfficientSa
                 unknown_name_message('EfficientSAM variant', name_or_sizes, EFFICIENT_SAM_VARIANTS)
             )
         return EFFICIENT_SAM_VARIANTS[name_or_sizes]
+    if not isinstance(name_or_sizes, Mapping):
+        raise UserError(
+            f'EfficientSAM variant: expected a name ({", ".join(EFFICIENT_SAM_VARIANTS)}) or a '
+            f'dict of sizes, got {name_or_sizes!r}'
+        )
+    unknown = set(name_or_sizes) - {field.name for field in fields(EfficientSamVariant)}
+    if unknown:
+        raise UserError(
+            unknown_name_message(
+                'size of an EfficientSAM variant',
+                min(unknown),
+                [field.name for field in fields(EfficientSamVariant)],
+            )
+        )
     variant = EfficientSamVariant(**name_or_sizes)
     if variant.embed_dim % variant.num_heads or variant.prompt_dim % (8 * variant.decoder_heads):
         raise UserError(

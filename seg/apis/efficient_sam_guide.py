@@ -81,6 +81,29 @@ _BALANCERS = {
     'uncertainty': 'UncertaintyWeights',
     'ema_ratio': 'EmaRatio',
 }
+# Smallest and largest numbers, both allowed.
+_RANGES = {
+    'dataset.target_size': (16, math.inf),
+    'dataset.max_objects': (1, math.inf),
+    'dataset.iou_threshold': (0, 1),
+    'dataset.box_noise_scale': (0, 1),
+    'training.epochs': (1, math.inf),
+    'training.batch_size': (1, math.inf),
+    'training.weight_decay': (0, math.inf),
+    'training.warmup_epochs': (0, math.inf),
+    'training.num_workers': (0, math.inf),
+    'training.seed': (0, math.inf),
+    'losses.focal_alpha': (0, 1),
+    'losses.focal_gamma': (0, math.inf),
+    'losses.focal_weight': (0, math.inf),
+    'losses.dice_weight': (0, math.inf),
+    'losses.iou_weight': (0, math.inf),
+    'losses.boundary_weight': (0, math.inf),
+    'distillation.alpha': (0, math.inf),
+    'distillation.beta': (0, math.inf),
+}
+_POSITIVE = ('training.learning_rate', 'training.grad_clip_norm', 'distillation.temperature')
+_PATCH = 16
 
 
 def read_efficient_sam_guide(path: Path) -> dict[str, Any]:
@@ -89,7 +112,7 @@ def read_efficient_sam_guide(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: If there is no such file.
         UserError: If it cannot be parsed, or holds a key, choice or kind of value that the guide
-            has not.
+            has not, or a number out of its range.
     """
     content = read_lenient_json(path)
     if not isinstance(content, Mapping):
@@ -99,6 +122,7 @@ def read_efficient_sam_guide(path: Path) -> dict[str, Any]:
         content['training'] = _without_aliases(content['training'])
     guide = fill_guide(content, GUIDE_DEFAULTS)
     _check_choices(guide)
+    _check_numbers(guide)
     return guide
 
 
@@ -123,9 +147,30 @@ def _check_choices(guide: Mapping[str, Any]) -> None:
         value = guide[section][key]
         if value is not None and value not in known:
             raise UserError(unknown_name_message(name, str(value), known))
-    for name in ('epochs', 'batch_size'):
-        if guide['training'][name] < 1:
-            raise UserError(f'training.{name}: expected at least 1, got {guide["training"][name]}')
+
+
+def _check_numbers(guide: Mapping[str, Any]) -> None:
+    def value_of(name: str) -> float:
+        section, key = name.split('.')
+        return guide[section][key]
+
+    for name, (low, high) in _RANGES.items():
+        if not low <= value_of(name) <= high:
+            limit = f'at least {low}' if high == math.inf else f'a number from {low} to {high}'
+            raise UserError(f'{name}: expected {limit}, got {value_of(name)}')
+    for name in _POSITIVE:
+        if not value_of(name) > 0:
+            raise UserError(f'{name}: expected more than 0, got {value_of(name)}')
+    training, size = guide['training'], guide['dataset']['target_size']
+    if size % _PATCH:
+        raise UserError(f'dataset.target_size: expected a multiple of {_PATCH}, got {size}')
+    if training['warmup_epochs'] >= training['epochs']:
+        raise UserError(
+            f'training.warmup_epochs: expected fewer than the {training["epochs"]} epochs, got '
+            f'{training["warmup_epochs"]}'
+        )
+    if not any(guide['losses'][f'{kind}_weight'] for kind in ('focal', 'dice', 'iou', 'boundary')):
+        raise UserError('losses: expected a weight above 0, got 0 for all; give one of them')
 
 
 def count_training_images(guide: Mapping[str, Any]) -> int | None:

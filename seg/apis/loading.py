@@ -13,11 +13,11 @@ from mmengine.model import BaseModel
 from seg.apis.model_zoo import model_entry
 from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
-from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.models.peft.delta import needs_base, with_base
 from seg.registry import DATASETS, MODELS
 from seg.utils.checkpoints import load_weights, read_checkpoint, read_dataset_meta, unwrap_state
 from seg.utils.checks import UserError
+from seg.utils.safe_loaders import install_safe_loaders
 
 
 def load_model(
@@ -41,6 +41,7 @@ def load_model(
             without a checkpoint, or the checkpoint is unsafe or belongs to another model or to
             other numbers of classes.
         FileNotFoundError: If a file is missing.
+        TypeError: If ``name_or_config`` is neither a name nor a path.
     """
     target = choose_device(device)
     if _is_config_path(name_or_config):
@@ -108,6 +109,11 @@ def read_config(path: str | os.PathLike[str]) -> Config:
 
 
 def _is_config_path(name: str | os.PathLike[str]) -> bool:
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(
+            'name_or_config: expected the name of a model or the path of a config, got '
+            f'{type(name).__name__}; write the config to a file (cfg.dump(FILE)) and give its path'
+        )
     return isinstance(name, os.PathLike) or name.endswith('.py') or os.sep in name
 
 

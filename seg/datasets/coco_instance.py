@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,8 @@ class CocoInstanceDataset(ClipDataset):
         filter_empty: Leave out images without an instance that is no crowd (not in test mode).
         min_size: Leave out images with a shorter side than this, pixels (not in test mode).
         min_box_iou: Leave out instances whose field ``bbox`` and mask disagree: those with a
-            smaller IoU of that box with the tight box around the mask, in [0, 1].
+            smaller IoU of that box with the tight box around the mask, in [0, 1]. A warning
+            tells, once, where that leaves nothing of an image.
         test_mode: Whether every image is kept.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
@@ -273,6 +275,7 @@ class CocoInstanceDataset(ClipDataset):
         """Masks, labels, ids (1..N) and crowd flags of one image."""
         codes = self.index.texts('segmentations')
         masks, labels, crowd = [], [], []
+        num_disagreeing = 0
         for place in range(*self.index['offsets'][row : row + 2].tolist()):
             label = self.labels.get(int(self.index['category_ids'][place]))
             if label is None:
@@ -280,9 +283,20 @@ class CocoInstanceDataset(ClipDataset):
             name, code = json.loads(codes.raw(place))
             mask = decode_segmentation(code, size, f'{self.ann_file}: annotation {name}')
             box = self.index['boxes'][place]
-            if mask.any() and box_agreement(mask, box) >= self.min_box_iou:
-                masks.append(mask)
-                labels.append(label)
-                crowd.append(bool(self.index['is_crowd'][place]))
+            if not mask.any():
+                continue
+            if box_agreement(mask, box) < self.min_box_iou:
+                num_disagreeing += 1
+                continue
+            masks.append(mask)
+            labels.append(label)
+            crowd.append(bool(self.index['is_crowd'][place]))
+        if num_disagreeing and not masks:
+            warnings.warn(
+                f'{self.ann_file}: some images are left without an annotation, as all of theirs '
+                f"disagree with their 'bbox' (min_box_iou={self.min_box_iou}); it should be "
+                '[x, y, width, height], pixels',
+                stacklevel=2,
+            )
         ids = np.arange(1, len(masks) + 1)
         return segments(stack_masks(masks, size), labels, ids, crowd)

@@ -15,6 +15,9 @@ from seg.models import (
     refinement,
     routing,
 )
+from seg.utils.safe_loaders import install_safe_loaders
+
+install_safe_loaders()
 
 __all__ = [
     'backbones',

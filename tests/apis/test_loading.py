@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.config import Config
 
 from seg.apis import list_models, load_model, model_entry
 from seg.apis.loading import choose_device
@@ -56,6 +57,11 @@ def test_class_names_may_come_from_the_validation_data(config, tmp_path):
     with open(config, 'a') as file:
         file.write("val_dataloader = dict(dataset=dict(type='ToyDataset'))\n")
     assert load_model(config, path, 'cpu').dataset_meta['classes'] == ('line',)
+
+
+def test_a_config_object_is_refused(config):
+    with pytest.raises(TypeError, match=r'the path of a config, got Config; .*cfg\.dump'):
+        load_model(Config.fromfile(config))
 
 
 def test_the_embedded_model_is_listed():

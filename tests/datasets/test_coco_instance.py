@@ -195,6 +195,13 @@ def test_annotations_whose_box_and_mask_disagree_can_be_left_out(toy):
     kept = [len(CocoInstanceDataset(**toy(change), min_box_iou=least).load(0)['masks'])
             for least in (0.0, 0.5, 0.6)]  # fmt: skip
     assert kept == [3, 3, 2]
+
+    def as_corners(content):
+        for annotation in content['annotations']:
+            annotation['bbox'] = [0, 0, 1, 1]
+
+    with pytest.warns(UserWarning, match=r"disagree with their 'bbox' .*\[x, y, width, height\]"):
+        CocoInstanceDataset(**toy(as_corners), min_box_iou=0.5).load(0)
     with pytest.raises(UserError, match=r'min_box_iou: expected a number in \[0, 1\], got 50'):
         CocoInstanceDataset(**toy(), min_box_iou=50)
 

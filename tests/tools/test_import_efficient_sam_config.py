@@ -122,7 +122,12 @@ def test_the_tool_writes_the_config(repository, imported, tmp_path, monkeypatch,
     annotations = tmp_path / 'annotations.json'
     annotations.write_text(json.dumps({'images': [{}] * 8}))
     (tmp_path / 'mine.json').write_text(
-        json.dumps(dict(dataset=dict(train_annotation=str(annotations)), training=dict(epochs=3)))
+        json.dumps(
+            dict(
+                dataset=dict(train_annotation=str(annotations)),
+                training=dict(epochs=3, warmup_epochs=1),
+            )
+        )
     )
     out = repository / 'configs/efficient_sam/imported_in_a_test.py'
     tool = str(repository / 'tools/import_config.py')
@@ -153,6 +158,20 @@ def test_the_tool_writes_the_config(repository, imported, tmp_path, monkeypatch,
         ('{"training": {"batch": 2, "batch_size": 4}}', 'batch_size or batch, got both'),
         ('{"training": {"epochs": "many"}}', r'training\.epochs: expected a value like 50'),
         ('{"training": {"epochs": 0}}', r'training\.epochs: expected at least 1, got 0'),
+        ('{"training": {"epochs": 3}}', r'training\.warmup_epochs: expected fewer than the 3'),
+        ('{"training": {"learning_rate": 0}}', r'training\.learning_rate: expected more than 0'),
+        ('{"dataset": {"target_size": 1000}}', r'target_size: expected a multiple of 16, got 1000'),
+        (
+            '{"dataset": {"iou_threshold": 2}}',
+            r'iou_threshold: expected a number from 0 to 1, got 2',
+        ),
+        ('{"distillation": {"beta": -1}}', r'distillation\.beta: expected at least 0, got -1'),
+        ('{"distillation": {"temperature": 0}}', r'temperature: expected more than 0, got 0'),
+        (
+            '{"losses": {"focal_weight": 0, "dice_weight": 0, "iou_weight": 0,'
+            ' "boundary_weight": 0}}',
+            'losses: expected a weight above 0',
+        ),
         ('{"training": {"optimizer": "lamb"}}', r"unknown training\.optimizer 'lamb'"),
         ('{"training": {"scheduler": "poly"}}', r"unknown training\.scheduler 'poly'"),
         ('{"model": {"student_variant": "vith"}}', r"unknown model\.student_variant 'vith'"),

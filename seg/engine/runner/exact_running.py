@@ -21,10 +21,10 @@ from seg.engine.runner.distributed import share_buffers
 from seg.engine.runner.exact_checkpoints import ExactCheckpoints
 from seg.engine.runner.heartbeat import Heartbeat
 from seg.engine.runner.resuming import resolve_resume
-from seg.engine.runner.safe_loaders import install_safe_loaders
 from seg.engine.runner.train_loop import ResumableTrainLoop
 from seg.engine.runner.training_state import capture_rng, restore_rng
 from seg.utils.checks import UserError
+from seg.utils.safe_loaders import install_safe_loaders
 
 install_safe_loaders()
 

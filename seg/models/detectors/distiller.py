@@ -38,7 +38,7 @@ class Distiller(BaseDetector, Steered):
 
     Checkpoints hold the student alone, under its own names, so that it is used without this
     wrapper; what parts learn for themselves is kept by ``SteeringHook``. The teacher sees the same
-    canvas and prompts, resized to its own canvas; its embeddings may be cached.
+    canvas and prompts; its embeddings may be cached.
 
     Args:
         student: Config of a :class:`PromptableSegmentor`.
@@ -48,6 +48,8 @@ class Distiller(BaseDetector, Steered):
         schedule: Config of a :class:`~seg.models.losses.DistillationSchedule`; by default the
             teacher counts 1 and labels do not count at all.
         cache: Config of an :class:`EmbeddingCache` for the teacher's embeddings.
+        resize_for_teacher: Whether a teacher of another canvas is shown images and prompts resized
+            to its own; a teacher of another canvas is refused otherwise.
         init_cfg: Not used; student and teacher have their own.
 
     Raises:
@@ -65,6 +67,7 @@ class Distiller(BaseDetector, Steered):
         parts: Sequence[dict[str, Any]] | None = None,
         schedule: dict[str, Any] | None = None,
         cache: dict[str, Any] | None = None,
+        resize_for_teacher: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         model: PromptableSegmentor = MODELS.build(student)
@@ -78,6 +81,8 @@ class Distiller(BaseDetector, Steered):
         if len(set(names)) < len(names):
             raise UserError(f'Distiller.parts: expected each kind once, got {names}')
         _check_pair(self.student, self.teacher, self._decodes)
+        if not resize_for_teacher:
+            _check_canvas(self.student, self.teacher)
         for part in self.parts:
             part.prepare(self.student, self.teacher)
         fixed = dict(label_weight=0.0, teacher_weight=1.0)
@@ -317,6 +322,16 @@ def _check_pair(student: Any, teacher: Any, decodes: bool) -> None:
                 f'{own.flatten().tolist()}, got {other.flatten().tolist()}; give both the same '
                 'data_preprocessor'
             )
+
+
+def _check_canvas(student: PromptableSegmentor, teacher: PromptableSegmentor) -> None:
+    """Make sure that the teacher takes the images as they are."""
+    if teacher.image_size != student.image_size:
+        raise UserError(
+            f'Distiller.teacher.image_size: expected the canvas of the student, '
+            f'{student.image_size}, got {teacher.image_size}; give both the same image_size, or '
+            'set resize_for_teacher=True to show it resized images'
+        )
 
 
 def _student_alone(module: nn.Module, state: dict[str, Tensor], prefix: str, unused: Any) -> None:

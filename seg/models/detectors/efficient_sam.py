@@ -19,7 +19,11 @@ from ext.efficient_sam import (
     boxes_as_points,
     efficient_sam_variant,
 )
-from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
+from seg.models.detectors.tuned_segmentor import (
+    TunedSegmentor,
+    checked_canvas,
+    images_of_prompts,
+)
 from seg.registry import MODELS
 from seg.structures import PointLabel, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, Ranking
@@ -80,11 +84,12 @@ class EfficientSamSegmentor(TunedSegmentor):
         sizes = (
             variant if isinstance(variant, EfficientSamVariant) else efficient_sam_variant(variant)
         )
-        canvas = image_size or sizes.native_size
+        canvas = sizes.native_size if image_size is None else image_size
+        canvas = checked_canvas(canvas, sizes.patch_size)
         preprocessor = dict(type='ClipPreprocessor', pad_divisor=canvas)
         criterion = dict(ranking=ranking) | dict(criterion or {})
         super().__init__(criterion, ranking, semantic, data_preprocessor or preprocessor, init_cfg)
-        self.set_canvas(canvas, sizes.patch_size)
+        self.image_size = canvas
         self.variant = sizes
         self.max_prompts = max_prompts
         self.image_encoder = ViTEncoder(sizes)

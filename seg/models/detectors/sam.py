@@ -16,7 +16,11 @@ from ext.sam import (
     sam_variant,
 )
 from seg.models.detectors.sam_decoding import decode_tokens, encode_prompts, group_prompts
-from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
+from seg.models.detectors.tuned_segmentor import (
+    TunedSegmentor,
+    checked_canvas,
+    images_of_prompts,
+)
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, Ranking
@@ -67,11 +71,12 @@ class SamSegmentor(TunedSegmentor):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         sizes = variant if isinstance(variant, SamVariant) else sam_variant(variant)
-        canvas = image_size or sizes.native_size
+        canvas = sizes.native_size if image_size is None else image_size
+        canvas = checked_canvas(canvas, sizes.patch_size)
         preprocessor = dict(type='ClipPreprocessor', pad_divisor=canvas)
         super().__init__(criterion, ranking, semantic, data_preprocessor or preprocessor, init_cfg)
         self.variant = sizes
-        self.set_canvas(canvas, sizes.patch_size)
+        self.image_size = canvas
         self.max_prompts = max_prompts
         self.image_encoder = build_image_encoder(sizes)
         self.prompt_encoder = build_prompt_encoder(sizes, canvas)

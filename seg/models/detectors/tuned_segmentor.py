@@ -34,16 +34,8 @@ class TunedSegmentor(PromptableSegmentor):
     """Prompts decoded at a time in evaluation."""
 
     def set_canvas(self, size: int, patch_size: int) -> None:
-        """Take a size of the canvas, pixels.
-
-        Raises:
-            UserError: If it is no multiple of the patch size.
-        """
-        if size % patch_size or size < patch_size:
-            raise UserError(
-                f'model.image_size: expected a multiple of the patch size {patch_size}, got {size}'
-            )
-        self.image_size = size
+        """Take a size of the canvas, pixels; see :func:`checked_canvas`."""
+        self.image_size = checked_canvas(size, patch_size)
 
     def set_strategy(
         self, strategy: dict[str, Any] | None, embedding_cache: dict[str, Any] | None
@@ -129,6 +121,19 @@ class TunedSegmentor(PromptableSegmentor):
             masks, scores = masks[back], scores[back]
         pairs = zip(masks.split(list(counts)), scores.split(list(counts)), strict=True)
         return [PromptedMasks(*pair) for pair in pairs]
+
+
+def checked_canvas(size: Any, patch_size: int) -> int:
+    """The side of a canvas, pixels.
+
+    Raises:
+        UserError: If it is no multiple of the patch size.
+    """
+    if type(size) is not int or size < patch_size or size % patch_size:
+        raise UserError(
+            f'model.image_size: expected a multiple of the patch size {patch_size}, got {size!r}'
+        )
+    return size
 
 
 def images_of_prompts(counts: Sequence[int]) -> Tensor:

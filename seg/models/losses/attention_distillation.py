@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from seg.models.losses.distillation import (
     DistillationPart,
     Lesson,
+    block_pairs,
     on_grid,
     require_blocks,
     require_trained,
@@ -79,7 +80,7 @@ class EncoderAttentionDistillation(DistillationPart):
 
     def __init__(self, blocks: Sequence[tuple[int, int]], weight: float = 1.0) -> None:
         super().__init__(weight)
-        self.pairs = tuple((int(own), int(other)) for own, other in blocks)
+        self.pairs = block_pairs(self, blocks)
 
     @property
     def student_blocks(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,7 +50,7 @@ class DistillationPart(nn.Module, ABC):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
-        if weight <= 0:
+        if not 0 < weight < math.inf:
             raise UserError(
                 f'{type(self).__name__}.weight: expected more than 0, got {weight}; leave a part '
                 'out of the list to switch it off'
@@ -201,6 +202,21 @@ def require_trained(part: DistillationPart, student: Any, where: str, block: int
         'strategy such as TrainAll, TrainLora or TrainAdapters, or DecoderFeatureDistillation '
         'and DecoderAttentionDistillation, which work with a frozen image encoder'
     )
+
+
+def block_pairs(part: DistillationPart, blocks: Any) -> tuple[tuple[int, int], ...]:
+    """Pairs of a block of the student and a block of the teacher.
+
+    Raises:
+        UserError: If they are no pairs of numbers.
+    """
+    pairs = tuple(tuple(pair) if isinstance(pair, tuple | list) else (pair,) for pair in blocks)
+    if any(len(pair) != 2 or not all(type(index) is int for index in pair) for pair in pairs):
+        raise UserError(
+            f'{type(part).__name__}.blocks: expected pairs (block of the student, block of the '
+            f'teacher), such as [(5, 5), (11, 11)], got {blocks}'
+        )
+    return tuple((own, other) for own, other in pairs)
 
 
 def require_blocks(part: DistillationPart, model: Any, blocks: tuple[int, ...], who: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 from seg.registry import TASK_UTILS
@@ -73,6 +74,11 @@ class DistillationSchedule:
         self.ranges = {
             name: _as_range(name, value, fixed) for name, value in zip(_NAMES, chosen, strict=True)
         }
+        if max(self.ranges['teacher_weight']) == 0:
+            raise UserError(
+                'DistillationSchedule.teacher_weight: expected more than 0 at some time, got '
+                f'{teacher_weight}; train the student without a Distiller'
+            )
         if min(self.ranges['temperature']) <= 0:
             raise UserError('DistillationSchedule.temperature: expected more than 0, got '
                             f'{temperature}')  # fmt: skip
@@ -94,11 +100,12 @@ class DistillationSchedule:
 
 
 def _as_range(name: str, value: Range, fixed: bool) -> tuple[float, float]:
-    first, last = value if isinstance(value, (tuple, list)) else (value, value)
-    if first < 0 or last < 0 or (fixed and first != last):
-        expected = 'one number of at least 0' if fixed else 'numbers of at least 0'
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    wrong = len(pair) != 2 or not all(0 <= number < math.inf for number in pair)
+    if wrong or (fixed and pair[0] != pair[1]):
+        expected = 'one number of at least 0' if fixed else 'one or two numbers of at least 0'
         raise UserError(
             f'DistillationSchedule.{name}: expected {expected}, got {value}; mode says whether '
             'it changes'
         )
-    return float(first), float(last)
+    return float(pair[0]), float(pair[1])

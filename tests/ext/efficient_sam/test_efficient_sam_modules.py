@@ -118,3 +118,7 @@ def test_wrong_variants_are_named():
         efficient_sam_variant('vith')
     with pytest.raises(UserError, match='num_heads to divide embed_dim'):
         efficient_sam_variant({**TOY_EFFICIENT_SAM, 'num_heads': 5})
+    with pytest.raises(UserError, match=r"unknown size .* 'embed_dims'.*Did you mean 'embed_dim'"):
+        efficient_sam_variant({**TOY_EFFICIENT_SAM, 'embed_dims': 5})
+    with pytest.raises(UserError, match=r'expected a name .* or a dict of sizes, got None'):
+        efficient_sam_variant(None)

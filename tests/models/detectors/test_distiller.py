@@ -127,8 +127,8 @@ def test_a_student_that_trains_nothing_is_refused(part):
     ids=['sam_teaches', 'sam_learns', 'other_channels_and_heads', 'other_canvas'],
 )
 def test_any_model_teaches_any_other(student, teacher):
-    parts = [MASKS, FEATURES, ATTENTION]
-    model = build(student=student, teacher=teacher, parts=parts, schedule=LABELS)
+    settings = dict(parts=[MASKS, FEATURES, ATTENTION], schedule=LABELS, resize_for_teacher=True)
+    model = build(student=student, teacher=teacher, **settings)
     losses = losses_of(model, MIXED, BOXES)
     names = {'loss_mask', 'loss_keys', 'loss_tokens', 'loss_attention', 'loss_seg', 'loss_iou'}
     assert named(losses) == names
@@ -137,6 +137,11 @@ def test_any_model_teaches_any_other(student, teacher):
     assert torch.isfinite(loss)
     projections = [p for part in model.parts for p in part.parameters()]
     assert all(p.grad is not None for p in projections)
+
+
+def test_a_teacher_of_another_canvas_is_refused_unless_resizing_is_asked_for():
+    with pytest.raises(UserError, match=r'canvas of the student, 64, got 96; .*resize_for_teacher'):
+        build(teacher={**TEACHER, 'image_size': 96}, parts=[MASKS])
 
 
 def test_what_is_traced_stays_with_its_prompt():

@@ -257,6 +257,9 @@ def test_nothing_is_unpickled(tmp_path):
     torch.save({'model': build().state_dict(), 'args': object}, tmp_path / 'sam.pth')
     with pytest.raises(UserError, match='refused, because it holds pickled objects'):
         read_weights(tmp_path / 'sam.pth')
+    start = dict(type='Pretrained', checkpoint=str(tmp_path / 'sam.pth'))
+    with pytest.raises(UserError, match='refused, because it holds pickled objects'):
+        build(init_cfg=start).init_weights()
 
 
 def test_other_sizes_are_named():
@@ -265,6 +268,9 @@ def test_other_sizes_are_named():
         model.test_step(batch((130, 100)))
     with pytest.raises(UserError, match='image_size: expected a multiple of the patch size 16'):
         build(image_size=100)
+    for size in (0, -16, '128'):
+        with pytest.raises(UserError, match=f'multiple of the patch size 16, got {size!r}'):
+            build(image_size=size)
     with pytest.raises(UserError, match=r'model\.max_prompts: expected at least 1, got 0'):
         build(max_prompts=0)
 

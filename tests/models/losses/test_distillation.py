@@ -154,7 +154,13 @@ def test_the_schedule_of_the_guide():
         (dict(mode='rise'), r"unknown DistillationSchedule\.mode 'rise'"),
         (dict(hold=1.0), r'hold: expected a share in \[0, 1\), got 1'),
         (dict(temperature=(4, 1)), 'temperature: expected one number'),
-        (dict(mode='decay', label_weight=(-1, 1)), 'label_weight: expected numbers of at least 0'),
+        (
+            dict(mode='decay', label_weight=(-1, 1)),
+            'label_weight: expected one or two numbers of at least 0',
+        ),
+        (dict(mode='increase', temperature=(4, 2, 1)), r'one or two numbers .*, got \(4, 2, 1\)'),
+        (dict(label_weight=float('inf')), 'label_weight: expected one number of at least 0'),
+        (dict(teacher_weight=0), 'teacher_weight: expected more than 0 at some time, got 0'),
         (dict(temperature=0), 'temperature: expected more than 0'),
     ],
 )
@@ -168,3 +174,11 @@ def test_parts_that_could_never_count_are_refused():
         MaskDistillation(min_teacher_iou=1.0)
     with pytest.raises(UserError, match=r'DecoderFeatureDistillation\.weight: expected more than'):
         DecoderFeatureDistillation(weight=0)
+    with pytest.raises(UserError, match=r'MaskDistillation\.weight: expected more than 0, got nan'):
+        MaskDistillation(weight=float('nan'))
+
+
+@pytest.mark.parametrize('blocks', [[1, 2], [(1, 2, 3)], [(0.5, 1)]])
+def test_blocks_that_are_no_pairs_are_named(blocks):
+    with pytest.raises(UserError, match=r'Distillation\.blocks: expected pairs \(block of the stu'):
+        EncoderAttentionDistillation(blocks)
