@@ -15,10 +15,10 @@ ALL := $(VENV)/.rapsam-all-$(KEY)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo annotate train report bench-train test lint clean
+.PHONY: help setup setup-all demo annotate annotate-and-train train report bench-train test lint clean
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BASE)  ## Install run-time and development packages (once)
 	@echo "$(VENV) is ready"
@@ -37,6 +37,9 @@ demo: $(BASE)  ## Segment pictures with the embedded model
 
 annotate: $(BASE)  ## Annotate images and videos in a browser
 	$(PY) demo/annotate.py $(ARGS)
+
+annotate-and-train: $(BASE)  ## Annotate, fine-tune SAM, annotate better, on Shapes
+	$(PY) tools/annotate_and_train.py $(ARGS)
 
 train: $(BASE)  ## Train the small model from scratch on Shapes
 	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_shapes.py $(ARGS)

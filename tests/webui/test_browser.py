@@ -8,7 +8,9 @@ import zipfile
 import pytest
 from PIL import Image
 
-from seg.testing.fake_annotation import FakeAnnotationModel, fake_video
+from seg.testing.annotation_page import click, drag, wait
+from seg.testing.annotation_page import open_file as choose_file
+from seg.testing.fake_annotation import FakeAnnotationModel, FakeFollower, fake_video
 
 pytest.importorskip('uvicorn', reason="the extra webui: pip install 'rapsam[webui]'")
 from seg.webui.app import make_app
@@ -49,43 +51,8 @@ def page(browser, address):
     assert opened.problems == []
 
 
-def wait(page, condition):
-    """Until a condition holds; Playwright's own waiting needs ``eval``, which the page forbids."""
-    end = time.monotonic() + 20
-    while not page.evaluate(f'Boolean({condition})'):
-        assert time.monotonic() < end, f'still not: {condition}'
-        time.sleep(0.02)
-
-
 def open_file(page, name, as_video=False):
-    value = json.dumps(['pictures', name, as_video], separators=(',', ':'))
-    page.wait_for_selector(f"#open option[value='{value}']", state='attached')
-    page.select_option('#open', value)
-    wait(page, 'rapsam.state.shown !== null')
-
-
-def place(page, x, y):
-    """Of a pixel of the picture, on the page."""
-    return page.evaluate(
-        """([x, y]) => {
-            const bounds = stage.canvas.getBoundingClientRect(), [scale, left, top] = stage.frame();
-            return [bounds.left + left + x * scale, bounds.top + top + y * scale];
-        }""",
-        [x, y],
-    )
-
-
-def click(page, x, y, button='left'):
-    answers = page.evaluate('rapsam.times.length')
-    page.mouse.click(*place(page, x, y), button=button)
-    wait(page, f'rapsam.times.length > {answers}')
-
-
-def drag(page, first, second):
-    page.mouse.move(*place(page, *first))
-    page.mouse.down()
-    page.mouse.move(*place(page, *second), steps=4)
-    page.mouse.up()
+    choose_file(page, json.dumps(['pictures', name, as_video], separators=(',', ':')))
 
 
 def area(page, object_id=1):
@@ -196,8 +163,6 @@ def test_a_video_is_followed_corrected_and_exported(page):
 
 
 def test_following_stops(page, monkeypatch):
-    from seg.testing.fake_annotation import FakeFollower
-
     step = FakeFollower.step
     monkeypatch.setattr(FakeFollower, 'step', lambda *given: (time.sleep(0.15), step(*given))[1])
     open_file(page, 'clip', as_video=True)

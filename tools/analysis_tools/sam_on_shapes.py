@@ -61,15 +61,14 @@ def write_data(layout: str, out: Path, num: int, seed: int) -> None:
 def change_images(root: Path) -> None:
     """Make all pictures look as if another sensor had taken them; they are not moved."""
     import numpy as np
-    from PIL import Image, ImageFilter
+    from PIL import Image
+
+    from seg.datasets.imaging import read_image
+    from seg.datasets.shapes import as_other_sensor
 
     rng = np.random.default_rng(0)
     for path in sorted(root.rglob('*.jpg')):
-        smeared = Image.open(path).convert('L').filter(ImageFilter.GaussianBlur(1))
-        grey = 255 - np.asarray(smeared, dtype=np.float32)
-        noisy = 0.3 * grey + 100 + rng.normal(0, 20, grey.shape)
-        changed = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-        changed.convert('RGB').save(path, quality=95)
+        Image.fromarray(as_other_sensor(read_image(path), rng)).save(path, quality=95)
 
 
 def make_config(layout: str, strategy: str, data: Path, args: argparse.Namespace) -> Config:

@@ -1,6 +1,7 @@
 """Shapes: the procedural world that the package carries."""
 
 from seg.datasets.shapes.expressions import SHAPES_VOCABULARY
+from seg.datasets.shapes.other_sensor import as_other_sensor
 from seg.datasets.shapes.palette import COLOR_NAMES as SHAPES_COLORS
 from seg.datasets.shapes.palette import (
     SHAPES_CLASSES,
@@ -23,5 +24,6 @@ __all__ = [
     'ShapesAnnotations',
     'ShapesSample',
     'ShapesWorld',
+    'as_other_sensor',
     'shapes_statistics',
 ]

@@ -79,6 +79,7 @@ function fillHeader() {
   const { server, session } = state;
   $('model').replaceChildren(...server.models.map((name) => option(name, name)));
   if (session) $('model').value = session.model;
+  $('classes').replaceChildren(...(session ? session.classes : []).map((name) => option(name, name)));
   $('format').replaceChildren(...Object.entries(server.formats).map(([name, title]) => option(name, title)));
   $('open').replaceChildren(option('', 'Open…'));
   server.folders.forEach((folder) => {
@@ -442,7 +443,7 @@ async function take(address, content, busy) {
     const item = await ask(address, content);
     state.server = await ask('/api/state');
     state.session = state.server.session;
-    $('model').value = state.session.model;
+    fillHeader();
     await openItem(item.id, 0);
   }, busy);
 }
