@@ -144,3 +144,9 @@ def test_what_cannot_be_encoded_is_named(texts, message):
 def test_bad_settings_are_refused(vocabulary, settings, message):
     with pytest.raises(UserError, match=message):
         VocabularyTextEncoder(vocabulary, **settings)
+
+
+def test_tokens_follow_the_model_to_its_device():
+    embedded = encoder().to('meta')(['the red disc'])
+    assert embedded.device.type == 'meta'
+    assert len(embedded) == 1
