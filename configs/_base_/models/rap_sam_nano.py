@@ -36,6 +36,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         norm_cfg=dict(type='BN'),
         norm_eval=False,
+        zero_init_residual=False,
         style='pytorch',
     ),
     neck=dict(
@@ -82,7 +83,7 @@ model = dict(
         fusion=dict(type=PanopticFusion, object_mask_thr=0.5, iou_thr=0.7),
         task_loss_weights=dict(
             panoptic=dict(cls=4.0, mask=4.0, dice=4.0, semantic=16.0),
-            interactive_image=dict(cls=2.0, mask=4.0, dice=4.0, iou=1.0),
+            interactive_image=dict(cls=2.0, mask=4.0, dice=4.0, iou=1.0, semantic=8.0),
         ),
     ),
 )

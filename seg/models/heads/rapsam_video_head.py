@@ -305,18 +305,20 @@ class RapSAMVideoHead(BaseModule):
         route = self.router.route(samples, num_frames=mask_features.shape[1])
         wanted = self.loss_table.wanted(route.task)
         targets = [self.targets(sample, route.task) for sample in samples]
-        step = self._step(route, wanted, mask_features, context_feats, samples, targets)
         auxiliary = self.semantic_auxiliary if 'semantic' in wanted else None
         if all(target.has_no_classes for target in targets):
             auxiliary = None
-        counts = step.counts()
+        step, counts = None, {}
+        if auxiliary is None or not auxiliary.is_alone:
+            step = self._step(route, wanted, mask_features, context_feats, samples, targets)
+            counts = step.counts()
         if auxiliary is not None:
             pixels = auxiliary.prepare(mask_features, targets)
             counts['segments'] = pixels.num_segments
         averages = self.step_averages(route.task, counts, mask_features.device)
         if route.memory and self.training:
             self.clip_schedule.num_steps += 1
-        raw = step.losses(averages)
+        raw = {} if step is None else step.losses(averages)
         if auxiliary is not None:
             raw['semantic'] = auxiliary.loss(mask_features, pixels, averages['segments'])
         return self.loss_table.apply(route.task, raw)

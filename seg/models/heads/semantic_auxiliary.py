@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg.models.losses import Targets
+from seg.models.losses.steering import Steered
 from seg.registry import MODELS
 
 
@@ -33,7 +34,7 @@ class SemanticTargets(NamedTuple):
 
 
 @MODELS.register_module()
-class SemanticAuxiliary(BaseModule):
+class SemanticAuxiliary(Steered, BaseModule):
     """Classifies every pixel of ``mask_features`` in training; unused in inference.
 
     A set loss reaches the backbone only through the few queries that are matched; from scratch
@@ -56,13 +57,35 @@ class SemanticAuxiliary(BaseModule):
         num_classes: int,
         *,
         balance: float = 1.0,
+        alone_until: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if not 0 <= balance <= 1:
             raise ValueError(f'SemanticAuxiliary.balance: expected 0 to 1, got {balance}')
+        if not 0 <= alone_until < 1:
+            raise ValueError(
+                f'SemanticAuxiliary.alone_until: expected 0 or more and less than 1, got {alone_until}'
+            )
         self.balance = balance
+        self.alone_until = alone_until
         self.conv = nn.Conv2d(feat_channels, num_classes, 1)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else is to be trained at this point of the training.
+
+        Raises:
+            UserError: If that depends on the progress, which nobody tells.
+        """
+        return self.alone_until > 0 and self.require_steering() < self.alone_until
+
+    def steering_state(self) -> dict[str, Tensor]:
+        """Nothing: what is computed follows from the progress alone."""
+        return {}
+
+    def load_steering_state(self, state: dict[str, Tensor]) -> None:
+        """Take up nothing."""
 
     def prepare(self, mask_features: Tensor, targets: Sequence[Targets]) -> SemanticTargets:
         """What pixels should say.

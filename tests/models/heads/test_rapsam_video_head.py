@@ -9,6 +9,10 @@ from seg.testing.tiny_rapsam import NUM_STUFF, NUM_THINGS, tiny_rapsam_cfg, toy_
 
 STAGE_OUTPUTS = ('class_fc', 'class_norm', 'class_mlp')
 PANOPTIC = dict(panoptic=dict(cls=2.0, mask=5.0, dice=5.0))
+WITH_SEMANTIC = dict(
+    panoptic=dict(cls=2.0, mask=5.0, dice=5.0, semantic=1.0),
+    interactive_image=dict(cls=2.0, mask=5.0, dice=5.0, semantic=1.0),
+)
 PUBLISHED_PROMPTS = dict(interactive_image=dict(mask=5.0, dice=5.0, iou=10.0))
 
 
@@ -97,13 +101,30 @@ def annotate(samples, labels):
 
 @pytest.mark.parametrize('task', ['panoptic', 'interactive_image'])
 def test_data_without_classes_train_no_classes(task):
-    head = make_head(faithful=False, semantic_auxiliary=dict(type='SemanticAuxiliary'))
+    head = make_head(
+        faithful=False,
+        semantic_auxiliary=dict(type='SemanticAuxiliary'),
+        task_loss_weights=WITH_SEMANTIC,
+    )
     features, context, samples = make_batch(task)
     annotate(samples, ())
     losses = head.loss(features, context, samples)
 
     assert {name.rpartition('_')[2] for name in losses} >= {'mask', 'dice'}
     assert not any(name.endswith(('loss_cls', 'loss_semantic')) for name in losses)
+
+
+def test_dense_loss_is_alone_at_the_start_of_a_training():
+    head = make_head(
+        faithful=False,
+        semantic_auxiliary=dict(type='SemanticAuxiliary', alone_until=0.5),
+        task_loss_weights=WITH_SEMANTIC,
+    )
+    batch = make_batch('panoptic')
+    head.semantic_auxiliary.begin_step(0.4)
+    assert list(head.loss(*batch)) == ['panoptic/loss_semantic']
+    head.semantic_auxiliary.begin_step(0.5)
+    assert {'panoptic/loss_semantic', 'panoptic/loss_cls'} < set(head.loss(*batch))
 
 
 def test_annotated_classes_reach_the_targets():

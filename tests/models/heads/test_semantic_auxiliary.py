@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from seg.models.heads import SemanticAuxiliary
 from seg.models.losses import Targets
+from seg.utils.checks import UserError
 
 
 def make_target(labels, frames=1):
@@ -72,3 +73,21 @@ def test_every_parameter_gets_a_gradient():
     loss_of(module, torch.randn(1, 2, 5, 4, 4), [make_target([0, 1, 2], 2)]).backward()
 
     assert all(p.grad.any() for p in module.parameters())
+
+
+def test_it_is_alone_in_the_first_part_of_a_training():
+    module = SemanticAuxiliary(5, 3, alone_until=0.25)
+    with pytest.raises(UserError, match='SteeringHook'):
+        _ = module.is_alone
+    alone = []
+    for progress in (0.0, 0.2, 0.25, 1.0):
+        module.begin_step(progress)
+        alone.append(module.is_alone)
+    assert alone == [True, True, False, False]
+    assert not SemanticAuxiliary(5, 3).is_alone
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.0])
+def test_part_alone_is_less_than_all(share):
+    with pytest.raises(ValueError, match=r'alone_until: expected .* less than 1, got'):
+        SemanticAuxiliary(5, 3, alone_until=share)
