@@ -3,8 +3,9 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from seg.apis import ImageInput, Inferencer, model_entry
+from seg.apis import ImageInput, Inferencer
 from seg.apis.inferencer import list_sources
+from seg.apis.model_zoo import ModelEntry
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.test_pipeline import build_test_transforms
@@ -162,9 +163,10 @@ def test_prompts_the_model_knows_are_accepted():
 
 
 def test_the_zoo_says_which_tasks_a_model_knows():
-    entry = model_entry('rap_sam_nano_shapes')
+    config = 'rap_sam/rap_sam_nano_shapes.py'  # images alone
+    entry = ModelEntry('painter', config=config, weights='none.safetensors', knows='pictures')
     inferencer = Inferencer(FakeSegmentor(test_pipeline=RESIZE, entry=entry))
-    with pytest.raises(ValueError, match='rap_sam_nano_shapes knows'):
+    with pytest.raises(ValueError, match='expected one that painter knows'):
         inferencer(picture(), 'vos')
 
 
