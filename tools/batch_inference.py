@@ -67,12 +67,12 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_boxes(path: Path, names: list[str]) -> dict[str, Any]:
+def read_boxes(path: Path, names: list[str], relative: bool = False) -> dict[str, Any]:
     """Boxes by file name; every one has to name an image of the input.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UserError: If it is no such JSON, or names other images.
+        UserError: If it is no such JSON, names other images, or holds something else than boxes.
     """
     from seg.utils.checks import UserError, unknown_name_message
 
@@ -84,10 +84,24 @@ def read_boxes(path: Path, names: list[str]) -> dict[str, Any]:
         raise UserError(f'--boxes {path}: expected JSON, got: {error}') from None
     if not isinstance(content, dict):
         raise UserError(f'--boxes {path}: expected an object of lists of boxes by file name')
-    for name in content:
+    for name, boxes in content.items():
         if name not in names:
             raise UserError(f'--boxes {path}: {unknown_name_message("image", name, names[:20])}')
+        if not isinstance(boxes, list) or not all(is_box(box, relative) for box in boxes):
+            unit = 'shares of the image, in [0, 1]' if relative else 'pixels'
+            raise UserError(
+                f'--boxes {path}: expected a list of boxes [x1, y1, x2, y2] for {name}, {unit}, '
+                f'with x1 < x2 and y1 < y2, got {boxes!r:.80}'
+            )
     return content
+
+
+def is_box(box: Any, relative: bool) -> bool:
+    """Whether a value of JSON is a box xyxy, in pixels or as shares of the image."""
+    if not isinstance(box, list) or [type(x) in (int, float) for x in box] != [True] * 4:
+        return False
+    x1, y1, x2, y2 = box
+    return x1 < x2 and y1 < y2 and (not relative or (min(box) >= 0 and max(box) <= 1))
 
 
 def as_dict(mask: np.ndarray, score: float, category: int = 0) -> dict[str, Any]:
@@ -209,7 +223,9 @@ def main() -> None:
     from seg.utils.checks import UserError
 
     sources = [path for path in list_sources(args.input) if isinstance(path, Path)]
-    boxes = None if args.boxes is None else read_boxes(args.boxes, [p.name for p in sources])
+    boxes = None
+    if args.boxes is not None:
+        boxes = read_boxes(args.boxes, [path.name for path in sources], args.relative_boxes)
     if args.phrases and boxes is not None:
         raise UserError('--phrases: expected no --boxes beside them, got both; give one kind')
     model = load_model(args.config, args.checkpoint, args.device)

@@ -1,4 +1,5 @@
 import json
+import re
 import runpy
 from argparse import Namespace
 
@@ -67,6 +68,23 @@ def test_boxes_of_unknown_images_are_named(run, files):
     code, _, errors = run('--boxes', files / 'wrong.json')
     assert code == 2
     assert "unknown image '7.jpg'" in errors
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'flags', 'unit'),
+    [
+        ([5, 5, 60, 60], [], 'pixels'),
+        ([[60, 5, 5, 60]], [], 'pixels'),
+        ([[5, 5, 60, 60]], ['--relative-boxes'], r'shares of the image, in \[0, 1\]'),
+    ],
+)
+def test_wrong_boxes_are_named_with_their_image_before_anything_is_computed(
+    run, files, boxes, flags, unit
+):
+    (files / 'wrong.json').write_text(json.dumps({'0.jpg': boxes}))
+    code, _, errors = run('--boxes', files / 'wrong.json', *flags)
+    assert code == 2
+    assert re.search(rf'expected a list of boxes .* for 0\.jpg, {unit}, with x1 < x2', errors)
 
 
 def test_relative_boxes_mean_the_same(repository):

@@ -258,6 +258,10 @@ def _without_weights(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scheduler_states(schedulers: Any) -> Any:
+    """States without functions, such as the curve of OneCycleLR, which settings alone decide."""
     if isinstance(schedulers, dict):
         return {name: _scheduler_states(group) for name, group in schedulers.items()}
-    return [scheduler.state_dict() for scheduler in schedulers]
+    return [
+        {name: value for name, value in scheduler.state_dict().items() if not callable(value)}
+        for scheduler in schedulers
+    ]

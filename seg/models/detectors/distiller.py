@@ -75,6 +75,11 @@ class Distiller(BaseDetector, Steered):
         self.student = model
         # In a list, the teacher is no part of checkpoints, of the optimizer or of DDP.
         self._teacher = [MODELS.build(teacher).requires_grad_(False).eval()]
+        if parts is not None and not parts:
+            raise UserError(
+                'Distiller.parts: expected something to learn, got an empty list; name a part, or '
+                'train the student without a Distiller'
+            )
         configs = parts or [dict(type='EmbeddingDistillation')]
         self.parts = nn.ModuleList(MODELS.build(config) for config in configs)
         names = [name for part in self.parts for name in part.names]

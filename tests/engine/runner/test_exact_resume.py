@@ -12,6 +12,9 @@ from seg.testing.toy_training import write_toy_config
 KEEP_ALL = 'default_hooks.checkpoint.max_keep_ckpts=-1'
 ACCUMULATE = 'optim_wrapper.accumulative_counts=3'
 EMA = 'custom_hooks=[{"type": "EMAHook", "momentum": 0.1}]'
+ONE_CYCLE = (
+    'param_scheduler=[{"type": "OneCycleLR", "eta_max": 0.1, "total_steps": 20, "by_epoch": False}]'
+)
 FINITE = 'train_dataloader.sampler={"type": "DefaultSampler", "shuffle": True}'
 
 
@@ -40,6 +43,7 @@ def assert_identical(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
         pytest.param(['default_hooks.checkpoint.interval=7'], 7, id='between validations'),
         pytest.param([ACCUMULATE], 10, id='between two updates'),
         pytest.param([EMA], 10, id='with moving average'),
+        pytest.param([ONE_CYCLE], 10, id='with one cycle of the rate'),
         pytest.param([FINITE], 10, id='in the middle of an epoch'),
     ],
 )

@@ -139,6 +139,11 @@ def test_any_model_teaches_any_other(student, teacher):
     assert all(p.grad is not None for p in projections)
 
 
+def test_nothing_to_learn_is_refused():
+    with pytest.raises(UserError, match=r'Distiller\.parts: expected something to learn'):
+        build(parts=[])
+
+
 def test_a_teacher_of_another_canvas_is_refused_unless_resizing_is_asked_for():
     with pytest.raises(UserError, match=r'canvas of the student, 64, got 96; .*resize_for_teacher'):
         build(teacher={**TEACHER, 'image_size': 96}, parts=[MASKS])
