@@ -65,7 +65,8 @@ class SemanticAuxiliary(Steered, BaseModule):
             raise ValueError(f'SemanticAuxiliary.balance: expected 0 to 1, got {balance}')
         if not 0 <= alone_until < 1:
             raise ValueError(
-                f'SemanticAuxiliary.alone_until: expected 0 or more and less than 1, got {alone_until}'
+                'SemanticAuxiliary.alone_until: expected 0 or more and less than 1, got '
+                f'{alone_until}'
             )
         self.balance = balance
         self.alone_until = alone_until
