@@ -12,6 +12,16 @@ from seg.utils.checks import UserError
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 _FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage']
+_WAIT = """(patience) => new Promise((done) => {
+    const end = performance.now() + patience;
+    const holds = () => { try { return Boolean(CONDITION); } catch { return false; } };
+    const look = () => {
+        if (holds()) done(true);
+        else if (performance.now() > end) done(false);
+        else setTimeout(look, 8);
+    };
+    look();
+})"""
 _PLACE = """([x, y]) => {
     const bounds = stage.canvas.getBoundingClientRect(), [scale, left, top] = stage.frame();
     return [bounds.left + left + x * scale, bounds.top + top + y * scale];
@@ -79,11 +89,9 @@ def wait(page: Any, condition: str, seconds: float = 20) -> None:
     Raises:
         TimeoutError: If it does not.
     """
-    end = time.monotonic() + seconds
-    while not page.evaluate(f'Boolean({condition})'):
-        if time.monotonic() > end:
-            raise TimeoutError(f'still not: {condition}')
-        time.sleep(0.02)
+    held = page.evaluate(_WAIT.replace('CONDITION', condition), 1000 * seconds)
+    if not held:
+        raise TimeoutError(f'still not: {condition}')
 
 
 def place(page: Any, x: float, y: float) -> tuple[float, float]:

@@ -114,11 +114,13 @@ class _Server:
         sweeping = asyncio.create_task(self._sweep())
         yield
         sweeping.cancel()
+        await run_in_threadpool(self.store.save_all)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(min(30.0, self.settings.limits.idle_seconds))
             await run_in_threadpool(self.store.drop_idle)
+            await run_in_threadpool(self.store.save_all)
 
     # The page.
 
@@ -284,7 +286,8 @@ class _Server:
                 'frame': describe_frame(item, frame),
             }
 
-        return JSONResponse(await self._with_item(request, change))
+        answer = await self._with_item(request, change)
+        return JSONResponse(answer, background=self._saving(request))
 
     # Following.
 
@@ -292,6 +295,7 @@ class _Server:
         """Begin to follow objects."""
         asked = Asked(await self._json(request))
         task = asked.text('task', 'vos')
+        session_id = self._session_id(request)
         changed = asked.flag('changed', False)
 
         def begin(held: Held, item: AnnotatedItem) -> dict[str, Any]:
@@ -308,7 +312,7 @@ class _Server:
                     object_ids=asked.wholes('objects'),
                     task=task,
                 )
-            held.job = Job(item.item_id, propagation)
+            held.job = Job(item.item_id, propagation, lambda: self.store.save(session_id))
             held.job.start()
             return held.job.report()
 
@@ -325,14 +329,12 @@ class _Server:
     async def stop(self, request: Request) -> Response:
         """Stop following; what was done stays."""
 
-        def stop(held: Held) -> dict[str, Any]:
-            if held.job is None:
-                raise UserError('stop: expected something being followed, got nothing')
-            held.job.stop()
-            held.job.wait(10)
-            return held.job.report()
-
-        return JSONResponse(await self._in_session(request, stop))
+        job = await self._in_session(request, lambda held: held.job)
+        if job is None:
+            raise UserError('stop: expected something being followed, got nothing')
+        job.stop()
+        await run_in_threadpool(job.wait, 10)
+        return JSONResponse(job.report())
 
     # Files of other tools.
 
@@ -377,9 +379,14 @@ class _Server:
                 added = held.session.import_annotations(name, inner if inner.is_dir() else folder)
             return {'added': {key: len(ids) for key, ids in added.items()}}
 
-        return JSONResponse(await self._in_session(request, take))
+        answer = await self._in_session(request, take)
+        return JSONResponse(answer, background=self._saving(request))
 
     # Help.
+
+    def _saving(self, request: Request) -> BackgroundTask:
+        """Writes the session after the visitor has the answer."""
+        return BackgroundTask(self.store.save, self._session_id(request))
 
     def _scratch(self) -> Path:
         folder = self.settings.work_dir / 'scratch'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from seg.apis.annotation import Progress, Propagation
@@ -19,10 +20,13 @@ class Job:
     Args:
         item_id: What it works on.
         propagation: What it does.
+        finished: Called when it is done or stopped.
     """
 
-    def __init__(self, item_id: str, propagation: Propagation) -> None:
-        self.item_id, self.propagation = item_id, propagation
+    def __init__(
+        self, item_id: str, propagation: Propagation, finished: Callable[[], None]
+    ) -> None:
+        self.item_id, self.propagation, self._finished = item_id, propagation, finished
         self.progress: Progress | None = None
         self.error: str | None = None
         self._thread = threading.Thread(target=self._run, name='follow', daemon=True)
@@ -61,6 +65,7 @@ class Job:
         try:
             for progress in self.propagation:
                 self.progress = progress
+            self._finished()
         except (UserError, OSError) as error:
             self.error = without_paths(str(error))
         except Exception:  # a thread has nobody above it that could tell

@@ -90,7 +90,10 @@ class SessionStore:
         session_id = secrets.token_urlsafe(18)
         model = self.model(next(iter(self.settings.models)))
         session = AnnotationSession(
-            model, self.folder / session_id, roots=list(self.settings.roots.values())
+            model,
+            self.folder / session_id,
+            roots=list(self.settings.roots.values()),
+            save_at_once=False,
         )
         session.save()
         with self._lock:
@@ -147,7 +150,21 @@ class SessionStore:
             surplus = len(self._held) - limits.open_sessions
             for place, (used, key) in enumerate(sorted(resting)):
                 if place < surplus or now - used > limits.idle_seconds:
-                    self._held.pop(key).session.release()
+                    dropped = self._held.pop(key).session
+                    dropped.save_changes()
+                    dropped.release()
+
+    def save(self, session_id: str) -> None:
+        """Write what changed in a session, if it is in memory."""
+        held = self._held.get(session_id)
+        if held is not None:
+            with held.lock:
+                held.session.save_changes()
+
+    def save_all(self) -> None:
+        """Write what changed in all sessions."""
+        for session_id in list(self._held):
+            self.save(session_id)
 
     def _enter(self, session_id: str) -> Held:
         with self._lock:
@@ -159,7 +176,10 @@ class SessionStore:
             raise RefusalError(404, 'expected a session, got none; reload the page')
         model = self.model(self._model_name(session_id))
         session = AnnotationSession.load(
-            model, self.folder / session_id, roots=list(self.settings.roots.values())
+            model,
+            self.folder / session_id,
+            roots=list(self.settings.roots.values()),
+            save_at_once=False,
         )
         with self._lock:
             held = self._held.setdefault(session_id, Held(session))

@@ -122,7 +122,7 @@ def test_a_new_object_and_its_first_click_are_one_step(client):
     refused = edit(client, action='click', x=1500, y=20)
     assert refused.status_code == 400
     item = client.get('/api/items/i1').json()
-    assert (item['objects'], item['undo'], item['redo']) == ([], False, False)
+    assert (item['objects'], item['undo'], item['redo']) == ([], False, True)
 
 
 def test_a_video_is_followed_corrected_and_followed_again(client, tmp_path):

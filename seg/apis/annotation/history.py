@@ -61,9 +61,11 @@ class History:
         before, earlier = self._past[-1]
         self._past[-1] = (before, earlier + cost)
 
-    def forget(self) -> None:
-        """Take the last step back as if it had never been made."""
-        self.state, _ = self._past.pop()
+    def copy(self) -> History:
+        """The same history, which goes on by itself."""
+        other = History(self.state)
+        other._past, other._future = self._past.copy(), self._future.copy()
+        return other
 
     def undo(self) -> None:
         """Go one step back.

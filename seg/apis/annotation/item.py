@@ -165,15 +165,17 @@ class AnnotatedItem:
         Raises:
             UserError: As :meth:`add_object` and ``ask``.
         """
-        object_id = self.add_object(label)
+        self._check_idle()
+        new = self._new_object(self.state, label)
+        before = self.history.copy()
+        self.history.push(self.state.with_object(new))
         try:
-            ask(object_id)
+            ask(new.object_id)
         except UserError:
-            self.history.forget()
-            self._on_change(self)
+            self.history = before
             raise
         self.history.join()
-        return object_id
+        return new.object_id
 
     # Prompts.
 

@@ -62,6 +62,8 @@ class AnnotationSession:
         model: What answers.
         folder: Where every change is saved; ``None`` keeps the session in memory.
         roots: Folders that media may be opened from; anywhere by default.
+        save_at_once: Whether every change is written before a call returns; otherwise
+            :meth:`save_changes` writes them.
 
     Raises:
         UserError: If the folder holds another session; :meth:`load` goes on with it.
@@ -73,12 +75,15 @@ class AnnotationSession:
         folder: str | Path | None = None,
         *,
         roots: Sequence[Path] | None = None,
+        save_at_once: bool = True,
     ) -> None:
         self.model = model
         self.folder = None if folder is None else Path(folder)
         self.roots = None if roots is None else [root.resolve() for root in roots]
         self.entries: dict[str, Entry] = {}
         self._last_number = 0
+        self._save_at_once = save_at_once
+        self._unsaved: set[str] = set()
         self._media: dict[str, Media] = {}
         self._items: dict[str, AnnotatedItem] = {}
         self._view = model.view()
@@ -90,7 +95,12 @@ class AnnotationSession:
 
     @classmethod
     def load(
-        cls, model: AnnotationModel, folder: str | Path, *, roots: Sequence[Path] | None = None
+        cls,
+        model: AnnotationModel,
+        folder: str | Path,
+        *,
+        roots: Sequence[Path] | None = None,
+        save_at_once: bool = True,
     ) -> AnnotationSession:
         """Go on with a saved session; what can be undone starts anew.
 
@@ -101,7 +111,7 @@ class AnnotationSession:
         path = Path(folder) / 'session.json'
         if not path.is_file():
             raise FileNotFoundError(f'{path}: expected a saved session, got no such file')
-        session = cls(model, None, roots=roots)
+        session = cls(model, None, roots=roots, save_at_once=save_at_once)
         session.folder = Path(folder)
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
@@ -345,7 +355,19 @@ class AnnotationSession:
             raise UserError('save: expected a session with a folder, got one in memory')
         self._save_entries()
         for item in self._items.values():
-            self._save_item(item)
+            self._write_item(item)
+        self._unsaved.clear()
+
+    def save_changes(self) -> None:
+        """Write the items that changed since they were written last.
+
+        Raises:
+            OSError: If they cannot be written.
+        """
+        while self._unsaved:
+            item = self._items.get(self._unsaved.pop())
+            if item is not None:
+                self._write_item(item)
 
     def _open_array(self, array: np.ndarray, name: str) -> AnnotatedItem:
         media = array_media(array, name)
@@ -428,6 +450,12 @@ class AnnotationSession:
         return self.folder / 'items' / f'{item_id}.json'
 
     def _save_item(self, item: AnnotatedItem) -> None:
+        if self._save_at_once:
+            self._write_item(item)
+        else:
+            self._unsaved.add(item.item_id)
+
+    def _write_item(self, item: AnnotatedItem) -> None:
         if self.folder is not None:
             text = state_to_json(item.state)
             write_bytes_atomically(self._state_file(item.item_id), text.encode('utf-8'))

@@ -232,3 +232,24 @@ def test_undo_is_bounded(item, monkeypatch):
     with pytest.raises(UserError, match='undo'):
         item.undo()
     assert len(item.objects) == 2
+
+
+def test_a_refused_first_prompt_leaves_what_can_be_redone(item):
+    item.add_object('star')
+    item.undo()
+    with pytest.raises(UserError, match='inside the image'):
+        item.add_prompted('moon', lambda one: item.add_click(one, 500, 5))
+    item.redo()
+    assert [one.label for one in item.objects] == ['star']
+    item.add_prompted('moon', lambda one: item.add_click(one, 50, 5))
+    item.undo()
+    assert [one.label for one in item.objects] == ['star']
+
+
+def test_changes_can_be_written_later(model, tmp_path):
+    session = AnnotationSession(model, tmp_path, save_at_once=False)
+    session.open(IMAGE).add_object('star')
+    file = tmp_path / 'items' / 'i1.json'
+    assert not file.exists()
+    session.save_changes()
+    assert AnnotationSession.load(model, tmp_path).item('i1').objects[0].label == 'star'
