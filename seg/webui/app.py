@@ -328,7 +328,6 @@ class _Server:
 
     async def stop(self, request: Request) -> Response:
         """Stop following; what was done stays."""
-
         job = await self._in_session(request, lambda held: held.job)
         if job is None:
             raise UserError('stop: expected something being followed, got nothing')
