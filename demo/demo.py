@@ -88,7 +88,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--backward',
         action='store_true',
-        help='follow objects from the last prompted frame of a video back to its first',
+        help='follow objects backwards, too, in the frames before their first prompts',
     )
     parser.add_argument(
         '--skip-bad-frames',
@@ -205,6 +205,14 @@ def open_model(arguments: argparse.Namespace) -> Any:
     return load_model(arguments.config or DEFAULT_MODEL, arguments.checkpoint, arguments.device)
 
 
+def print_limits(model: Any) -> None:
+    """What the user should know about a model of the package before its answers."""
+    if model.entry is not None:
+        print(f'NOTE: {model.entry.name} knows only {model.entry.knows}.')
+        print('      What it says about other images means nothing; for those, train a model and')
+        print('      give it with --config and --checkpoint.')
+
+
 def write_pictures(pictures: Iterable[DemoPicture], output: Path, task: str) -> list[Path]:
     """Write one task's pictures as they come and, if there are several, a sheet of the first ones.
 
@@ -253,18 +261,18 @@ def make_video_request(arguments: argparse.Namespace) -> VideoRequest | None:
     """
     from seg.apis.video_demo import VideoRequest, is_video, read_video_prompts
     from seg.structures import Task
+    from seg.utils.writable import check_writable_file, check_writable_folder
     from seg.visualization import SegmentVisualizer
 
     named = arguments.task in ('vos', 'interactive_video')
-    if arguments.input is None and named:
-        raise UserError(f'input: expected a video or a folder of frames for {arguments.task}')
-    of_video = arguments.input is not None and is_video(arguments.input)
-    if not (named or of_video or (arguments.as_video and arguments.input is not None)):
+    if arguments.input is None or not (named or arguments.as_video or is_video(arguments.input)):
         return None
     default = 'interactive_video' if arguments.prompts else 'panoptic'
     task = Task.parse(arguments.task or default)
     if task is Task.INTERACTIVE_IMAGE:
         raise UserError('task: expected panoptic, vos or interactive_video for a video')
+    check = check_writable_file if arguments.output.suffix else check_writable_folder
+    check(arguments.output, '--output')
     return VideoRequest(
         source=arguments.input,
         task=task,
@@ -281,7 +289,9 @@ def run_on_video(arguments: argparse.Namespace, request: VideoRequest) -> int:
     """Segment a video."""
     from seg.apis.video_demo import run_video_demo
 
-    for path in run_video_demo(open_model(arguments), request):
+    model = open_model(arguments)
+    print_limits(model)
+    for path in run_video_demo(model, request):
         print(f'{request.task}: wrote {path}')
     return 0
 
@@ -305,10 +315,8 @@ def main() -> int:
     tasks = [find_demo_task(name) for name in names]
     for task in tasks:
         task.check(model, request)
-    if request.sources and model.entry is not None:
-        print(f'NOTE: {model.entry.name} knows only {model.entry.knows}.')
-        print('      What it says about other images means nothing; for those, train a model and')
-        print('      give it with --config and --checkpoint.')
+    if request.sources:
+        print_limits(model)
     for name, task in zip(names, tasks, strict=True):
         *single, last = write_pictures(task.run(model, request), arguments.output, name)
         print(f'{name}: wrote {last}')

@@ -1,12 +1,13 @@
 """What programs use: load a model, list models, segment images."""
 
 from seg.apis.automatic_masks import AutomaticMaskGenerator
+from seg.apis.frame_result import FrameResult
 from seg.apis.image_predictor import FoundInstances, ImagePredictor, ImageResult
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
 from seg.apis.loading import load_model
 from seg.apis.model_zoo import ModelEntry, list_models, model_entry
 from seg.apis.video_predictor import VideoPredictor
-from seg.apis.video_session import FrameResult, VideoSession
+from seg.apis.video_session import VideoSession
 
 __all__ = [
     'AutomaticMaskGenerator',

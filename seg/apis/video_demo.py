@@ -16,6 +16,7 @@ from mmengine.dataset import Compose
 from seg.apis.flag_prompts import read_prompt_flags
 from seg.apis.frame_packing import encode_frame
 from seg.apis.test_pipeline import build_test_transforms
+from seg.apis.video_models import check_follows
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
 from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, open_video
@@ -41,7 +42,7 @@ class VideoRequest:
         prompts: In pixels of the video, each row on its frame; none for panoptic.
         output: A file ``*.mp4``, or a folder.
         save: What is written: the overlay as a video, palette PNG files, or both.
-        backward: Whether to go from the last prompted frame to the first.
+        backward: Whether objects are followed backwards, too, in the frames before their prompts.
         skip_bad_frames: Whether frames that cannot be read are left out.
         visualizer: What draws the overlay.
     """
@@ -115,6 +116,8 @@ def run_video_demo(model: Any, request: VideoRequest) -> list[Path]:
         FileNotFoundError: If the input is missing.
         UserError: If something asked for is not possible; the message names the frame.
     """
+    if request.task is not Task.PANOPTIC:
+        check_follows(model)
     source = open_video(request.source)
     file, folder = _destinations(request, source)
     if request.task is Task.PANOPTIC:
@@ -162,13 +165,13 @@ def _write_map(folder: Path | None, names: dict[int, str], frame: _Drawn) -> Non
 
 
 def _followed(model: Any, source: FrameSource, request: VideoRequest) -> Iterator[_Drawn]:
-    results = VideoPredictor(model).propagate(
-        source,
-        prompts=request.prompts,
-        task=request.task,
-        backward=request.backward,
-        skip_bad_frames=request.skip_bad_frames,
-    )
+    assert request.prompts is not None, 'tasks that follow objects have prompts'
+    predictor = VideoPredictor(model)
+    settings: dict[str, Any] = dict(task=request.task, skip_bad_frames=request.skip_bad_frames)
+    if request.backward:
+        results = predictor.propagate_both_ways(source, request.prompts, **settings)
+    else:
+        results = predictor.propagate(source, prompts=request.prompts, **settings)
     for result in results:
         layers = [
             Layer(result.id_map == i, id_color(i), str(i))

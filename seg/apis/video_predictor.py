@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 
+from seg.apis.both_ways import follow_both_ways
 from seg.apis.frame_packing import encode_frame
+from seg.apis.frame_result import FrameResult
 from seg.apis.test_pipeline import build_test_transforms
-from seg.apis.video_models import has_memory
-from seg.apis.video_session import FrameResult, VideoSession
+from seg.apis.video_models import check_follows
+from seg.apis.video_session import VideoSession
 from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
 from seg.models.heads.clip_step import Frame
 from seg.models.memory import MemoryState
@@ -47,11 +49,7 @@ class VideoPredictor:
     """
 
     def __init__(self, model: Any) -> None:
-        if not has_memory(model):
-            raise UserError(
-                'model: expected one with a streaming memory, got one without; train '
-                'configs/rap_sam/rap_sam_nano_video_shapes.py, or name a model that knows videos'
-            )
+        check_follows(model)
         self.model = model
         self.pipeline = Compose(build_test_transforms(model.cfg))
 
@@ -133,8 +131,8 @@ class VideoPredictor:
         opened = source if isinstance(source, FrameSource) else open_video(source)
         if (session is None) == (prompts is None):
             raise UserError('propagate: expected either a session or prompts, got both or neither')
-        if prompts is not None and not len(prompts):
-            raise UserError('prompts: expected at least one row, got none')
+        if prompts is not None:
+            check_frames(prompts, opened)
         if backward:
             if prompts is None:
                 raise UserError('backward: expected prompts rather than a session')
@@ -144,6 +142,26 @@ class VideoPredictor:
         else:
             reads = opened.forwards()
         return self._follow(reads, session, prompts, Task.parse(task), skip_bad_frames)
+
+    def propagate_both_ways(
+        self,
+        source: VideoInput | FrameSource,
+        prompts: Prompts,
+        *,
+        task: Task | str = Task.INTERACTIVE_VIDEO,
+        skip_bad_frames: bool = False,
+    ) -> Iterator[FrameResult]:
+        """Answer all frames of a video, in order, those before the first prompts too.
+
+        Objects are followed forwards from their first prompt, and backwards in the frames before;
+        see :func:`~seg.apis.both_ways.follow_both_ways`. Arguments and errors are those of
+        :meth:`propagate`; the source is no iterator.
+        """
+        opened = source if isinstance(source, FrameSource) else open_video(source)
+        check_frames(prompts, opened)
+        return follow_both_ways(
+            self, opened, prompts, Task.parse(task), skip_bad_frames=skip_bad_frames
+        )
 
     def _follow(
         self,
@@ -194,3 +212,19 @@ class VideoPredictor:
                 f'session: expected a memory of {expected} channels (keys, queries), got {got}; '
                 'load it with the model that saved it'
             )
+
+
+def check_frames(prompts: Prompts, source: FrameSource) -> None:
+    """Make sure that there is something to follow, on frames that the video has.
+
+    Raises:
+        UserError: If there is no row, or one is on a frame after the last.
+    """
+    if not len(prompts):
+        raise UserError('prompts: expected at least one row, got none')
+    last, count = int(prompts.frame_index.max()), source.num_frames
+    if count and last >= count:
+        raise UserError(
+            f'frame {last}: expected prompts on the frames of {source.name}, 0 to {count - 1}, got '
+            f'some on frame {last}'
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,45 +12,18 @@ import torch
 from torch import Tensor
 
 from seg.apis.frame_packing import prompts_on_canvas
+from seg.apis.frame_result import FrameResult, frame_result
 from seg.apis.inferencer import check_image
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
-from seg.models.heads.clip_following import label_objects, visible_objects
-from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer
-from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
+from seg.models.heads.clip_step import ClipStep, Frame
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
-from seg.utils.checkpoints import read_metadata, read_weights, write_safetensors
 from seg.utils.checks import UserError
 
 if TYPE_CHECKING:
     from seg.apis.video_predictor import VideoPredictor
-
-_FORMAT = 'rapsam-video-session-1'
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """Masks of N objects on one frame, at its size.
-
-    Attributes:
-        frame_index: Number of the frame, from 0 on.
-        object_ids: The objects that were prompted on this frame or before, (N,), int64.
-        masks: (N, H, W), bool; empty for objects out of sight.
-        scores: How surely each object is in sight, (N,), in [0, 1].
-        visible: Which objects are in sight, (N,), bool.
-        id_map: Id of the object that each pixel belongs to, 0 for none, (H, W), int32; where masks
-            overlap the surest one has the pixel.
-        image: The frame, (H, W, 3), uint8, RGB.
-    """
-
-    frame_index: int
-    object_ids: np.ndarray
-    masks: np.ndarray
-    scores: np.ndarray
-    visible: np.ndarray
-    id_map: np.ndarray
-    image: np.ndarray
 
 
 class _LastFrame(NamedTuple):
@@ -61,6 +33,7 @@ class _LastFrame(NamedTuple):
     frame: Frame
     sample: ClipSample
     before: MemoryState
+    rows: dict[int, Prompts]  # what was said about objects on it
     logits: Tensor  # (N, h, w)
 
 
@@ -80,7 +53,7 @@ class VideoSession:
         self.size = size
         self.task = task
         self.frame_index = 0
-        self._pending: dict[int, dict[int, Prompts]] = {}
+        self._pending: PendingPrompts = {}
         self._state: MemoryState | None = None
         self._last: _LastFrame | None = None
 
@@ -176,12 +149,12 @@ class VideoSession:
             )
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row, last = self._row(object_id, said), self._last
+        if object_id in last.rows:
+            row = _merge(_without_mask(last.rows[object_id]), row)
         if object_id in self._state.object_ids.tolist() and mask is None:
             logits = last.logits[self._state.slot(object_id)].cpu()
             row = replace(row, previous_logits=logits[None, None])
-        return self._answer(
-            last.image, last.frame, last.sample, last.before, row, self.frame_index - 1
-        )
+        return self._answer(last._replace(rows={**last.rows, object_id: row}), self.frame_index - 1)
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object and all that was said about it.
@@ -204,7 +177,10 @@ class VideoSession:
             before = self._last.before
             if object_id in before.object_ids.tolist():
                 before = before.without_object(object_id)
-            self._last = self._last._replace(before=before, logits=self._last.logits[keep])
+            rows = {i: row for i, row in self._last.rows.items() if i != object_id}
+            self._last = self._last._replace(
+                before=before, rows=rows, logits=self._last.logits[keep]
+            )
         self._state = self._state.without_object(object_id)
 
     def step(self, image: np.ndarray) -> FrameResult:
@@ -224,17 +200,16 @@ class VideoSession:
             )
         if not self.object_ids:
             raise UserError(
-                'step: expected prompts before the first frame, got none; call add_prompts(1, '
-                'points=[[x, y]])'
+                'step: expected prompts before it, got none; call add_prompts(1, points=[[x, y]])'
             )
         with torch.no_grad():
             frame, sample = self.predictor.encode(image, self.task)
         before = self._state
         if before is None:
             before = self.predictor.model.head.memory.start(frame.mask_features)
-        rows = self._pending.get(self.frame_index)
-        prompts = None if rows is None else Prompts.concatenate(list(rows.values()))
-        result = self._answer(image, frame, sample, before, prompts, self.frame_index)
+        rows = self._pending.get(self.frame_index, {})
+        asked = _LastFrame(image, frame, sample, before, rows, frame.mask_features[0, :0, 0])
+        result = self._answer(asked, self.frame_index)
         self._pending.pop(self.frame_index, None)
         self.frame_index += 1
         return result
@@ -262,47 +237,19 @@ class VideoSession:
             UserError: If the file has another suffix.
             OSError: If it cannot be written.
         """
-        _check_suffix(path)
-        tensors = {} if self._state is None else self._state.state_dict()
-        tensors = {f'memory.{name}': tensor for name, tensor in tensors.items()}
-        texts = {}
-        for frame, rows in self._pending.items():
-            for object_id, row in rows.items():
-                place = f'pending.{frame}.{object_id}'
-                texts[place] = row.texts[0]
-                for f in fields(row):
-                    value = getattr(row, f.name)
-                    if isinstance(value, Tensor):
-                        tensors[f'{place}.{f.name}'] = value
-        about = dict(size=self.size, task=self.task.value, frame=self.frame_index, texts=texts)
-        write_safetensors(path, tensors, {'format': _FORMAT, 'session': json.dumps(about)})
+        saved = SavedSession(self.size, self.task, self.frame_index, self._state, self._pending)
+        write_session(path, saved)
 
     @classmethod
     def restore(cls, predictor: VideoPredictor, path: str | Path) -> VideoSession:
         """The session that :meth:`save` wrote; see :meth:`VideoPredictor.load`."""
-        _check_suffix(path)
-        about = _read_about(path)
-        session = cls(predictor, tuple(about['size']), Task.parse(about['task']))
-        session.frame_index = int(about['frame'])
-        tensors = read_weights(path) if session.frame_index or about['texts'] else {}
-        memory = {
-            name.removeprefix('memory.'): tensor
-            for name, tensor in tensors.items()
-            if name.startswith('memory.')
-        }
-        if memory:
-            state = MemoryState.from_state_dict(memory)
-            predictor.check_memory(state)
-            session._state = state.to(predictor.device)
-        for place, text in about['texts'].items():
-            _, frame, object_id = place.split('.')
-            values = {
-                name.removeprefix(f'{place}.'): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(f'{place}.')
-            }
-            row = Prompts(**{'masks': None, **values, 'texts': (text,)})  # type: ignore[arg-type]
-            session._pending.setdefault(int(frame), {})[int(object_id)] = row
+        saved = read_session(path)
+        session = cls(predictor, saved.size, saved.task)
+        session.frame_index = saved.frame_index
+        session._pending = saved.pending
+        if saved.state is not None:
+            predictor.check_memory(saved.state)
+            session._state = saved.state.to(predictor.device)
         return session
 
     def _row(self, object_id: int, said: Mapping[str, Any]) -> Prompts:
@@ -325,59 +272,21 @@ class VideoSession:
         check_prompts(row, self.size, *self.predictor.known_prompts)
         return row
 
-    def _answer(
-        self,
-        image: np.ndarray,
-        frame: Frame,
-        sample: ClipSample,
-        before: MemoryState,
-        prompts: Prompts | None,
-        index: int,
-    ) -> FrameResult:
+    def _answer(self, asked: _LastFrame, index: int) -> FrameResult:
         """Step the memory and keep what a correction needs."""
-        if prompts is not None:
-            prompts = prompts_on_canvas(prompts, sample).to(frame.mask_features.device)
+        prompts = None
+        if asked.rows:
+            prompts = Prompts.concatenate(list(asked.rows.values()))
+            prompts = prompts_on_canvas(prompts, asked.sample).to(self.predictor.device)
         head = self.predictor.model.head
         with torch.no_grad():
             answer, (after,) = ClipStep(head, head.router.routes[self.task])(
-                [before], frame, [prompts]
+                [asked.before], asked.frame, [prompts]
             )
-        logits = answer.mask_logits[0, : after.num_objects].float()
         self._state = after
-        self._last = _LastFrame(image, frame, sample, before, logits)
-        return _result(answer, after, prompts, sample, image, index)
-
-
-def _result(
-    answer: FrameAnswer,
-    state: MemoryState,
-    prompts: Prompts | None,
-    sample: ClipSample,
-    image: np.ndarray,
-    index: int,
-) -> FrameResult:
-    """The answer at the size of the frame."""
-    sizes = PictureSizes(
-        canvas=sample.batch_input_shape, img_shape=sample.img_shape, ori_shape=sample.ori_shape
-    )
-    ids, count = state.object_ids, state.num_objects
-    given = torch.zeros_like(ids, dtype=torch.bool)
-    if prompts is not None:
-        given = torch.isin(ids, prompts.object_ids.to(ids.device))
-    visible = visible_objects(answer, given)
-    shown = answer.active[0, :count]
-    logits = answer.mask_logits[0, :count].float()
-    masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
-    masks &= visible[shown][:, None, None]
-    return FrameResult(
-        frame_index=index,
-        object_ids=ids[shown].cpu().numpy(),
-        masks=masks.cpu().numpy(),
-        scores=answer.scores[0, :count][shown].float().cpu().numpy(),
-        visible=visible[shown].cpu().numpy(),
-        id_map=label_objects(logits, ids, visible, sizes).cpu().numpy(),
-        image=image,
-    )
+        logits = answer.mask_logits[0, : after.num_objects].float()
+        self._last = asked._replace(logits=logits)
+        return frame_result(answer, after, prompts, asked.sample, asked.image, index)
 
 
 def _merge(first: Prompts, second: Prompts) -> Prompts:
@@ -392,24 +301,14 @@ def _merge(first: Prompts, second: Prompts) -> Prompts:
     return merged
 
 
+def _without_mask(row: Prompts) -> Prompts:
+    """A row less its mask, which a correction replaces by what was answered."""
+    return replace(row, masks=None, has_mask=torch.zeros_like(row.has_mask))
+
+
 def _one(value: Any) -> Any:
     """A value for one object as a list for one row."""
     return None if value is None else [value]
-
-
-def _check_suffix(path: str | Path) -> None:
-    if Path(path).suffix != '.safetensors':
-        raise UserError(f'{path}: expected a file named *.safetensors, got {Path(path).name!r}')
-
-
-def _read_about(path: str | Path) -> dict[str, Any]:
-    header = read_metadata(path)
-    if header.get('format') != _FORMAT:
-        raise UserError(
-            f'{path}: expected a saved video session, got a file of another kind; save one with '
-            'session.save'
-        )
-    return json.loads(header['session'])
 
 
 def masks_of_id_map(id_map: np.ndarray, void: Sequence[int] = (255,)) -> dict[int, np.ndarray]:

@@ -112,6 +112,35 @@ def test_a_correction_answers_the_last_frame_anew(predictor):
     assert int(session._state.num_seen) == 3
 
 
+def test_corrections_keep_what_else_was_said_on_the_frame(predictor):
+    images = frames()
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(1, points=[[20, 20]])
+    session.add_prompts(2, mask=box_mask())
+    session.step(images[0])
+    once = session.correct(1, points=[[50, 40]], point_labels=[0])
+    twice = session.correct(2, points=[[15, 15]])
+
+    assert once.object_ids.tolist() == twice.object_ids.tolist() == [1, 2]
+    assert np.array_equal(once.masks[0], twice.masks[0])
+    assert session._last.rows[1].point_labels.tolist() == [[1, 0]]
+    assert not session._last.rows[2].has_mask.any()  # the click mends the mask
+    session.remove_object(2)
+    assert session.correct(3, box=[30, 10, 60, 40]).object_ids.tolist() == [1, 3]
+
+
+def test_frames_before_the_first_prompt_have_no_objects(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_prompts(4, points=[[20, 20]], frame_index=2)
+    results = [session.step(image) for image in frames()]
+
+    assert [result.object_ids.tolist() for result in results] == [[], [], [4], [4]]
+    assert not results[0].id_map.any()
+    alone = predictor.start(HEIGHT, WIDTH)
+    alone.add_prompts(4, points=[[20, 20]])
+    assert same(alone.step(frames()[2]), results[2])
+
+
 def test_a_saved_session_goes_on_alike(predictor, tmp_path):
     images = frames()
     session = predictor.start(HEIGHT, WIDTH)
@@ -143,6 +172,52 @@ def test_backwards_goes_from_the_last_prompted_frame_to_the_first(predictor, tmp
     path = write_video(tmp_path / 'clip.mp4', images)
     results = list(predictor.propagate(path, prompts=rows(frame_index=3), backward=True))
     assert [result.frame_index for result in results] == [3, 2, 1, 0]
+
+
+def test_both_ways_are_one_result_in_order(predictor):
+    """Two objects, the second prompted later: each is followed from its own first prompt."""
+    images = frames(5)
+    prompts = Prompts.create(
+        points=torch.tensor([[[20.0, 20.0]], [[50.0, 30.0]]]),
+        object_ids=torch.tensor([3, 8]),
+        frame_index=torch.tensor([1, 3]),
+    )
+    results = list(predictor.propagate_both_ways(images, prompts))
+    forwards = {r.frame_index: r for r in predictor.propagate(images, prompts=prompts)}
+    backwards = {
+        r.frame_index: r for r in predictor.propagate(images, prompts=prompts, backward=True)
+    }
+
+    assert [result.frame_index for result in results] == [0, 1, 2, 3, 4]
+    for result in results:
+        index, ids = result.frame_index, result.object_ids.tolist()
+        for object_id, first in ((3, 1), (8, 3)):
+            expected = forwards[index] if index >= first else backwards[index]
+            known = expected.object_ids.tolist()
+            assert (object_id in ids) == (object_id in known)
+            if object_id in known:
+                mask = result.masks[ids.index(object_id)]
+                assert np.array_equal(mask, expected.masks[known.index(object_id)])
+        assert np.array_equal(result.image, images[index])
+        assert set(np.unique(result.id_map)) <= {0, *ids}
+    assert 8 in results[0].object_ids  # as seen backwards
+
+
+def test_both_ways_with_broken_frames(predictor, tmp_path):
+    write_folder(tmp_path, frames(5))
+    (tmp_path / '00001.png').write_bytes(b'no picture')
+    (tmp_path / '00003.png').write_bytes(b'no picture')
+    prompts = rows(frame_index=2)
+    with pytest.raises(UserError, match=r'frame 1: .*00001\.png'):
+        list(predictor.propagate_both_ways(tmp_path, prompts))
+    results = predictor.propagate_both_ways(tmp_path, prompts, skip_bad_frames=True)
+
+    assert [result.frame_index for result in results] == [0, 2, 4]
+
+
+def test_a_stream_cannot_be_followed_both_ways(predictor):
+    with pytest.raises(UserError, match='to go through backwards, got an iterator'):
+        list(predictor.propagate_both_ways(iter(frames()), rows()))
 
 
 def test_the_state_does_not_grow(predictor):

@@ -12,6 +12,7 @@ import numpy as np
 from seg.apis.annotation.run_lengths import decode_mask
 from seg.apis.annotation.state import FramePrompts
 from seg.apis.image_predictor import FoundInstances, ImagePredictor
+from seg.apis.video_models import has_memory
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import VideoSession
 from seg.structures import Task
@@ -54,8 +55,7 @@ class AnnotationModel:
         self.model, self.name = model, name
         self.lock = threading.Lock()
         self._images = ImagePredictor(model)
-        has_memory = getattr(getattr(model, 'head', None), 'memory', None) is not None
-        self._videos = VideoPredictor(model) if has_memory else None
+        self._videos = VideoPredictor(model) if has_memory(model) else None
 
     @property
     def prompt_kinds(self) -> frozenset[str]:

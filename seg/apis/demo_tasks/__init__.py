@@ -8,6 +8,7 @@ from seg.apis.demo_tasks.base import (
     demo_task,
     find_demo_task,
 )
+from seg.apis.demo_tasks.clips import InteractiveVideoDemo, VosDemo
 from seg.apis.demo_tasks.everything import EverythingDemo
 from seg.apis.demo_tasks.interactive_image import InteractiveImageDemo
 from seg.apis.demo_tasks.panoptic import PanopticDemo
@@ -19,7 +20,9 @@ __all__ = [
     'DemoTask',
     'EverythingDemo',
     'InteractiveImageDemo',
+    'InteractiveVideoDemo',
     'PanopticDemo',
+    'VosDemo',
     'demo_task',
     'find_demo_task',
 ]

@@ -1,0 +1,70 @@
+"""What is answered about one frame of a video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seg.models.heads.clip_following import label_objects, visible_objects
+from seg.models.heads.clip_step import FrameAnswer
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.memory import MemoryState
+from seg.structures import ClipSample, Prompts
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """Masks of N objects on one frame, at its size.
+
+    Attributes:
+        frame_index: Number of the frame, from 0 on.
+        object_ids: The objects that were prompted on this frame or before, (N,), int64.
+        masks: (N, H, W), bool; empty for objects out of sight.
+        scores: How surely each object is in sight, (N,), in [0, 1].
+        visible: Which objects are in sight, (N,), bool.
+        id_map: Id of the object that each pixel belongs to, 0 for none, (H, W), int32; where masks
+            overlap the surest one has the pixel.
+        image: The frame, (H, W, 3), uint8, RGB.
+    """
+
+    frame_index: int
+    object_ids: np.ndarray
+    masks: np.ndarray
+    scores: np.ndarray
+    visible: np.ndarray
+    id_map: np.ndarray
+    image: np.ndarray
+
+
+def frame_result(
+    answer: FrameAnswer,
+    state: MemoryState,
+    prompts: Prompts | None,
+    sample: ClipSample,
+    image: np.ndarray,
+    index: int,
+) -> FrameResult:
+    """The answer at the size of the frame."""
+    sizes = PictureSizes(
+        canvas=sample.batch_input_shape, img_shape=sample.img_shape, ori_shape=sample.ori_shape
+    )
+    ids, count = state.object_ids, state.num_objects
+    given = torch.zeros_like(ids, dtype=torch.bool)
+    if prompts is not None:
+        given = torch.isin(ids, prompts.object_ids.to(ids.device))
+    visible = visible_objects(answer, given)
+    shown = answer.active[0, :count]
+    logits = answer.mask_logits[0, :count].float()
+    masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
+    masks &= visible[shown][:, None, None]
+    return FrameResult(
+        frame_index=index,
+        object_ids=ids[shown].cpu().numpy(),
+        masks=masks.cpu().numpy(),
+        scores=answer.scores[0, :count][shown].float().cpu().numpy(),
+        visible=visible[shown].cpu().numpy(),
+        id_map=label_objects(logits, ids, visible, sizes).cpu().numpy(),
+        image=image,
+    )
