@@ -24,6 +24,7 @@ class Limits:
         pixels: Height times width of a frame of an uploaded file.
         frames: Frames of an uploaded video.
         json_bytes: Size of the body of other requests.
+        annotation_bytes: Size of an uploaded file of annotations (JSON, XML).
         archive_bytes: Size of an uploaded archive of annotations when unpacked.
         open_sessions: Sessions in memory; those used least lately are dropped to disk.
         kept_sessions: Sessions in memory and on disk.
@@ -35,6 +36,7 @@ class Limits:
     pixels: int = 16_000_000
     frames: int = 3000
     json_bytes: int = 64 << 10
+    annotation_bytes: int = 32 << 20
     archive_bytes: int = 256 << 20
     open_sessions: int = 8
     kept_sessions: int = 200

@@ -102,6 +102,7 @@ def unpack(content: bytes, folder: Path, file_name: str, limits: Limits) -> None
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not content.startswith(b'PK\x03\x04'):
+        _check_annotations(len(content), limits)
         (folder / file_name).write_bytes(content)
         return
     try:
@@ -114,12 +115,23 @@ def unpack(content: bytes, folder: Path, file_name: str, limits: Limits) -> None
                     'bytes in an archive, got more'
                 )
             for member in members:
+                if not member.filename.lower().endswith('.png'):
+                    _check_annotations(member.file_size, limits)
                 target = folder.joinpath(*_parts(member.filename))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as file:
                     target.write_bytes(file.read(member.file_size))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError):
         raise UserError('import: expected a readable ZIP archive, got a broken one') from None
+
+
+def _check_annotations(size: int, limits: Limits) -> None:
+    """Refuse files that would grow beyond the memory when they are read."""
+    if size > limits.annotation_bytes:
+        raise UserError(
+            f'import: expected at most {limits.annotation_bytes} bytes of annotations in a file, '
+            f'got {size}; split it'
+        )
 
 
 def _parts(name: str) -> tuple[str, ...]:

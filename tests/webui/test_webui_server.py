@@ -23,7 +23,7 @@ from seg.webui.settings import Limits, Settings
 OWN = {'x-rapsam': '1'}
 LIMITS = dict(
     upload_bytes=200_000, session_bytes=400_000, pixels=4000, frames=8, json_bytes=4000,
-    archive_bytes=300_000, open_sessions=2, kept_sessions=5,
+    annotation_bytes=150_000, archive_bytes=300_000, open_sessions=2, kept_sessions=5,
 )  # fmt: skip
 
 
@@ -416,6 +416,8 @@ def archive_of(**members):
         archive_of(**{'/tmp/outside.json': b'{}'}),
         archive_of(**{'a\\..\\..\\outside.json': b'{}'}),
         archive_of(**{'large.json': b'0' * 400_000}),
+        archive_of(**{'instances.json': b'0' * 200_000}),
+        b'0' * 200_000,
         archive_of(**{f'{i}': b'' for i in range(5001)}),
         archive_of(**{'instances.json': b'{}'})[:-10],
         b'PK\x03\x04',

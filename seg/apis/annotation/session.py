@@ -435,7 +435,11 @@ class AnnotationSession:
             return path
         own = [] if self.folder is None else [self.folder.resolve()]
         resolved = path.resolve()
-        if not any(resolved.is_relative_to(root) for root in (*self.roots, *own)):
+        files = [file.resolve() for file in resolved.iterdir()] if resolved.is_dir() else []
+        if not all(
+            any(one.is_relative_to(root) for root in (*self.roots, *own))
+            for one in (resolved, *files)
+        ):
             raise UserError(
                 f'{path.name}: expected a file in one of the folders that may be read, got one '
                 'outside; name its folder at the start'

@@ -177,6 +177,17 @@ def test_malformed_files_are_errors_without_paths(tmp_path, name, content):
         assert str(tmp_path) not in str(caught.value)
 
 
+@pytest.mark.parametrize('side', [0, -3, 10**6, 1e99, None, 'x', [5]])
+def test_sizes_that_would_fill_the_memory_are_refused(tmp_path, side):
+    export_annotations([image()], 'coco', tmp_path)
+    content = json.loads((tmp_path / 'instances.json').read_text())
+    content['images'][0]['height'] = content['images'][0]['width'] = side
+    content['annotations'][0]['segmentation'] = {'size': [side, side], 'counts': [10**12]}
+    (tmp_path / 'instances.json').write_text(json.dumps(content))
+    with pytest.raises(UserError, match='pixels'):
+        import_annotations('coco', tmp_path)
+
+
 def test_names_in_files_do_not_lead_out(tmp_path):
     export_annotations([image()], 'coco_panoptic', tmp_path / 'in')
     (tmp_path / 'secret.png').write_bytes((tmp_path / 'in/panoptic/photo.png').read_bytes())

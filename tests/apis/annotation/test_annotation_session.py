@@ -194,6 +194,8 @@ def test_media_outside_the_roots_are_refused(model, tmp_path):
     for path in (outside / 'a.png', inside / '..' / 'out' / 'a.png', inside / 'link.png'):
         with pytest.raises(UserError, match='folders that may be read'):
             session.open(path)
+    with pytest.raises(UserError, match='folders that may be read'):
+        session.open_video(inside)  # a frame of it is a link that leads out
 
 
 @pytest.mark.parametrize(

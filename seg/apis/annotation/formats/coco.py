@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seg.apis.annotation.formats.records import (
+    MAX_PIXELS,
     MediaRecord,
     ObjectRecord,
+    Picture,
+    categories_of,
+    checked_size,
     id_map_of,
+    labels_and_rows,
     labels_of,
     pictures_of,
     read_json,
@@ -32,9 +36,7 @@ def export_coco(records: Sequence[MediaRecord], folder: Path) -> None:
     labels = labels_of(records)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, picture in enumerate(pictures_of(records), start=1):
-        images.append(_image_entry(image_id, picture.file_name, picture.media.size))
-        write_frame(folder / 'images' / picture.file_name, picture.media, picture.frame)
+    for image_id, picture in _written_pictures(records, folder, images):
         for one, counts in picture.masks:
             size = picture.media.size
             annotations.append(
@@ -49,7 +51,7 @@ def export_coco(records: Sequence[MediaRecord], folder: Path) -> None:
                     'object_id': one.object_id,
                 }
             )
-    content = {'images': images, 'annotations': annotations, 'categories': _categories(labels)}
+    content = {'images': images, 'annotations': annotations, 'categories': categories_of(labels)}
     write_json(folder / INSTANCES, content)
 
 
@@ -62,10 +64,7 @@ def import_coco(folder: Path) -> list[MediaRecord]:
     """
     content = read_json(folder / INSTANCES)
     try:
-        labels = {entry['id']: str(entry['name']) for entry in content['categories']}
-        rows = defaultdict(list)
-        for annotation in content['annotations']:
-            rows[annotation['image_id']].append(annotation)
+        labels, rows = labels_and_rows(content, 'image_id')
         return [_image_record(entry, rows[entry['id']], labels) for entry in content['images']]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -78,9 +77,7 @@ def export_panoptic(records: Sequence[MediaRecord], folder: Path) -> None:
     labels = labels_of(records)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, picture in enumerate(pictures_of(records), start=1):
-        images.append(_image_entry(image_id, picture.file_name, picture.media.size))
-        write_frame(folder / 'images' / picture.file_name, picture.media, picture.frame)
+    for image_id, picture in _written_pictures(records, folder, images):
         ids = id_map_of(picture.media, picture.frame)
         write_picture(folder / 'panoptic' / picture.file_name, encode_panoptic(ids))
         segments = [
@@ -96,7 +93,7 @@ def export_panoptic(records: Sequence[MediaRecord], folder: Path) -> None:
         ]
         entry = {'image_id': image_id, 'file_name': picture.file_name, 'segments_info': segments}
         annotations.append(entry)
-    categories = [{**entry, 'isthing': 1} for entry in _categories(labels)]
+    categories = [{**entry, 'isthing': 1} for entry in categories_of(labels)]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
     write_json(folder / PANOPTIC, content)
 
@@ -124,7 +121,7 @@ def _panoptic_record(
     folder: Path, image: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[int, str]
 ) -> MediaRecord:
     path = inside(folder / 'panoptic', str(entry['file_name']))
-    ids = decode_panoptic(read_image(path))
+    ids = decode_panoptic(read_image(path, max_pixels=MAX_PIXELS))
     size = (int(ids.shape[0]), int(ids.shape[1]))
     objects = []
     for segment in entry['segments_info']:
@@ -139,7 +136,7 @@ def _panoptic_record(
 def _image_record(
     entry: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], labels: Mapping[int, str]
 ) -> MediaRecord:
-    size = (int(entry['height']), int(entry['width']))
+    size = checked_size(entry['height'], entry['width'], INSTANCES)
     objects = []
     for place, row in enumerate(rows, start=1):
         where = f'{INSTANCES}: annotation {row["id"]!r:.20}'
@@ -149,12 +146,16 @@ def _image_record(
     return MediaRecord(_stem(entry['file_name']), size, 1, False, tuple(objects))
 
 
-def _image_entry(image_id: int, file_name: str, size: tuple[int, int]) -> dict[str, Any]:
-    return {'id': image_id, 'file_name': file_name, 'height': size[0], 'width': size[1]}
-
-
-def _categories(labels: Sequence[str]) -> list[dict[str, Any]]:
-    return [{'id': i, 'name': label} for i, label in enumerate(labels, start=1)]
+def _written_pictures(
+    records: Sequence[MediaRecord], folder: Path, images: list[dict[str, Any]]
+) -> Iterator[tuple[int, Picture]]:
+    """All pictures with their ids, each written and noted in ``images``."""
+    for image_id, picture in enumerate(pictures_of(records), start=1):
+        height, width = picture.media.size
+        name = picture.file_name
+        images.append({'id': image_id, 'file_name': name, 'height': height, 'width': width})
+        write_frame(folder / 'images' / name, picture.media, picture.frame)
+        yield image_id, picture
 
 
 def _stem(file_name: Any) -> str:

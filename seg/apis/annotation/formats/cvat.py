@@ -11,6 +11,7 @@ import numpy as np
 from seg.apis.annotation.formats.records import (
     MediaRecord,
     ObjectRecord,
+    checked_size,
     labels_of,
     pictures_of,
     write_frame,
@@ -20,7 +21,6 @@ from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
 
 FILE = 'annotations.xml'
-_MAX_PIXELS = 1 << 26
 
 
 def export_cvat_images(records: Sequence[MediaRecord], folder: Path) -> None:
@@ -117,7 +117,7 @@ def _add_track(track: Xml.Element, one: ObjectRecord, record: MediaRecord) -> No
 
 
 def _image_record(element: Xml.Element) -> MediaRecord:
-    size = _size(element.attrib['height'], element.attrib['width'])
+    size = checked_size(element.attrib['height'], element.attrib['width'], FILE)
     objects: dict[int, ObjectRecord] = {}
     for shape in element:
         _check_shape(shape)
@@ -133,7 +133,8 @@ def _video_record(root: Xml.Element) -> MediaRecord:
     task = root.find('meta/task')
     if task is None:
         raise ValueError('no task')
-    size = _size(task.findtext('original_size/height'), task.findtext('original_size/width'))
+    height, width = (task.findtext(f'original_size/{side}') for side in ('height', 'width'))
+    size = checked_size(height, width, FILE)
     length = int(task.findtext('size') or 0)
     objects = []
     for track in root.iter('track'):
@@ -189,13 +190,6 @@ def _check_shape(shape: Xml.Element) -> None:
         raise UserError(
             f'{FILE}: expected masks, got <{shape.tag:.40}>; convert other shapes to masks in CVAT'
         )
-
-
-def _size(height: str | None, width: str | None) -> tuple[int, int]:
-    size = int(height or 0), int(width or 0)
-    if not 0 < size[0] * size[1] <= _MAX_PIXELS or min(size) < 1:
-        raise ValueError(f'a size of {size[1]} x {size[0]}')
-    return size
 
 
 def _malformed(error: Exception) -> UserError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seg.apis.annotation.formats.records import (
+    MAX_PIXELS,
     UNKNOWN_LABEL,
     MediaRecord,
     ObjectRecord,
@@ -64,7 +65,7 @@ def _record(folder: Path) -> MediaRecord:
     size: tuple[int, int] | None = None
     masks: dict[int, dict[int, str]] = {}
     for frame, file in enumerate(files):
-        ids = read_id_map(file)
+        ids = read_id_map(file, max_pixels=MAX_PIXELS)
         size = size or (int(ids.shape[0]), int(ids.shape[1]))
         if ids.shape != size:
             raise UserError(f'{file.name}: expected the size {size}, got {ids.shape}')

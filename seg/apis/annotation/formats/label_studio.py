@@ -12,6 +12,7 @@ from seg.apis.annotation.formats.records import (
     MediaRecord,
     ObjectRecord,
     Picture,
+    checked_size,
     pictures_of,
     read_json,
     write_frame,
@@ -22,7 +23,6 @@ from seg.utils.checks import UserError
 
 FILE = 'label_studio.json'
 _REGION = re.compile(r'object-([1-9][0-9]{0,8})')
-_MAX_PIXELS = 1 << 26
 
 
 def export_label_studio(records: Sequence[MediaRecord], folder: Path) -> None:
@@ -79,22 +79,21 @@ def _record(task: Mapping[str, Any]) -> MediaRecord:
     results = task['annotations'][0]['result'] if task['annotations'] else []
     meta = task.get('meta') or {}
     shape = results[0] if results else {}
-    height = int(shape.get('original_height') or meta['height'])
-    width = int(shape.get('original_width') or meta['width'])
-    if not 0 < height * width <= _MAX_PIXELS:
-        raise UserError(f'{FILE}: expected 1 to {_MAX_PIXELS} pixels, got {width} x {height}')
+    height = shape.get('original_height') or meta['height']
+    width = shape.get('original_width') or meta['width']
+    size = checked_size(height, width, FILE)
     objects: dict[int, ObjectRecord] = {}
     for region in results:
         if region['type'] != 'brushlabels':
             raise UserError(f'{FILE}: expected brushlabels, got {region["type"]!r:.40}')
         named = _REGION.fullmatch(str(region['id']))
         object_id = int(named[1]) if named else max(objects, default=0) + 1
-        mask = decode_brush(region['value']['rle'], (height, width), FILE)
+        mask = decode_brush(region['value']['rle'], size, FILE)
         label = str(region['value']['brushlabels'][0])
         objects[object_id] = ObjectRecord(object_id, label, {0: encode_mask(mask)})
     name = str(task['data']['image']).partition('images/')[2] or str(task['data']['image'])
     stem = name.rpartition('.')[0].replace('/', '_')
-    return MediaRecord(stem, (height, width), 1, False, tuple(objects.values()))
+    return MediaRecord(stem, size, 1, False, tuple(objects.values()))
 
 
 def labelling_config(labels: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from seg.apis.annotation.run_lengths import area_of, decode_mask
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
 from seg.visualization.picture_file import write_picture
+
+MAX_PIXELS = 1 << 26
+"""Of masks that are read from files."""
 
 UNKNOWN_LABEL = 'object'
 """The label of objects from files that hold none."""
@@ -128,6 +132,40 @@ def id_map_of(record: MediaRecord, frame: int) -> np.ndarray:
     for mask, object_id in sorted(shown, key=lambda pair: -int(pair[0].sum())):
         ids[mask] = object_id
     return ids
+
+
+def checked_size(height: Any, width: Any, where: str) -> tuple[int, int]:
+    """(H, W) from a file; masks of that size are drawn next.
+
+    Raises:
+        UserError: If it is none, or so large that masks would fill the memory.
+    """
+    try:
+        size = int(height), int(width)
+    except (TypeError, ValueError, OverflowError):
+        size = 0, 0
+    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
+        raise UserError(
+            f'{where}: expected a height and width of together 1 to {MAX_PIXELS} pixels, got '
+            f'{height!r:.20} and {width!r:.20}'
+        )
+    return size
+
+
+def labels_and_rows(
+    content: Mapping[str, Any], key: str
+) -> tuple[dict[Any, str], dict[Any, list[Mapping[str, Any]]]]:
+    """Names of categories by id, and annotations by what they belong to, in COCO's JSON."""
+    labels = {entry['id']: str(entry['name']) for entry in content['categories']}
+    rows = defaultdict(list)
+    for annotation in content['annotations']:
+        rows[annotation[key]].append(annotation)
+    return labels, rows
+
+
+def categories_of(labels: Sequence[str]) -> list[dict[str, Any]]:
+    """COCO's categories."""
+    return [{'id': i, 'name': label} for i, label in enumerate(labels, start=1)]
 
 
 def write_json(path: Path, content: Any) -> None:

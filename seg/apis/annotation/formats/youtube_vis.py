@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 from seg.apis.annotation.formats.records import (
     MediaRecord,
     ObjectRecord,
+    categories_of,
+    checked_size,
+    labels_and_rows,
     labels_of,
     read_json,
     write_frame,
@@ -39,7 +41,7 @@ def export_youtube_vis(records: Sequence[MediaRecord], folder: Path) -> None:
             category = labels.index(one.label) + 1
             ids = {'id': len(annotations) + 1, 'video_id': video_id, 'category_id': category}
             annotations.append({**ids, **_tube(one, record), 'object_id': one.object_id})
-    categories = [{'id': i, 'name': label} for i, label in enumerate(labels, start=1)]
+    categories = categories_of(labels)
     content = {'videos': videos, 'annotations': annotations, 'categories': categories}
     write_json(folder / FILE, content)
 
@@ -53,10 +55,7 @@ def import_youtube_vis(folder: Path) -> list[MediaRecord]:
     """
     content = read_json(folder / FILE)
     try:
-        labels = {entry['id']: str(entry['name']) for entry in content['categories']}
-        rows = defaultdict(list)
-        for annotation in content['annotations']:
-            rows[annotation['video_id']].append(annotation)
+        labels, rows = labels_and_rows(content, 'video_id')
         return [_record(video, rows[video['id']], labels) for video in content['videos']]
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise UserError(
@@ -78,7 +77,7 @@ def _tube(one: ObjectRecord, record: MediaRecord) -> dict[str, Any]:
 def _record(
     video: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], labels: Mapping[int, str]
 ) -> MediaRecord:
-    size = (int(video['height']), int(video['width']))
+    size = checked_size(video['height'], video['width'], FILE)
     length = len(video['file_names'])
     name = str(video['file_names'][0]).partition('/')[0]
     objects = []
