@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from seg.apis.annotation import AnnotatedItem, AnnotationSession
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'sam'
-SEED, MIN_AREA, GOOD_IOU, MAX_CLICKS = 31, 60, 0.85, 4
+SEED, MIN_AREA, GOOD_IOU, MAX_CLICKS = 31, 60, 0.7, 4
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

@@ -16,6 +16,8 @@ from seg.webui.replies import error_reply
 from seg.webui.settings import Settings, is_loopback
 
 AUTH_COOKIE = 'rapsam_access'
+MONTH = 30 * 24 * 3600
+"""How long cookies last, seconds."""
 OWN_HEADER = 'x-rapsam'
 OPEN_PATHS = ('/login', '/static/login.js', '/static/annotate.css', '/favicon.ico')
 _POLICY = (

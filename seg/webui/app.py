@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +24,10 @@ from starlette.routing import Route
 from seg.apis.annotation import AnnotatedItem
 from seg.apis.annotation.formats import find_format
 from seg.utils.checks import UserError
-from seg.webui.access import AUTH_COOKIE, Access, TokenGuard, cookie_of
+from seg.webui.access import MONTH, Access, TokenGuard, cookie_of
 from seg.webui.edits import Asked, apply_edit
 from seg.webui.jobs import Job
+from seg.webui.pages import page_routes
 from seg.webui.replies import RefusalError, error_reply, guarded, read_limited, read_object
 from seg.webui.settings import Settings
 from seg.webui.store import Held, SessionStore
@@ -41,13 +41,6 @@ from seg.webui.views import (
 )
 
 SESSION_COOKIE = 'rapsam_session'
-_MONTH = 30 * 24 * 3600
-_STATIC = {
-    'annotate.js': 'text/javascript',
-    'canvas.js': 'text/javascript',
-    'login.js': 'text/javascript',
-    'annotate.css': 'text/css',
-}
 _IMPORT_NAMES = {
     'coco': 'instances.json',
     'coco_panoptic': 'panoptic.json',
@@ -67,11 +60,9 @@ def make_app(settings: Settings) -> Starlette:
     Args:
         settings: How the server was started.
     """
-    server = _Server(settings)
+    server, guard = _Server(settings), TokenGuard(settings.token)
     routes = [
-        Route('/', server.page),
-        Route('/static/{name}', server.static),
-        Route('/login', server.login, methods=['POST']),
+        *page_routes(settings, guard),
         Route('/api/state', guarded(server.state)),
         Route('/api/session', guarded(server.delete), methods=['DELETE']),
         Route('/api/model', guarded(server.choose_model), methods=['POST']),
@@ -90,7 +81,7 @@ def make_app(settings: Settings) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Access, settings=settings, guard=server.guard)],
+        middleware=[Middleware(Access, settings=settings, guard=guard)],
         exception_handlers={404: _nothing_there, 405: _nothing_there},
         lifespan=server.lifespan,
     )
@@ -106,7 +97,6 @@ class _Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = SessionStore(settings)
-        self.guard = TokenGuard(settings.token)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -121,36 +111,6 @@ class _Server:
             await asyncio.sleep(min(30.0, self.settings.limits.idle_seconds))
             await run_in_threadpool(self.store.drop_idle)
             await run_in_threadpool(self.store.save_all)
-
-    # The page.
-
-    async def page(self, request: Request) -> Response:
-        """The page, or the one that asks for the token."""
-        known = self.guard.is_known(cookie_of(request.headers, AUTH_COOKIE))
-        return _static_file('index.html' if known else 'login.html', 'text/html')
-
-    async def static(self, request: Request) -> Response:
-        """Scripts and styles of the page; no other file has an address."""
-        name = request.path_params['name']
-        if name not in _STATIC:
-            return error_reply(404, 'expected a file of the page, got another')
-        return _static_file(name, _STATIC[name])
-
-    async def login(self, request: Request) -> Response:
-        """Trade the token for a cookie."""
-
-        async def answer(request: Request) -> Response:
-            content = await read_object(request, self.settings.limits.json_bytes)
-            cookie = self.guard.trade(content.get('token'))
-            if cookie is None:
-                raise RefusalError(
-                    401, 'expected the token of this server, got another; wait a moment'
-                )
-            reply = JSONResponse({'ok': True})
-            reply.set_cookie(AUTH_COOKIE, cookie, httponly=True, samesite='strict', max_age=_MONTH)
-            return reply
-
-        return await guarded(answer)(request)
 
     # The session.
 
@@ -451,10 +411,5 @@ class _Server:
                 await run_in_threadpool(self.store.delete, used)
             raise
         if not known:
-            reply.set_cookie(SESSION_COOKIE, used, httponly=True, samesite='strict', max_age=_MONTH)
+            reply.set_cookie(SESSION_COOKIE, used, httponly=True, samesite='strict', max_age=MONTH)
         return reply
-
-
-def _static_file(name: str, media_type: str) -> Response:
-    content = (resources.files('seg.webui') / 'static' / name).read_bytes()
-    return Response(content, media_type=media_type)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from seg.apis.annotation import AnnotationModel, AnnotationSession
+from seg.apis.annotation.session_files import SessionFolder
 from seg.utils.checks import UserError
 from seg.webui.jobs import Job
 from seg.webui.replies import RefusalError
@@ -189,6 +190,6 @@ class SessionStore:
 
     def _model_name(self, session_id: str) -> str:
         """The model that a session used last, if the server has it."""
-        name = AnnotationSession.model_name(self.folder / session_id)
+        name = SessionFolder(self.folder / session_id).read().model
         known = self.settings.models
-        return name if name is not None and name in known else next(iter(known))
+        return name if name in known else next(iter(known))

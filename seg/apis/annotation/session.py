@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,35 +14,14 @@ from seg.apis.annotation.item import AnnotatedItem
 from seg.apis.annotation.media import Media, array_media, open_media
 from seg.apis.annotation.model import AnnotationModel, FrameView
 from seg.apis.annotation.propagation import Propagation, changed_runs, run_through
+from seg.apis.annotation.session_files import Entry, SessionFolder
 from seg.apis.annotation.state import BACKWARD, FORWARD
-from seg.apis.annotation.state_json import state_from_json, state_to_json
 from seg.apis.video_sources import IMAGE_SUFFIXES
 from seg.structures import Task
-from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
-from seg.visualization.picture_file import write_picture
 
-FORMAT = 'rapsam-annotation-session-1'
 MAX_ITEMS = 2000
-_ITEM_ID = re.compile(r'i[1-9][0-9]{0,5}')
 _UNSAFE = re.compile(r'[^\w.\- ]+')
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An image or video of a session, which is opened when it is looked at.
-
-    Attributes:
-        item_id: Unique in the session.
-        name: Unique too; names files of exports.
-        path: Where it is.
-        is_video: Whether it is a video.
-    """
-
-    item_id: str
-    name: str
-    path: str
-    is_video: bool
 
 
 class AnnotationSession:
@@ -78,7 +55,7 @@ class AnnotationSession:
         save_at_once: bool = True,
     ) -> None:
         self.model = model
-        self.folder = None if folder is None else Path(folder)
+        self._files = None if folder is None else SessionFolder(Path(folder))
         self.roots = None if roots is None else [root.resolve() for root in roots]
         self.entries: dict[str, Entry] = {}
         self._last_number = 0
@@ -87,9 +64,9 @@ class AnnotationSession:
         self._media: dict[str, Media] = {}
         self._items: dict[str, AnnotatedItem] = {}
         self._view = model.view()
-        if self.folder is not None and (self.folder / 'session.json').exists():
+        if self._files is not None and self._files.session_file.exists():
             raise UserError(
-                f'{self.folder}: expected a new folder, got one with a session; go on with it by '
+                f'{folder}: expected a new folder, got one with a session; go on with it by '
                 'AnnotationSession.load, or choose another'
             )
 
@@ -108,36 +85,17 @@ class AnnotationSession:
             FileNotFoundError: If there is none.
             UserError: If it is damaged, or names media outside the roots.
         """
-        path = Path(folder) / 'session.json'
-        if not path.is_file():
-            raise FileNotFoundError(f'{path}: expected a saved session, got no such file')
+        files = SessionFolder(Path(folder))
+        saved = files.read()
         session = cls(model, None, roots=roots, save_at_once=save_at_once)
-        session.folder = Path(folder)
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-            if content['format'] != FORMAT:
-                raise UserError(f'expected the format {FORMAT}')
-            entries = [Entry(**entry) for entry in content['entries']]
-            session._last_number = int(content['last_number'])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f'{path}: expected a saved session, got a damaged file ({error!s:.200})'
-            ) from None
-        for entry in entries:
-            if not _ITEM_ID.fullmatch(entry.item_id):
-                raise UserError(f'{path}: expected ids such as i1, got {entry.item_id!r:.20}')
-            session.entries[entry.item_id] = entry
+        session._files, session._last_number = files, saved.last_number
+        session.entries = {entry.item_id: entry for entry in saved.entries}
         return session
 
-    @staticmethod
-    def model_name(folder: str | Path) -> str | None:
-        """The name of the model that a saved session used last; ``None`` if that is not known."""
-        try:
-            content = json.loads((Path(folder) / 'session.json').read_text(encoding='utf-8'))
-        except (OSError, ValueError):
-            return None
-        name = content.get('model') if isinstance(content, dict) else None
-        return name if isinstance(name, str) else None
+    @property
+    def folder(self) -> Path | None:
+        """Where it is saved, if anywhere."""
+        return None if self._files is None else self._files.path
 
     # Media.
 
@@ -228,8 +186,8 @@ class AnnotationSession:
         del self.entries[item_id]
         self._items.pop(item_id, None)
         self._media.pop(item_id, None)
-        if self.folder is not None:
-            self._state_file(item_id).unlink(missing_ok=True)
+        if self._files is not None:
+            self._files.delete_state(item_id)
         self._save_entries()
 
     # Following.
@@ -310,7 +268,7 @@ class AnnotationSession:
         Raises:
             UserError: If the format is unknown or cannot hold the annotations, or there are none.
         """
-        chosen = list(self.entries) if item_ids is None else list(item_ids)
+        chosen = self._annotated() if item_ids is None else item_ids
         records = [record_of(self.item(item_id), accepted_only) for item_id in chosen]
         if item_ids is None:
             records = [record for record in records if record.objects]
@@ -351,7 +309,7 @@ class AnnotationSession:
             UserError: If the session has none.
             OSError: If it cannot be written.
         """
-        if self.folder is None:
+        if self._files is None:
             raise UserError('save: expected a session with a folder, got one in memory')
         self._save_entries()
         for item in self._items.values():
@@ -371,13 +329,10 @@ class AnnotationSession:
 
     def _open_array(self, array: np.ndarray, name: str) -> AnnotatedItem:
         media = array_media(array, name)
-        if self.folder is None:
+        if self._files is None:
             return self._add(Path(name), media)
         self._check_room(1)
-        kept = self.folder / 'media' / f'array{self._last_number + 1}'
-        for index in range(media.num_frames):
-            write_picture(kept / f'{index:05d}.png', media.read(index))
-        path = kept if media.is_video else kept / '00000.png'
+        path = self._files.keep_frames(media, f'array{self._last_number + 1}')
         return self._add(path, open_media(path, name))
 
     def _add(self, path: Path, media: Media) -> AnnotatedItem:
@@ -389,18 +344,16 @@ class AnnotationSession:
 
     def _register(self, entry: Entry, media: Media) -> AnnotatedItem:
         media.name = entry.name
-        file = self._state_file(entry.item_id) if self.folder is not None else None
-        state = None
-        if file is not None and file.is_file():
-            state = state_from_json(file.read_text(encoding='utf-8'), media.size, file.name)
+        files = self._files
+        state = None if files is None else files.read_state(entry.item_id, media.size)
         item = AnnotatedItem(entry.item_id, media, self._current_view, state, self._save_item)
         self._media[entry.item_id], self._items[entry.item_id] = media, item
         return item
 
     def _new_entry(self, path: Path, name: str, is_video: bool) -> Entry:
         place = path.resolve()
-        if self.folder is not None and place.is_relative_to(self.folder.resolve()):
-            place = place.relative_to(self.folder.resolve())
+        if self._files is not None:
+            place = self._files.shortened(place)
         entry = Entry(self._next_id(), self._unique_name(name), str(place), is_video)
         self.entries[entry.item_id] = entry
         return entry
@@ -426,8 +379,7 @@ class AnnotationSession:
 
     def _place(self, path: str) -> Path:
         """A path of an entry; those of files in the session's own folder are relative to it."""
-        given = Path(path)
-        return given if given.is_absolute() or self.folder is None else self.folder / given
+        return Path(path) if self.folder is None else self.folder / path
 
     def _allowed(self, path: Path) -> Path:
         """The path, if it lies in one of the roots or in the session's own folder."""
@@ -449,9 +401,14 @@ class AnnotationSession:
     def _current_view(self) -> FrameView:
         return self._view
 
-    def _state_file(self, item_id: str) -> Path:
-        assert self.folder is not None, 'a session in memory has no files'
-        return self.folder / 'items' / f'{item_id}.json'
+    def _annotated(self) -> list[str]:
+        """Items about which anything was said."""
+        files = self._files
+        return [
+            key
+            for key in self.entries
+            if key in self._items or (files is not None and files.has_state(key))
+        ]
 
     def _save_item(self, item: AnnotatedItem) -> None:
         if self._save_at_once:
@@ -460,18 +417,9 @@ class AnnotationSession:
             self._unsaved.add(item.item_id)
 
     def _write_item(self, item: AnnotatedItem) -> None:
-        if self.folder is not None:
-            text = state_to_json(item.state)
-            write_bytes_atomically(self._state_file(item.item_id), text.encode('utf-8'))
+        if self._files is not None:
+            self._files.write_state(item.item_id, item.state)
 
     def _save_entries(self) -> None:
-        if self.folder is None:
-            return
-        entries = [asdict(entry) for entry in self.entries.values()]
-        content = {
-            'format': FORMAT,
-            'model': self.model.name,
-            'last_number': self._last_number,
-            'entries': entries,
-        }
-        write_bytes_atomically(self.folder / 'session.json', json.dumps(content).encode('utf-8'))
+        if self._files is not None:
+            self._files.write(self.model.name, self._last_number, self.entries.values())
