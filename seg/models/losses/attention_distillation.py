@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg.models.losses.distillation import (
+    BlockPart,
     DistillationPart,
     Lesson,
-    block_pairs,
     on_grid,
-    require_blocks,
     require_trained,
 )
 from seg.registry import MODELS
@@ -64,7 +62,7 @@ def _divergence(student: Tensor, teacher: Tensor, size: Any, teacher_size: Any) 
 
 
 @MODELS.register_module()
-class EncoderAttentionDistillation(DistillationPart):
+class EncoderAttentionDistillation(BlockPart):
     """Where blocks of the image encoder are active: attention transfer, without any map of pairs.
 
     Source: Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017, equation 2,
@@ -77,27 +75,6 @@ class EncoderAttentionDistillation(DistillationPart):
     """
 
     names = ('activity',)
-
-    def __init__(self, blocks: Sequence[tuple[int, int]], weight: float = 1.0) -> None:
-        super().__init__(weight)
-        self.pairs = block_pairs(self, blocks)
-
-    @property
-    def student_blocks(self) -> tuple[int, ...]:
-        """The first of each pair."""
-        return tuple(own for own, _ in self.pairs)
-
-    @property
-    def teacher_blocks(self) -> tuple[int, ...]:
-        """The second of each pair."""
-        return tuple(other for _, other in self.pairs)
-
-    def prepare(self, student: Any, teacher: Any) -> None:
-        """Check that each block can change."""
-        require_blocks(self, student, self.student_blocks, 'student')
-        require_blocks(self, teacher, self.teacher_blocks, 'teacher')
-        for block in self.student_blocks:
-            require_trained(self, student, 'block', block)
 
     def forward(
         self, student: ModelView, teacher: ModelView, lesson: Lesson | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -204,34 +205,52 @@ def require_trained(part: DistillationPart, student: Any, where: str, block: int
     )
 
 
-def block_pairs(part: DistillationPart, blocks: Any) -> tuple[tuple[int, int], ...]:
-    """Pairs of a block of the student and a block of the teacher.
+class BlockPart(DistillationPart):
+    """Something that blocks of the student's image encoder learn from blocks of the teacher's.
+
+    Args:
+        blocks: Pairs of a block of the student and a block of the teacher.
+        weight: Weight beside the other parts.
 
     Raises:
-        UserError: If they are no pairs of numbers.
+        UserError: If ``blocks`` are no pairs of numbers.
     """
-    pairs = tuple(tuple(pair) if isinstance(pair, tuple | list) else (pair,) for pair in blocks)
-    if any(len(pair) != 2 or not all(type(index) is int for index in pair) for pair in pairs):
-        raise UserError(
-            f'{type(part).__name__}.blocks: expected pairs (block of the student, block of the '
-            f'teacher), such as [(5, 5), (11, 11)], got {blocks}'
-        )
-    return tuple((own, other) for own, other in pairs)
 
+    def __init__(self, blocks: Sequence[tuple[int, int]], weight: float = 1.0) -> None:
+        super().__init__(weight)
+        pairs = [tuple(pair) if isinstance(pair, tuple | list) else (pair,) for pair in blocks]
+        if any(len(pair) != 2 or not all(type(index) is int for index in pair) for pair in pairs):
+            raise UserError(
+                f'{type(self).__name__}.blocks: expected pairs (block of the student, block of '
+                f'the teacher), such as [(5, 5), (11, 11)], got {blocks}'
+            )
+        self.pairs = tuple((own, other) for own, other in pairs)
 
-def require_blocks(part: DistillationPart, model: Any, blocks: tuple[int, ...], who: str) -> None:
-    """Make sure that an image encoder has some blocks.
+    @property
+    def student_blocks(self) -> tuple[int, ...]:
+        """The first of each pair."""
+        return tuple(own for own, _ in self.pairs)
 
-    Raises:
-        UserError: If one does not exist, or none is asked for.
-    """
-    count = len(model.image_encoder.blocks)
-    wrong = [index for index in blocks if not 0 <= index < count]
-    if wrong or not blocks:
-        raise UserError(
-            f'{type(part).__name__}.blocks: expected blocks of the {who} from 0 to {count - 1}, '
-            f'got {wrong or "none"}'
-        )
+    @property
+    def teacher_blocks(self) -> tuple[int, ...]:
+        """The second of each pair."""
+        return tuple(other for _, other in self.pairs)
+
+    def prepare(self, student: Any, teacher: Any) -> None:
+        """Check that the blocks exist and that those of the student can change."""
+        for who, model, blocks in (
+            ('student', student, self.student_blocks),
+            ('teacher', teacher, self.teacher_blocks),
+        ):
+            count = len(model.image_encoder.blocks)
+            wrong = [index for index in blocks if not 0 <= index < count]
+            if wrong or not blocks:
+                raise UserError(
+                    f'{type(self).__name__}.blocks: expected blocks of the {who} from 0 to '
+                    f'{count - 1}, got {wrong or "none"}'
+                )
+        for block in self.student_blocks:
+            require_trained(self, student, 'block', block)
 
 
 def on_grid(maps: Tensor, like: Tensor) -> Tensor:

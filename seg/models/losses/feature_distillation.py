@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg.models.losses.distillation import (
+    BlockPart,
     DistillationPart,
     Lesson,
-    block_pairs,
     on_grid,
-    require_blocks,
     require_trained,
 )
 from seg.registry import MODELS
@@ -72,7 +71,7 @@ class EmbeddingDistillation(DistillationPart):
 
 
 @MODELS.register_module()
-class BlockFeatureDistillation(DistillationPart):
+class BlockFeatureDistillation(BlockPart):
     """Output of blocks of the image encoder, projected to the teacher's channels.
 
     Both sides are normalised per place before they are compared. Projections are learned, and are
@@ -86,26 +85,12 @@ class BlockFeatureDistillation(DistillationPart):
     names = ('blocks',)
 
     def __init__(self, blocks: Sequence[tuple[int, int]], weight: float = 1.0) -> None:
-        super().__init__(weight)
-        self.pairs = block_pairs(self, blocks)
+        super().__init__(blocks, weight)
         self.projections = nn.ModuleList()
-
-    @property
-    def student_blocks(self) -> tuple[int, ...]:
-        """The first of each pair."""
-        return tuple(own for own, _ in self.pairs)
-
-    @property
-    def teacher_blocks(self) -> tuple[int, ...]:
-        """The second of each pair."""
-        return tuple(other for _, other in self.pairs)
 
     def prepare(self, student: Any, teacher: Any) -> None:
         """Make a projection per pair, and check that each block can change."""
-        require_blocks(self, student, self.student_blocks, 'student')
-        require_blocks(self, teacher, self.teacher_blocks, 'teacher')
-        for block in self.student_blocks:
-            require_trained(self, student, 'block', block)
+        super().prepare(student, teacher)
         sizes = (student.variant.embed_dim, teacher.variant.embed_dim)
         self.projections.extend(nn.Conv2d(*sizes, 1) for _ in self.pairs)
 
