@@ -34,8 +34,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--input', type=Path, help='an image, a folder of images, or a video')
     parser.add_argument(
         '--task',
-        help='panoptic, interactive_image, everything (a grid of points), vos (objects of a first '
-        'frame followed through a video or folder of frames) or interactive_video; by default '
+        help='panoptic, interactive_image, everything (a grid of points), concepts (all instances '
+        'of each --text and of what each --box shows, the default with SAM 3), vos (objects of a '
+        'first frame followed through a video or folder of frames) or interactive_video; else '
         'interactive_image with prompts, else panoptic, or everything with models that only answer '
         'prompts (all of them on Shapes)',
     )
@@ -134,10 +135,12 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def choose_tasks(arguments: argparse.Namespace, model: Any) -> list[str]:
     """Names of the tasks to run, in order."""
     from seg.apis.demo_tasks import DEMO_TASKS
-    from seg.models.detectors import PromptableSegmentor
+    from seg.models.detectors import PromptableSegmentor, Sam3Segmentor
 
     if arguments.task is not None:
         return [arguments.task]
+    if isinstance(model, Sam3Segmentor):
+        return ['concepts']
     if arguments.prompts:
         return ['interactive_image']
     if isinstance(model, PromptableSegmentor):

@@ -73,7 +73,7 @@ def describe_machine(device: torch.device, roofline: Roofline) -> dict[str, Any]
     load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else None
     return {
         'device': str(device),
-        'name': _device_name(device),
+        'name': device_name(device),
         'cpu_capability': torch.backends.cpu.get_cpu_capability(),
         'amx': bool(torch.cpu._is_amx_tile_supported()),
         'threads': torch.get_num_threads(),
@@ -83,7 +83,8 @@ def describe_machine(device: torch.device, roofline: Roofline) -> dict[str, Any]
     }
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """What the processor or the GPU is called."""
     if device.type == 'cuda':
         return torch.cuda.get_device_name(device)
     info = Path('/proc/cpuinfo')

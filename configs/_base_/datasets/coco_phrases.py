@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from seg.datasets import CocoInstanceDataset
 from seg.datasets.metainfo import COCO_PHRASES
 from seg.datasets.transforms import ClipFlip, ClipResize, ConceptPhrases, PackClip, TestResize
-from seg.evaluation.metrics import ConceptMetric
+from seg.evaluation.metrics import ConceptMetric, InstanceMetric
 
 with read_base():
     from ..loaders import *
@@ -38,5 +38,12 @@ val_dataloader['dataset'] = dict(
     ],
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type=ConceptMetric)
+val_evaluator = [
+    dict(type=ConceptMetric),
+    dict(
+        type=InstanceMetric,
+        ann_file=data_root + 'annotations/instances_val2017.json',
+        iou_types=('segm',),
+    ),
+]
 test_evaluator = val_evaluator

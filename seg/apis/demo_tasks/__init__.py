@@ -9,12 +9,14 @@ from seg.apis.demo_tasks.base import (
     find_demo_task,
 )
 from seg.apis.demo_tasks.clips import InteractiveVideoDemo, VosDemo
+from seg.apis.demo_tasks.concepts import ConceptsDemo
 from seg.apis.demo_tasks.everything import EverythingDemo
 from seg.apis.demo_tasks.interactive_image import InteractiveImageDemo
 from seg.apis.demo_tasks.panoptic import PanopticDemo
 
 __all__ = [
     'DEMO_TASKS',
+    'ConceptsDemo',
     'DemoPicture',
     'DemoRequest',
     'DemoTask',

@@ -116,7 +116,7 @@ class ImageDemoTask(DemoTask):
             raise UserError(f'task: expected one that the model knows ({names}), got {self.task}')
         if not request.sources:
             check_knows_shapes(model.dataset_meta)
-        for image in self._images(model, request):
+        for image in demo_images(model, request):
             if request.prompts is not None:
                 check_prompts(
                     request.prompts, image.shape[:2], model.prompt_kinds, model.prompt_refusals
@@ -147,17 +147,11 @@ class ImageDemoTask(DemoTask):
         inferencer = Inferencer(model, request.min_iou_score or 0.0)
         classes = model.dataset_meta['classes']
         names = file_names(request)
-        for name, image in zip(names, self._images(model, request), strict=True):
+        for name, image in zip(names, demo_images(model, request), strict=True):
             item = ImageInput(image, prompts=request.prompts)
             (result,) = inferencer.predict([item], self.task)
             picture = self.draw(result, classes, request.visualizer)
             yield DemoPicture(name, picture, self.summarize(result.sample, classes))
-
-    def _images(self, model: Any, request: DemoRequest) -> Iterator[np.ndarray]:
-        if request.sources:
-            return (read_image(source, exif=True) for source in request.sources)
-        samples = ShapesSamples(Task.PANOPTIC, model.cfg, request.num_shapes, request.seed)
-        return (item.image for item in samples)
 
     @abstractmethod
     def draw(
@@ -184,3 +178,11 @@ def file_names(request: DemoRequest) -> list[str]:
         path.stem if stems.count(path.stem) == 1 else path.name.replace('.', '_')
         for path in request.sources
     ]
+
+
+def demo_images(model: Any, request: DemoRequest) -> Iterator[np.ndarray]:
+    """The images of a request, (H, W, 3), uint8, RGB, read or drawn one after the other."""
+    if request.sources:
+        return (read_image(source, exif=True) for source in request.sources)
+    samples = ShapesSamples(Task.PANOPTIC, model.cfg, request.num_shapes, request.seed)
+    return (item.image for item in samples)

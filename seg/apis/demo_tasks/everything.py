@@ -14,10 +14,9 @@ from seg.apis.demo_tasks.base import (
     DemoPicture,
     DemoRequest,
     DemoTask,
+    demo_images,
     file_names,
 )
-from seg.apis.shapes_samples import ShapesSamples
-from seg.datasets.imaging import read_image
 from seg.structures import PanopticData, Segment, Task
 from seg.utils.checks import UserError
 
@@ -37,13 +36,13 @@ class EverythingDemo(DemoTask):
                 'use --task interactive_image'
             )
         make_generator(model, request)
-        for _ in _images(model, request):
+        for _ in demo_images(model, request):
             pass
 
     def run(self, model: Any, request: DemoRequest) -> Iterator[DemoPicture]:
         """One picture per image."""
         generator = make_generator(model, request)
-        for name, image in zip(file_names(request), _images(model, request), strict=True):
+        for name, image in zip(file_names(request), demo_images(model, request), strict=True):
             found = generator.generate(image)
             masks = [mask['segmentation'] for mask in found]
             picture = request.visualizer.draw_panoptic(image, map_of(masks, image), ['object'])
@@ -69,13 +68,6 @@ def map_of(masks: list[np.ndarray], image: np.ndarray) -> PanopticData:
     shown = [int(value) for value in np.unique(values) if value]
     segments = [Segment(id=value, label=0, is_thing=True, score=1.0) for value in shown]
     return PanopticData(torch.from_numpy(values), segments)
-
-
-def _images(model: Any, request: DemoRequest) -> Iterator[np.ndarray]:
-    if request.sources:
-        return (read_image(source, exif=True) for source in request.sources)
-    samples = ShapesSamples(Task.PANOPTIC, model.cfg, request.num_shapes, request.seed)
-    return (item.image for item in samples)
 
 
 FURTHER_DEMOS['everything'] = EverythingDemo()

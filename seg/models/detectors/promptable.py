@@ -255,8 +255,13 @@ class PromptableSegmentor(BaseDetector, ABC):
 
     def _zero(self) -> Tensor:
         """The sum over no prompts, on the graph of every trained parameter."""
-        trained = [value.flatten()[:0] for value in self.parameters() if value.requires_grad]
-        return torch.cat(trained).sum()
+        return zero_of(self)
+
+
+def zero_of(module: nn.Module) -> Tensor:
+    """Zero on the graph of every trained parameter of a module, for steps that do not touch it."""
+    trained = [value.flatten()[:0] for value in module.parameters() if value.requires_grad]
+    return torch.cat(trained).sum() if trained else torch.zeros(())
 
 
 def _kinds(prompts: Prompts) -> list[str]:

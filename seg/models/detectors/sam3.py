@@ -46,6 +46,7 @@ from seg.models.detectors.concept_answers import (
     row_phrases,
 )
 from seg.models.detectors.phrase_memory import ClosedVocabulary, PhraseEmbedding, PhraseMemory
+from seg.models.detectors.promptable import zero_of
 from seg.models.detectors.tuned_segmentor import TunedSegmentor, images_of_prompts
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts
@@ -233,10 +234,12 @@ class Sam3Segmentor(TunedSegmentor):
         prompts = [sample.prompts for sample in batch_data_samples]
         passes = list(self._passes(embeddings, prompts))
         # Processes stay in step: all of them count instances, and train what others may train.
-        losses = {'loss_untouched': self._zero()}
-        if passes:
-            return losses | self.concept_criterion(join_passes(passes), batch_data_samples)
-        self.concept_criterion.mean_count([], embeddings.device)
+        if not passes:
+            self.concept_criterion.mean_count([], embeddings.device)
+            return {'loss_untouched': self._zero()}
+        losses = self.concept_criterion(join_passes(passes), batch_data_samples)
+        if not any(bool(rows.has_box.any()) for rows in prompts):
+            losses['loss_untouched'] = zero_of(self.geometry_encoder)
         return losses
 
     def decode_prompts(

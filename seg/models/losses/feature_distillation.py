@@ -33,13 +33,26 @@ class EmbeddingDistillation(DistillationPart):
         weight: Weight beside the other parts.
         kind: ``'mse'``, ``'cosine'`` (one minus the cosine of the channels of each place), or
             ``'both'``.
+        channels: How many channels, from the first on, are compared; by default all. The first
+            ``variant.width`` of SAM 3 are its coarse map, 72 x 72 x 256 in the published sizes.
     """
 
-    def __init__(self, weight: float = 1.0, kind: Literal['mse', 'cosine', 'both'] = 'mse') -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        kind: Literal['mse', 'cosine', 'both'] = 'mse',
+        channels: int | None = None,
+    ) -> None:
         super().__init__(weight)
         if kind not in _KINDS:
             raise UserError(unknown_name_message('EmbeddingDistillation.kind', kind, _KINDS))
+        if channels is not None and channels < 1:
+            raise UserError(
+                f'EmbeddingDistillation.channels: expected at least 1, or None for all, got '
+                f'{channels}'
+            )
         self.kind = kind
+        self.channels = channels
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,7 +63,13 @@ class EmbeddingDistillation(DistillationPart):
         """Check that the embeddings can change and have as many channels."""
         require_trained(self, student, 'embedding')
         channels = [model.embedding_shape[0] for model in (student, teacher)]
-        if channels[0] != channels[1]:
+        if self.channels is not None:
+            if self.channels > min(channels):
+                raise UserError(
+                    f'EmbeddingDistillation.channels: expected at most {min(channels)}, which '
+                    f'student and teacher both have, got {self.channels}'
+                )
+        elif channels[0] != channels[1]:
             raise UserError(
                 f'EmbeddingDistillation: expected embeddings of as many channels, got {channels[0]}'
                 f' of the student and {channels[1]} of the teacher; use models of one prompt_dim, '
@@ -61,8 +80,8 @@ class EmbeddingDistillation(DistillationPart):
         self, student: ModelView, teacher: ModelView, lesson: Lesson | None
     ) -> dict[str, Tensor]:
         """Mean over images and places."""
-        taught = student.embeddings.float()
-        wanted = on_grid(teacher.embeddings.float(), taught)
+        taught = student.embeddings[:, : self.channels].float()
+        wanted = on_grid(teacher.embeddings[:, : self.channels].float(), taught)
         losses = {
             'embed_mse': F.mse_loss(taught, wanted),
             'embed_cosine': (1 - F.cosine_similarity(taught, wanted, dim=1)).mean(),

@@ -36,6 +36,15 @@ def test_present_and_absent_phrases():
         assert sorted(labels[1:]) == [2, 3]
 
 
+def test_some_classes_alone_are_asked_for():
+    assert ConceptPhrases(WORDS, labels=(3, 1)).transform(results([2]))['phrase_labels'] == [3, 1]
+    step = ConceptPhrases(WORDS, num_absent=1, labels=(0, 3))
+    for _ in range(5):
+        assert step.transform(results([1, 2, 3]))['phrase_labels'] == [3, 0]
+    with pytest.raises(UserError, match=r'ConceptPhrases\.labels: expected classes'):
+        ConceptPhrases(WORDS, labels=(4,))
+
+
 def test_an_image_without_objects_gets_one_phrase():
     step = ConceptPhrases(WORDS, num_absent=0)
     assert len(step.transform(results([]))['phrase_labels']) == 1

@@ -1,17 +1,21 @@
 """Training SAM 3 in 16 bits and in several processes, which must all do the same in a step."""
 
 import importlib.util
+from dataclasses import asdict
 
 import pytest
 import torch
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed as torch_dist
 
+from ext.sam3 import SAM3_VARIANTS
 from seg.engine.runner import MixedPrecisionOptimWrapper
 from seg.models.detectors import Sam3Segmentor
+from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.testing.concept_samples import concept_sample
 from seg.testing.processes import in_processes
+from seg.utils.checks import UserError
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('transformers') is None, reason='needs transformers'
@@ -114,3 +118,44 @@ def test_losses_in_16_bits_are_near_those_in_32():
 
     for name in ('loss_box', 'loss_giou', 'loss_presence', 'loss_semantic'):
         torch.testing.assert_close(coarse[name], plain[name], rtol=0.1, atol=0.05)
+
+
+def distiller(**part):
+    """A narrow student of a teacher with a wider image encoder."""
+    torch.manual_seed(0)
+    wide = asdict(SAM3_VARIANTS['tiny']) | dict(vit_dim=128, vit_heads=4)
+    return MODELS.build(
+        dict(
+            type='Distiller',
+            student=dict(type='Sam3Segmentor', variant='tiny', strategy=dict(type='TrainAll')),
+            teacher=dict(type='Sam3Segmentor', variant=wide),
+            parts=[dict(type='EmbeddingDistillation', **part)],
+        )
+    ).train()
+
+
+def test_the_coarse_map_is_distilled():
+    width = SAM3_VARIANTS['tiny'].width
+    model = distiller(channels=width)
+    losses = model(images(), [named()], mode='loss')
+    losses['loss_embed_mse'].backward()
+    pictures = images().flatten(0, 1)
+    with torch.no_grad():
+        maps = [part.encode_images(pictures)[:, :width] for part in (model.student, model.teacher)]
+    moved = {name for name, v in model.student.named_parameters() if v.grad is not None}
+
+    torch.testing.assert_close(losses['loss_embed_mse'], (maps[0] - maps[1]).square().mean())
+    assert moved
+    assert all(name.startswith('vision_encoder.') for name in moved)
+    assert all(
+        bool(model.student.get_parameter(name).grad.any())
+        for name in moved
+        if 'fpn_layers.2' in name or ('backbone.layers' in name and name.endswith('weight'))
+    )
+    assert all(value.grad is None for value in model.teacher.parameters())
+
+
+@pytest.mark.parametrize('channels', [0, 10_000])
+def test_channels_that_are_not_there(channels):
+    with pytest.raises(UserError, match=r'EmbeddingDistillation\.channels: expected at'):
+        distiller(channels=channels)
