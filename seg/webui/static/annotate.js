@@ -64,7 +64,7 @@ async function refresh() {
 
 function showNothing() {
   state.item = null; state.chosen = null;
-  stage.image = null; stage.layers = []; stage.draw();
+  stage.image = null; stage.layer = null; stage.draw();
   $('empty').hidden = false; $('film').hidden = true;
   showObjects();
 }
@@ -159,13 +159,10 @@ function show(item, shown) {
 
 function paint() {
   const { item, shown, chosen } = state;
-  stage.layers = [];
-  for (const one of item.objects) {
-    const found = shown && shown.objects[one.id];
-    if (one.hidden || !found || !found.counts) continue;
-    const layer = paintMask(found.counts, item.width, item.height, one.color);
-    if (layer) stage.layers.push(layer);
-  }
+  const masks = item.objects
+    .filter((one) => !one.hidden && shown && shown.objects[one.id] && shown.objects[one.id].counts)
+    .map((one) => [shown.objects[one.id].counts, one.color]);
+  stage.layer = paintMasks(masks, item.width, item.height);
   const one = item.objects.find((entry) => entry.id === chosen);
   const prompts = one && shown && shown.objects[chosen] && shown.objects[chosen].prompts;
   stage.marks = { clicks: prompts ? prompts.clicks : [], box: prompts ? prompts.box : null, color: one ? one.color : [31, 95, 208] };

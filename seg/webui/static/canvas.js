@@ -20,34 +20,41 @@ function decodeRuns(text) {
   return runs;
 }
 
-/** A mask as a picture of one colour, its border opaque; null where it is empty. */
-function paintMask(text, width, height, color) {
-  const inside = new Uint8Array(width * height); // column by column
-  let place = 0, seen = false;
-  decodeRuns(text).forEach((run, index) => {
-    if (index % 2) { inside.fill(1, place, place + run); seen = seen || run > 0; }
-    place += run;
-  });
-  if (!seen) return null;
+/** Masks [run lengths, colour] as one picture, their borders opaque; null where all are empty. */
+function paintMasks(masks, width, height) {
   const sheet = document.createElement('canvas');
   sheet.width = width; sheet.height = height;
   const context = sheet.getContext('2d');
   const image = context.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
-  const rgb = color[0] | (color[1] << 8) | (color[2] << 16);
-  const fill = rgb | (110 << 24), edge = rgb | (255 << 24);
-  for (let x = 0; x < width; x++) {
-    const column = x * height;
-    for (let y = 0; y < height; y++) {
-      if (!inside[column + y]) continue;
-      const whole = y > 0 && y < height - 1 && x > 0 && x < width - 1 &&
-        inside[column + y - 1] && inside[column + y + 1] &&
-        inside[column - height + y] && inside[column + height + y];
-      pixels[y * width + x] = whole ? fill : edge;
-    }
-  }
+  let seen = false;
+  for (const [text, color] of masks) seen = paintMask(pixels, decodeRuns(text), width, height, color) || seen;
+  if (!seen) return null;
   context.putImageData(image, 0, 0);
   return sheet;
+}
+
+/** Paint a mask, whose runs go column by column, into pixels, which go row by row. */
+function paintMask(pixels, runs, width, height, color) {
+  const inside = new Uint8Array(width * height);
+  let place = 0;
+  runs.forEach((run, index) => { if (index % 2) inside.fill(1, place, place + run); place += run; });
+  const rgb = color[0] | (color[1] << 8) | (color[2] << 16);
+  const fill = rgb | (110 << 24), edge = rgb | (255 << 24);
+  place = 0;
+  let seen = false;
+  runs.forEach((run, index) => {
+    const end = place + run;
+    for (let at = place; index % 2 && at < end; at++) {
+      const x = (at / height) | 0, y = at - x * height;
+      const whole = y > 0 && y < height - 1 && x > 0 && x < width - 1 &&
+        inside[at - 1] && inside[at + 1] && inside[at - height] && inside[at + height];
+      pixels[y * width + x] = whole ? fill : edge;
+    }
+    seen = seen || (index % 2 === 1 && run > 0);
+    place = end;
+  });
+  return seen;
 }
 
 class Stage {
@@ -55,7 +62,7 @@ class Stage {
     this.canvas = canvas;
     this.image = null;
     this.size = [1, 1];
-    this.layers = [];
+    this.layer = null;
     this.marks = { clicks: [], box: null, color: [0, 0, 0] };
     this.draft = null;
     this.zoom = 1;
@@ -120,7 +127,7 @@ class Stage {
     context.imageSmoothingEnabled = scale < 3;
     const place = [left, top, this.size[0] * scale, this.size[1] * scale];
     context.drawImage(this.image, ...place);
-    for (const layer of this.layers) context.drawImage(layer, ...place);
+    if (this.layer) context.drawImage(this.layer, ...place);
     this.drawMarks(context, scale, left, top);
   }
 
