@@ -9,8 +9,8 @@ from torch import Tensor
 from seg.utils.checks import UserError
 
 WHERE = (
-    'ask for access at https://huggingface.co/facebook/sam3 (SAM License) and put '
-    'model.safetensors where init_cfg.checkpoint says'
+    'for the published weights ask for access at https://huggingface.co/facebook/sam3 (SAM '
+    'License) and give the path of model.safetensors'
 )
 """How to get the published weights, which nobody else may hand out under other terms."""
 

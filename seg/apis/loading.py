@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from seg.apis.model_zoo import model_entry
 from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
+from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.peft.delta import needs_base, with_base
 from seg.registry import DATASETS, MODELS
 from seg.utils.checkpoints import load_weights, read_checkpoint, read_dataset_meta, unwrap_state
@@ -59,7 +60,7 @@ def load_model(
         weights_path = named.weights_path if checkpoint is None else Path(checkpoint)
     install_safe_loaders()
     cfg = read_config(config_path)
-    content = read_checkpoint(weights_path)
+    content = _read_weights(weights_path, cfg)
     stored_meta = read_dataset_meta(weights_path, content)
     fill_class_counts(cfg, stored_meta)
     model: Any = MODELS.build(cfg.model)
@@ -69,8 +70,22 @@ def load_model(
         state = with_base(state, content['meta'], model, str(weights_path))
     load_weights(model, state, name=str(weights_path))
     model.cfg, model.entry = cfg, entry
+    if isinstance(model, PromptableSegmentor) and not model.knows_classes:
+        stored_meta = stored_meta or {'classes': ('object',), 'num_things': 1}
     model.dataset_meta = _with_classes(stored_meta, cfg, weights_path)
     return model.to(target).eval()
+
+
+def _read_weights(path: Path, cfg: Config) -> dict[str, Any]:
+    """Read a checkpoint; errors say where published weights of the model are to be had."""
+    kind = cfg.model.type
+    model = MODELS.get(kind) if isinstance(kind, str) else kind
+    try:
+        return read_checkpoint(path)
+    except (FileNotFoundError, UserError) as error:
+        if not issubclass(model, PromptableSegmentor) or not model.where_weights:
+            raise
+        raise type(error)(f'{error}; {model.where_weights}') from error
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:

@@ -28,6 +28,7 @@ from seg.utils.load_report import LEAST_SHARE, LoadReport, compare, listed
 __all__ = [
     'AdoptsShapes',
     'KeyMap',
+    'KnowsOtherNames',
     'LoadReport',
     'StateDict',
     'load_weights',
@@ -70,6 +71,22 @@ class AdoptsShapes(Protocol):
 
         Asking changes nothing; the module takes them on in ``load_state_dict``, for example in a
         hook of ``register_load_state_dict_pre_hook``.
+        """
+
+
+@runtime_checkable
+class KnowsOtherNames(Protocol):
+    """A model whose published weights have other names, or come with those of other models."""
+
+    def own_names(self, state: Mapping[str, Tensor], source: str) -> Mapping[str, Tensor]:
+        """The model's weights under its own names, which may be what it is given.
+
+        Args:
+            state: Weights as a file has them.
+            source: What to call the file in errors.
+
+        Raises:
+            UserError: If they belong to another model.
         """
 
 
@@ -257,6 +274,8 @@ def load_weights(
             tenth of the values in the file or in the model, whichever has fewer. The model is as
             it was.
     """
+    if isinstance(model, KnowsOtherNames):
+        state = model.own_names(state, name)
     own = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()

@@ -75,6 +75,42 @@ def test_mistakes_are_one_line(demo, tmp_path, arguments, message):
     assert not (tmp_path / 'x.png').exists()
 
 
+def test_the_published_file_holds_the_video_model(files, repository, tmp_path):
+    """Its image model is taken out, and no data set has to be there for class names."""
+    state = torch.load(files / 'sam3.pth', weights_only=True)
+    video = {f'detector_model.{name}': value for name, value in state.items()}
+    torch.save({**video, 'tracker_model.a': torch.zeros(1)}, tmp_path / 'video.pth')
+    cfg = load_config(repository / 'configs/sam3/sam3_standard_coco.py')
+    cfg.model.update(variant='tiny')
+    cfg.dump(str(tmp_path / 'coco.py'))
+    model = load_model(tmp_path / 'coco.py', tmp_path / 'video.pth', 'cpu')
+
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    assert model.dataset_meta['classes'] == ('object',)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, r'expected a file, found nothing there; .*https://huggingface\.co/facebook/sam3'),
+        (b'Access is restricted', r'not a readable.*https://huggingface\.co/facebook/sam3'),
+    ],
+)
+def test_weights_that_are_missing_or_gated(files, tmp_path, content, message):
+    path = tmp_path / 'model.safetensors'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((UserError, FileNotFoundError), match=message):
+        load_model(files / 'config.py', path, 'cpu')
+
+
+def test_weights_of_the_tracker_alone(files, tmp_path):
+    torch.save({'tracker_model.a': torch.zeros(1)}, tmp_path / 'tracker.pth')
+    with pytest.raises(UserError, match='got the tracker of the video model alone'):
+        load_model(files / 'config.py', tmp_path / 'tracker.pth', 'cpu')
+
+
 def test_least_scores_leave_instances_out(files):
     model = load_model(files / 'config.py', files / 'sam3.pth', 'cpu')
     request = DemoRequest([files / 'photo.png'], Prompts.create(texts=['red']), min_iou_score=1.0)

@@ -67,6 +67,12 @@ class PromptableSegmentor(BaseDetector, ABC):
 
     criterion: PromptCriterion
 
+    knows_classes: bool = True
+    """Whether class names of a data set mean anything to the model."""
+
+    where_weights: str = ''
+    """How to get published weights, for those who look for them in vain."""
+
     added_parts: tuple[str, ...] = (r'\.lora_[AB]\.', r'\.adapters\.')
     """Names, as regular expressions, that weights to start from need not have."""
 

@@ -92,6 +92,8 @@ class Sam3Segmentor(TunedSegmentor):
 
     prompt_kinds = frozenset({'box', 'text'})
     encoder_blocks = 'vision_encoder.backbone.layers'
+    knows_classes = False
+    where_weights = WHERE
     attention_layers = ('q_proj', 'k_proj', 'v_proj', 'o_proj')
     prompt_refusals = MappingProxyType(
         {'click': 'SAM 3 finds concepts by phrases and example boxes; clicks are for its tracker'}
@@ -158,7 +160,7 @@ class Sam3Segmentor(TunedSegmentor):
         if '://' not in source and not Path(source).is_file():
             raise FileNotFoundError(f'{source}: expected weights of SAM 3, found none; {WHERE}')
         content = CheckpointLoader.load_checkpoint(source, 'cpu', logger='silent')
-        state = image_weights(unwrap_state(content, source), source)
+        state = self.own_names(unwrap_state(content, source), source)
         if kind == 'Inherited':
             coverage = inherit_weights(
                 self,
@@ -171,6 +173,10 @@ class Sam3Segmentor(TunedSegmentor):
         else:
             load_weights(self, state, allowed_missing=self.added_parts, name=source)
         self.is_init = True
+
+    def own_names(self, state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+        """The image model's weights, see :func:`ext.sam3.image_weights`."""
+        return image_weights(state, source)
 
     @property
     def image_encoder(self) -> nn.Module:  # type: ignore[override]
