@@ -15,7 +15,7 @@ ALL := $(VENV)/.rapsam-all-$(KEY)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo annotate annotate-and-train train report bench-train test lint clean
+.PHONY: help setup setup-all demo annotate annotate-and-train train stages-nano report bench-train test lint clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ annotate-and-train: $(BASE)  ## Annotate, fine-tune SAM, annotate better, on Sha
 
 train: $(BASE)  ## Train the small model from scratch on Shapes
 	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_shapes.py $(ARGS)
+
+stages-nano: $(BASE)  ## Train the small model in five stages on Shapes, a few minutes' settings
+	$(PY) tools/train_stages.py nano $(ARGS)
 
 report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
 	$(PY) tools/analysis_tools/report_card.py --out outputs/report $(ARGS)

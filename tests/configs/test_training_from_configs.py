@@ -35,6 +35,7 @@ PARAMETERS = {
     'nano_shapes_long': 4_590_475,
     'nano_coco_sample': 4_615_871,
     'nano_prompts_shapes': 5_252_758,
+    'nano_joint_shapes': 5_351_487,
     'nano_video_shapes': 5_351_487,
 }
 SIZE = (48, 72)

@@ -2,6 +2,7 @@
 
 from seg.engine.hooks.checkpoint_hook import SafeCheckpointHook
 from seg.engine.hooks.data_share_hook import DataShareHook
+from seg.engine.hooks.deployment_hook import DeploymentHook
 from seg.engine.hooks.learning_curve_hook import LearningCurveHook
 from seg.engine.hooks.progress_hook import ProgressHook
 from seg.engine.hooks.sampler_epoch_hook import SamplerEpochHook
@@ -14,6 +15,7 @@ from seg.engine.hooks.val_picture_hook import ValPictureHook
 __all__ = [
     'CosineByProgressHook',
     'DataShareHook',
+    'DeploymentHook',
     'LearningCurveHook',
     'ProgressHook',
     'SafeCheckpointHook',

@@ -2,5 +2,6 @@
 
 from seg.models.deployment.compiling import compile_parts
 from seg.models.deployment.fusing import fuse
+from seg.models.deployment.packing import pack_weights
 
-__all__ = ['compile_parts', 'fuse']
+__all__ = ['compile_parts', 'fuse', 'pack_weights']

@@ -3,6 +3,8 @@
 from seg.models.detectors.distiller import Distiller
 from seg.models.detectors.efficient_sam import EfficientSamSegmentor
 from seg.models.detectors.embedding_cache import EmbeddingCache
+from seg.models.detectors.feature_embedder import FeatureEmbedder
+from seg.models.detectors.mmdet_panoptic import MMDetPanoptic
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.detectors.rapsam import ClipFeatures, RapSAM
 from seg.models.detectors.sam import SamSegmentor
@@ -16,6 +18,8 @@ __all__ = [
     'Distiller',
     'EfficientSamSegmentor',
     'EmbeddingCache',
+    'FeatureEmbedder',
+    'MMDetPanoptic',
     'PanopticPromptedSam',
     'PromptableSegmentor',
     'RapSAM',

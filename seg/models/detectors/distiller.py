@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg.models.detectors.embedding_cache import EmbeddingCache
+from seg.models.detectors.feature_embedder import FeatureEmbedder
 from seg.models.detectors.model_trace import BlockTrace, ModelView, decode_traced
 from seg.models.detectors.promptable import PromptableSegmentor
 from seg.models.losses.distillation import Lesson
@@ -41,8 +42,9 @@ class Distiller(BaseDetector, Steered):
     canvas and prompts; its embeddings may be cached.
 
     Args:
-        student: Config of a :class:`PromptableSegmentor`.
-        teacher: Config of another one, with its ``init_cfg``.
+        student: Config of a :class:`PromptableSegmentor`, or of a :class:`FeatureEmbedder`, which
+            learns embeddings without prompts or labels.
+        teacher: Config of another model of these kinds, with its ``init_cfg``.
         parts: Configs of :class:`~seg.models.losses.DistillationPart`: what is learned from the
             teacher; by default its image embeddings.
         schedule: Config of a :class:`~seg.models.losses.DistillationSchedule`; by default the
@@ -70,7 +72,7 @@ class Distiller(BaseDetector, Steered):
         resize_for_teacher: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        model: PromptableSegmentor = MODELS.build(student)
+        model: Any = MODELS.build(student)
         super().__init__(data_preprocessor=model.data_preprocessor, init_cfg=init_cfg)
         self.student = model
         # In a list, the teacher is no part of checkpoints, of the optimizer or of DDP.
@@ -85,7 +87,7 @@ class Distiller(BaseDetector, Steered):
         names = [name for part in self.parts for name in part.names]
         if len(set(names)) < len(names):
             raise UserError(f'Distiller.parts: expected each kind once, got {names}')
-        _check_pair(self.student, self.teacher, self._decodes)
+        _check_pair(self.student, self.teacher, self.parts)
         if not resize_for_teacher:
             _check_canvas(self.student, self.teacher)
         for part in self.parts:
@@ -95,6 +97,12 @@ class Distiller(BaseDetector, Steered):
             dict(type='DistillationSchedule') | (fixed if schedule is None else dict(schedule))
         )
         self.cache: EmbeddingCache | None = None if cache is None else TASK_UTILS.build(cache)
+        _check_labels(self.student, self.schedule)
+        if self.cache is not None and isinstance(self.teacher, FeatureEmbedder):
+            raise UserError(
+                'Distiller.cache: expected a teacher with a canvas, whose embeddings have one '
+                'shape, got a FeatureEmbedder; leave the cache out'
+            )
         if self.cache is not None and self._blocks('teacher_blocks'):
             raise UserError(
                 'Distiller.cache: expected parts that need the embeddings of the teacher alone, '
@@ -104,19 +112,21 @@ class Distiller(BaseDetector, Steered):
         self.register_load_state_dict_pre_hook(_add_prefix)
 
     @property
-    def teacher(self) -> PromptableSegmentor:
+    def teacher(self) -> Any:
         """The frozen model."""
         return self._teacher[0]
 
     @property
     def prompt_kinds(self) -> frozenset[str]:
         """Kinds of prompts that the student understands."""
-        return self.student.prompt_kinds
+        kinds: frozenset[str] = self.student.prompt_kinds
+        return kinds
 
     @property
     def prompt_refusals(self) -> Mapping[str, str]:
         """Why the student cannot understand some of the others."""
-        return self.student.prompt_refusals
+        refusals: Mapping[str, str] = self.student.prompt_refusals
+        return refusals
 
     def init_weights(self) -> None:
         """Start student and teacher from the weights of their own ``init_cfg``.
@@ -140,7 +150,8 @@ class Distiller(BaseDetector, Steered):
 
     def extract_feat(self, batch_inputs: Tensor) -> Tensor:
         """The student's embeddings."""
-        return self.student.extract_feat(batch_inputs)
+        embeddings: Tensor = self.student.extract_feat(batch_inputs)
+        return embeddings
 
     def steering_state(self) -> dict[str, Tensor]:
         """What the parts have learned."""
@@ -156,9 +167,9 @@ class Distiller(BaseDetector, Steered):
         taught = self._see_as_student(batch_inputs, batch_data_samples)
         with torch.no_grad():
             wanted = self._see_as_teacher(batch_inputs, batch_data_samples)
-        prompts = [sample.prompts for sample in batch_data_samples]
         lesson = None
-        if self._decodes and any(len(rows) for rows in prompts):
+        prompts = [sample.prompts for sample in batch_data_samples] if self._decodes else []
+        if any(len(rows) for rows in prompts):
             taught = self._decode(self.student, taught, prompts)
             with torch.no_grad():
                 wanted = self._decode(self.teacher, wanted, self._teacher_prompts(prompts))
@@ -173,7 +184,8 @@ class Distiller(BaseDetector, Steered):
         self, batch_inputs: Tensor, batch_data_samples: list[ClipSample], rescale: bool = True
     ) -> list[ClipSample]:
         """The student's predictions."""
-        return self.student.predict(batch_inputs, batch_data_samples, rescale)
+        found: list[ClipSample] = self.student.predict(batch_inputs, batch_data_samples, rescale)
+        return found
 
     def _forward(
         self, batch_inputs: Tensor, batch_data_samples: list[ClipSample] | None = None
@@ -197,22 +209,18 @@ class Distiller(BaseDetector, Steered):
         indices = self._blocks('student_blocks')
         if not indices:
             return ModelView(self.student.embed_samples(inputs, samples), {})
-        with BlockTrace(self.student, indices) as trace:
-            embeddings = self.student.extract_feat(inputs)
-        return ModelView(embeddings, trace.blocks)
+        return _see(self.student, inputs, indices)
 
     def _see_as_teacher(self, inputs: Tensor, samples: list[ClipSample]) -> ModelView:
-        size = (self.teacher.image_size, self.teacher.image_size)
-        if tuple(inputs.shape[-2:]) != size:
+        size = self.teacher.canvas
+        if size is not None and tuple(inputs.shape[-2:]) != size:
             inputs = F.interpolate(
                 inputs.flatten(0, 1), size, mode='bilinear', align_corners=False
             ).unflatten(0, inputs.shape[:2])
         if self.cache is not None:
             shape = self.teacher.embedding_shape
             return ModelView(self.cache.embed(inputs, samples, self.teacher, shape), {})
-        with BlockTrace(self.teacher, self._blocks('teacher_blocks')) as trace:
-            embeddings = self.teacher.extract_feat(inputs)
-        return ModelView(embeddings, trace.blocks)
+        return _see(self.teacher, inputs, self._blocks('teacher_blocks'))
 
     def _decode(
         self, model: PromptableSegmentor, view: ModelView, prompts: Sequence[Prompts]
@@ -305,13 +313,26 @@ class Distiller(BaseDetector, Steered):
         return 0.0 * torch.stack(trained).sum()
 
 
-def _check_pair(student: Any, teacher: Any, decodes: bool) -> None:
+def _see(model: Any, inputs: Tensor, indices: Sequence[int]) -> ModelView:
+    """Embeddings of a model and the output of some of its blocks."""
+    if not indices:
+        return ModelView(model.extract_feat(inputs), {})
+    with BlockTrace(model, indices) as trace:
+        embeddings = model.extract_feat(inputs)
+    return ModelView(embeddings, trace.blocks)
+
+
+def _check_pair(student: Any, teacher: Any, parts: Any) -> None:
     """Make sure that the two can be compared at all."""
+    decodes = any(part.needs_decoder for part in parts)
+    inside = decodes or any(part.student_blocks or part.teacher_blocks for part in parts)
     for name, model in (('student', student), ('teacher', teacher)):
-        if not isinstance(model, PromptableSegmentor):
+        known = (PromptableSegmentor,) if inside else (PromptableSegmentor, FeatureEmbedder)
+        if not isinstance(model, known):
             raise UserError(
                 f'Distiller.{name}: expected a PromptableSegmentor such as SamSegmentor or '
-                f'EfficientSamSegmentor, got {type(model).__name__}'
+                'EfficientSamSegmentor, or where embeddings alone are compared a '
+                f'FeatureEmbedder, got {type(model).__name__}'
             )
     if decodes and not student.prompt_kinds & teacher.prompt_kinds:
         raise UserError(
@@ -329,13 +350,22 @@ def _check_pair(student: Any, teacher: Any, decodes: bool) -> None:
             )
 
 
-def _check_canvas(student: PromptableSegmentor, teacher: PromptableSegmentor) -> None:
+def _check_canvas(student: Any, teacher: Any) -> None:
     """Make sure that the teacher takes the images as they are."""
-    if teacher.image_size != student.image_size:
+    if teacher.canvas is not None and teacher.canvas != student.canvas:
         raise UserError(
-            f'Distiller.teacher.image_size: expected the canvas of the student, '
-            f'{student.image_size}, got {teacher.image_size}; give both the same image_size, or '
+            'Distiller.teacher.image_size: expected the canvas of the student, '
+            f'{student.canvas}, got {teacher.canvas}; give both the same image_size, or '
             'set resize_for_teacher=True to show it resized images'
+        )
+
+
+def _check_labels(student: Any, schedule: DistillationSchedule) -> None:
+    """Make sure that a student that knows no labels is not given any."""
+    if isinstance(student, FeatureEmbedder) and max(schedule.ranges['label_weight']) > 0:
+        raise UserError(
+            'Distiller.schedule: expected label_weight=0 for a FeatureEmbedder, which learns from '
+            f'the teacher alone, got {schedule.ranges["label_weight"]}; leave the schedule out'
         )
 
 

@@ -113,6 +113,16 @@ class PromptableSegmentor(BaseDetector, ABC):
     def embedding_shape(self) -> tuple[int, int, int]:
         """Shape (C, h, w) of an image's embedding."""
 
+    @property
+    def embedding_channels(self) -> int:
+        """Channels of an image's embedding."""
+        return self.embedding_shape[0]
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width that images are padded to, pixels."""
+        return self.image_size, self.image_size
+
     @abstractmethod
     def encode_images(self, images: Tensor) -> Tensor:
         """Embed normalised images (B, 3, H, W) as (B, C, h, w)."""

@@ -22,6 +22,7 @@ from seg.models.losses.feature_distillation import (
     BlockFeatureDistillation,
     DecoderFeatureDistillation,
     EmbeddingDistillation,
+    ProjectedEmbeddingDistillation,
 )
 from seg.models.losses.loss_balancing import (
     DynamicWeightAverage,
@@ -73,6 +74,7 @@ __all__ = [
     'MaskTargets',
     'MatchWeights',
     'PointSampling',
+    'ProjectedEmbeddingDistillation',
     'PromptCriterion',
     'PromptLosses',
     'SampledMasks',

@@ -62,7 +62,7 @@ class EmbeddingDistillation(DistillationPart):
     def prepare(self, student: Any, teacher: Any) -> None:
         """Check that the embeddings can change and have as many channels."""
         require_trained(self, student, 'embedding')
-        channels = [model.embedding_shape[0] for model in (student, teacher)]
+        channels = [model.embedding_channels for model in (student, teacher)]
         if self.channels is not None:
             if self.channels > min(channels):
                 raise UserError(
@@ -73,7 +73,7 @@ class EmbeddingDistillation(DistillationPart):
             raise UserError(
                 f'EmbeddingDistillation: expected embeddings of as many channels, got {channels[0]}'
                 f' of the student and {channels[1]} of the teacher; use models of one prompt_dim, '
-                'or BlockFeatureDistillation, which projects'
+                'or ProjectedEmbeddingDistillation or BlockFeatureDistillation, which project'
             )
 
     def forward(
@@ -87,6 +87,37 @@ class EmbeddingDistillation(DistillationPart):
             'embed_cosine': (1 - F.cosine_similarity(taught, wanted, dim=1)).mean(),
         }
         return {name: losses[name] for name in self.names}
+
+
+@MODELS.register_module()
+class ProjectedEmbeddingDistillation(DistillationPart):
+    """Image embeddings of another number of channels, through a learned projection.
+
+    Both sides are normalised per place before they are compared. The projection is no part of the
+    student; the training needs ``SteeringHook``, which keeps it.
+
+    Args:
+        weight: Weight beside the other parts.
+    """
+
+    names = ('embed',)
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.projection: nn.Module = nn.Identity()
+
+    def prepare(self, student: Any, teacher: Any) -> None:
+        """Make the projection, and check that the embeddings can change."""
+        require_trained(self, student, 'embedding')
+        self.projection = nn.Conv2d(student.embedding_channels, teacher.embedding_channels, 1)
+
+    def forward(
+        self, student: ModelView, teacher: ModelView, lesson: Lesson | None
+    ) -> dict[str, Tensor]:
+        """Mean squared error over images, places and channels."""
+        taught = self.projection(student.embeddings.float())
+        wanted = on_grid(teacher.embeddings.float(), taught)
+        return {'embed': F.mse_loss(_normed(taught), _normed(wanted))}
 
 
 @MODELS.register_module()

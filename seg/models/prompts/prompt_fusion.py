@@ -113,7 +113,7 @@ class PromptFusion(BaseModule):
             (i, j) for i, row in enumerate(texts) for j, text in enumerate(row) if text is not None
         ]
         phrases = [text for row in texts for text in row if text is not None]
-        encoded = self.text_proj(self.text_encoder(phrases).to(tokens))
+        encoded = self.text_proj(self.text_encoder(phrases).to(tokens)).to(tokens)
         spread = tokens.new_zeros(*tokens.shape[:2], tokens.shape[-1])
         present = torch.zeros_like(valid.any(dim=-1))
         if places:

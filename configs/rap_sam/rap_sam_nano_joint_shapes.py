@@ -1,0 +1,18 @@
+"""All four tasks from scratch, a quarter of the steps each: what single-task twins stand beside.
+
+``tools/analysis_tools/negative_transfer.py`` trains this model and its twins and compares them.
+"""
+
+from mmengine.config import read_base
+
+from seg.engine.hooks import CosineByProgressHook
+
+with read_base():
+    from .rap_sam_nano_video_shapes import *
+
+train_dataloader['dataset'].update(
+    ratios=dict(panoptic=1, interactive_image=1, vos=1, interactive_video=1)
+)
+optim_wrapper['optimizer'].update(lr=1e-3)
+train_cfg = dict(by_epoch=False, max_iters=16_000, val_interval=16_000)
+custom_hooks = [dict(type=CosineByProgressHook, warmup=0.02)]

@@ -1,0 +1,106 @@
+"""Scoring a trained model sample by sample, so that models can be compared in pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import BaseMetric
+from numpy.typing import NDArray
+
+from seg.comparison.sample_statistics import Statistics, sample_statistics
+from seg.evaluation.protocols import ClickProtocol
+from seg.registry import DATASETS, METRICS, MODELS
+from seg.structures import ClipSample, Task
+from seg.utils.atomic_write import write_bytes_atomically
+from seg.utils.checkpoints import load_weights, read_weights
+from seg.utils.json_text import json_text
+
+_SAVE_EVERY = 16
+
+
+def score_samples(
+    cfg: Config, checkpoint: Path, task: str, num_samples: int, folder: Path
+) -> dict[str, NDArray[np.float64]]:
+    """What each validation sample adds to the scores of a task.
+
+    Statistics are kept in ``scores_TASK.json`` in the folder, so that scoring goes on where it
+    stopped; more samples than there are in the file are scored, fewer are read from it.
+
+    Args:
+        cfg: Config of the model; its ``val_dataloader`` has a mixture with a source of the task,
+            and ``val_evaluator`` a metric for it.
+        checkpoint: Weights.
+        task: Which task.
+        num_samples: How many samples from the first one on.
+        folder: Where statistics are kept.
+
+    Returns:
+        Name of a score to statistics (N, D), for :func:`paired_bootstrap`.
+    """
+    path = folder / f'scores_{task}.json'
+    found = _read(path)
+    rows = found['rows'] if found.get('checkpoint') == checkpoint.name else []
+    if len(rows) < num_samples:
+        for statistics in _score_from(cfg, checkpoint, Task.parse(task), len(rows), num_samples):
+            rows.append({name: values.tolist() for name, values in statistics.items()})
+            if len(rows) % _SAVE_EVERY == 0:
+                _write(path, checkpoint, rows)
+        _write(path, checkpoint, rows)
+    kept = rows[:num_samples]
+    return {name: np.array([row[name] for row in kept]) for name in kept[0]}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    return content
+
+
+def _write(path: Path, checkpoint: Path, rows: list[dict[str, Any]]) -> None:
+    content = {'checkpoint': checkpoint.name, 'rows': rows}
+    write_bytes_atomically(path, json_text(content).encode())
+
+
+def _score_from(
+    cfg: Config, checkpoint: Path, task: Task, begin: int, end: int
+) -> Iterator[Statistics]:
+    """Statistics of samples ``begin`` to ``end``."""
+    source = _source_of(cfg, task)
+    if 'num_samples' in source:  # a world without end
+        source['num_samples'] = end
+    dataset = DATASETS.build(source)
+    metric = METRICS.build(cfg.val_evaluator['metrics'][task.value])
+    metric.dataset_meta = dataset.metainfo
+    model: Any = MODELS.build(cfg.model)
+    load_weights(model, read_weights(checkpoint), name=str(checkpoint))
+    model.eval()
+    for index in range(begin, min(end, len(dataset))):
+        batch = pseudo_collate([dataset[index]])
+        yield _statistics(model, batch, task, metric)
+
+
+def _source_of(cfg: Config, task: Task) -> dict[str, Any]:
+    for source in cfg.val_dataloader['dataset']['sources'].values():
+        if Task.parse(source['task']) is task:
+            return dict(source)
+    raise AssertionError('the plan names tasks that are validated')
+
+
+@torch.no_grad()
+def _statistics(model: Any, batch: dict[str, Any], task: Task, metric: BaseMetric) -> Statistics:
+    """Predict one sample as its task is validated, with one click where there are clicks."""
+    samples: list[ClipSample]
+    if task is Task.INTERACTIVE_IMAGE:
+        samples = ClickProtocol(max_clicks=1).run(model, batch)
+    else:
+        samples = model.test_step(batch)
+    (sample,) = samples
+    return sample_statistics(metric, sample)

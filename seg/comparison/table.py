@@ -1,0 +1,130 @@
+"""Two models beside each other: scores, difference and interval, as rows, text and picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seg.comparison.sample_statistics import score_of
+from seg.evaluation.functional.bootstrap import paired_bootstrap
+
+BySeed = Sequence[NDArray[np.float64]]
+"""Statistics (N, D) of each training seed."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One score of two models on the same samples, in percent.
+
+    Attributes:
+        task: What was scored.
+        score: Name of the score.
+        first: Name of the first model.
+        second: Name of the second model.
+        samples: How many samples.
+        seeds: How many training seeds of the first and of the second model.
+        scores: Of the first and of the second model, means over seeds.
+        difference: First less second, points.
+        interval: Ends of its 95 % interval.
+        verdict: ``'holds'`` where the first loses less than the margin at most, by the interval;
+            ``'fails'`` where it loses more even at best; else ``'open'``.
+    """
+
+    task: str
+    score: str
+    first: str
+    second: str
+    samples: int
+    seeds: tuple[int, int]
+    scores: tuple[float, float]
+    difference: float
+    interval: tuple[float, float]
+    verdict: str
+
+
+def compare(
+    first: tuple[str, Mapping[str, BySeed]],
+    second: tuple[str, Mapping[str, BySeed]],
+    *,
+    task: str,
+    margin: float,
+    repeats: int = 2000,
+) -> list[Comparison]:
+    """Compare two models by every score that both have.
+
+    Args:
+        first: Name of a model, and name of a score to its statistics.
+        second: The same of the model beside it.
+        task: What was scored.
+        margin: Points that the first may be behind.
+        repeats: Of the bootstrap.
+    """
+    rows = []
+    for score, values in first[1].items():
+        pair = np.stack(values), np.stack(second[1][score])
+        if min(of_model[..., -1].sum() for of_model in pair) == 0 and score != 'PQ':
+            continue  # nothing of this kind was asked
+        found = paired_bootstrap(*pair, score_of(score), repeats=repeats)
+        low, high = 100 * found.low, 100 * found.high
+        rows.append(
+            Comparison(
+                task,
+                score,
+                first[0],
+                second[0],
+                samples=pair[0].shape[1],
+                seeds=(len(pair[0]), len(pair[1])),
+                scores=(100 * found.first, 100 * found.second),
+                difference=100 * found.difference,
+                interval=(low, high),
+                verdict=_verdict(low, high, margin),
+            )
+        )
+    return rows
+
+
+def _verdict(low: float, high: float, margin: float) -> str:
+    if low >= -margin:
+        return 'holds'
+    return 'fails' if high < -margin else 'open'
+
+
+def markdown_table(rows: Sequence[Comparison]) -> str:
+    """The comparisons as a table."""
+    lines = [
+        '| task | score | model | its score | beside | its score | difference | 95 % | verdict |',
+        '|---|---|---|---|---|---|---|---|---|',
+    ]
+    for row in rows:
+        lines.append(
+            f'| {row.task} | {row.score} | {row.first} | {row.scores[0]:.1f} | {row.second} | '
+            f'{row.scores[1]:.1f} | {row.difference:+.1f} | {row.interval[0]:+.1f} to '
+            f'{row.interval[1]:+.1f} | {row.verdict} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def table_picture(rows: Sequence[Comparison], margin: float) -> bytes:
+    """Differences with their intervals, and the margin, as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), dpi=120, layout='constrained')
+    axes: Any = figure.subplots()
+    for place, row in enumerate(reversed(rows)):
+        axes.plot(row.interval, (place, place), color='tab:blue', linewidth=2)
+        axes.plot(row.difference, place, 'o', color='tab:blue')
+    axes.axvline(0, color='black', linewidth=0.8)
+    axes.axvline(-margin, color='tab:red', linewidth=0.8, linestyle='--')
+    labels = [f'{row.task}: {row.score} ({row.first})' for row in reversed(rows)]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set(xlabel='difference (points), 95 % interval')
+    axes.grid(alpha=0.3, axis='x')
+    axes.spines[['top', 'right']].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png')
+    return buffer.getvalue()

@@ -1,0 +1,111 @@
+"""Trainings that belong to a larger plan: done once, resumed where they stopped, then skipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from seg.engine.launch import build_runner
+from seg.utils.atomic_write import write_bytes_atomically
+from seg.utils.checks import UserError
+from seg.utils.json_text import json_text
+
+_STATE = 'run.json'
+_POINTER = 'last_checkpoint'
+# What a plan may change between two attempts without the run becoming another one.
+_PLACES = ('work_dir', 'load_from', 'resume', 'launcher')
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A training that is over.
+
+    Attributes:
+        checkpoint: Best weights where validations chose them, else the last training state.
+        iterations: How many were trained.
+        minutes: ``cpu`` and ``wall``.
+        skipped: Whether it had been over before.
+    """
+
+    checkpoint: Path
+    iterations: int
+    minutes: Mapping[str, float]
+    skipped: bool = False
+
+
+def run_once(
+    cfg: Config,
+    config_path: str | os.PathLike[str],
+    work_dir: Path,
+    load_from: Path | None = None,
+) -> FinishedRun:
+    """Train as a config says, unless that was done; go on with a training that was interrupted.
+
+    ``run.json`` in the work folder says which settings a run has and whether it is over.
+
+    Args:
+        cfg: The checked config, with all changes.
+        config_path: Its file.
+        work_dir: Folder of the run.
+        load_from: Weights to start from, unless the training goes on.
+
+    Raises:
+        UserError: If the folder holds a run of other settings.
+    """
+    found = _read_state(work_dir)
+    digest = _digest(cfg)
+    if found is not None and found['digest'] != digest:
+        raise UserError(
+            f'{work_dir}: expected a run of the settings of {config_path}, got one of others; '
+            'choose another folder, or remove this one to train again'
+        )
+    if found is not None and 'checkpoint' in found:
+        checkpoint = work_dir / found['checkpoint']
+        return FinishedRun(checkpoint, found['iterations'], found['minutes'], skipped=True)
+    cfg['load_from'] = None if load_from is None else str(load_from)
+    if (work_dir / _POINTER).is_file():
+        cfg['resume'], cfg['load_from'] = True, None
+    runner = build_runner(cfg, config_path, work_dir)
+    _write_state(work_dir, {'digest': digest})
+    runner.train()
+    finished = FinishedRun(
+        _chosen_checkpoint(work_dir),
+        int(runner.iter),
+        dict(runner.message_hub.get_info('training_minutes')),
+    )
+    state = asdict(finished) | {'digest': digest, 'checkpoint': finished.checkpoint.name}
+    _write_state(work_dir, state)
+    return finished
+
+
+def _chosen_checkpoint(work_dir: Path) -> Path:
+    best = work_dir / 'best.pth'
+    if best.is_file():
+        return best
+    last = (work_dir / _POINTER).read_text(encoding='utf-8').strip()
+    return work_dir / Path(last).name
+
+
+def _digest(cfg: Config) -> str:
+    content = {key: value for key, value in cfg.to_dict().items() if key not in _PLACES}
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_state(work_dir: Path) -> dict[str, Any] | None:
+    path = work_dir / _STATE
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    return state
+
+
+def _write_state(work_dir: Path, state: Mapping[str, Any]) -> None:
+    write_bytes_atomically(work_dir / _STATE, f'{json_text(state, indent=2)}\n'.encode())

@@ -1,0 +1,59 @@
+import pytest
+
+from seg.comparison.twins import (
+    set_length,
+    single_task_twin,
+    steps_of_task,
+    tasks_of,
+    whole_blocks,
+)
+from seg.engine.config_options import load_config
+from seg.structures import Task
+from seg.utils.checks import UserError
+
+JOINT = 'configs/rap_sam/rap_sam_nano_joint_shapes.py'
+
+
+@pytest.fixture(scope='module')
+def joint(repository):
+    return load_config(repository / JOINT)
+
+
+def test_a_twin_is_the_joint_training_with_one_task(joint):
+    total = 0
+    for task in Task:
+        twin = single_task_twin(joint, task)
+        assert twin.model == joint.model
+        assert twin.optim_wrapper == joint.optim_wrapper
+        assert twin.custom_hooks == joint.custom_hooks
+        for kind in ('train_dataloader', 'val_dataloader'):
+            sources = joint[kind].dataset.sources
+            assert twin[kind].dataset.sources == {task.value: sources[task.value]}
+        sizes = joint.train_dataloader.batch_sampler.task_batch_sizes
+        own = twin.train_dataloader.batch_sampler.task_batch_sizes or {}
+        assert own == {name: size for name, size in sizes.items() if name == task.value}
+        assert set(twin.val_evaluator.metrics) == {task.value}
+        total += twin.train_cfg.max_iters
+    assert total == joint.train_cfg.max_iters
+
+
+def test_a_task_has_the_steps_that_its_sources_have(repository):
+    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_video_shapes.py')
+    assert whole_blocks(cfg, 11) == 20
+    set_length(cfg, whole_blocks(cfg, 11))
+    assert [steps_of_task(cfg, task) for task in tasks_of(cfg).values()] == [4, 4, 6, 6]
+    mixture = load_config(repository / 'configs/rap_sam/rap_sam_r50_joint.py')
+    set_length(mixture, whole_blocks(mixture, 20))
+    assert steps_of_task(mixture, Task.PANOPTIC) == 10  # of five sources
+    twin = single_task_twin(mixture, Task.PANOPTIC)
+    assert set(twin.train_dataloader.dataset.sources) == {'coco', 'yt19', 'yt21', 'vip', 'city'}
+    assert dict(twin.train_dataloader.dataset.ratios) == dict(coco=4, yt19=1, yt21=2, vip=2, city=1)
+
+
+def test_what_has_no_twin_is_refused(repository):
+    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_shapes.py')
+    with pytest.raises(UserError, match="unknown task 'vos'"):
+        single_task_twin(cfg, Task.VOS)
+    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_coco_sample.py')
+    with pytest.raises(UserError, match='expected a MixedDataset of several tasks'):
+        tasks_of(cfg)

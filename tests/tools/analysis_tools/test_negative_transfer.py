@@ -1,0 +1,55 @@
+"""The plan of joint model and twins, run with a single step of everything."""
+
+import json
+
+import pytest
+
+JOINT = 'rap_sam_nano_joint_shapes'
+TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
+
+
+def small(tasks):
+    """Changes that make every model of these tasks train and score on little."""
+    given = ['visualizer=None', 'custom_hooks=[]']
+    for kind in ('train', 'val'):
+        loader = f'{kind}_dataloader'
+        given += [f'{loader}.batch_size=1', f'{loader}.num_workers=0']
+        given += [f'{loader}.persistent_workers=False']
+        for task in tasks:
+            place = f'{loader}.dataset.sources.{task}'
+            given += [f'{place}.num_samples=4', f'{place}.size=(64,96)']
+    return given
+
+
+@pytest.mark.slow
+def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
+    monkeypatch.chdir(repository)
+    tasks = ('panoptic', 'interactive_image')
+    arguments = [
+        'analysis_tools/negative_transfer', '--out', tmp_path / 'out', '--seeds', '0',
+        '--iters', '3', '--samples', '2', '--repeats', '20', '--tasks', *tasks,
+    ]  # fmt: skip
+    code, out, err = run_tool(*arguments, '--cfg-options', *small(TASKS))
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert {row['task'] for row in result['rows']} == set(tasks)
+    assert result['rows'][0]['score'] == 'PQ'
+    assert all(0 <= score <= 100 for row in result['rows'] for score in row['scores'])
+    runs = tmp_path / 'out' / 'runs'
+    lengths = {
+        path.parent.name: json.loads(path.read_text())['iterations']
+        for path in runs.glob('*/run.json')
+    }
+    assert lengths == {
+        f'{JOINT}_seed0': 4, f'{JOINT}_panoptic_seed0': 1, f'{JOINT}_interactive_image_seed0': 1,
+    }  # fmt: skip
+    for name in ('table.json', 'table.md', 'table.png'):
+        assert (tmp_path / 'out' / name).is_file()
+
+
+def test_numbers_that_make_no_sense_are_refused(tmp_path, run_tool):
+    code, _, err = run_tool(
+        'analysis_tools/negative_transfer', '--out', tmp_path / 'out', '--samples', '0'
+    )
+    assert code == 2
+    assert '--samples, --margin: expected at least 1 and 0' in err

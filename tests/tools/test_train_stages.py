@@ -1,0 +1,90 @@
+"""Five stages, each from the one before; those that are over are not done again."""
+
+import json
+
+import pytest
+
+from seg.comparison.twins import tasks_of
+from seg.engine.config_options import load_config
+from seg.utils.checkpoints import read_checkpoint, read_weights, unwrap_state
+
+STAGES = ['nano_1_distill', 'nano_2_interactive', 'nano_3_vos', 'nano_4_joint', 'nano_5_inference']
+ALL_TASKS = {'panoptic', 'interactive_image', 'vos', 'interactive_video'}
+
+
+def options(stage):
+    """Two steps of one picture or short clip each, and as little validation."""
+    given = ['visualizer=None']
+    cfg = load_config(f'configs/rap_sam/stages/{STAGES[stage - 1]}.py')
+    for kind, samples in (('train', 4), ('val', 1), ('test', 1)):
+        loader = cfg.get(f'{kind}_dataloader')
+        if loader is None:
+            continue
+        given += [f'{kind}_dataloader.{pair}' for pair in
+                  ('batch_size=1', 'num_workers=0', 'persistent_workers=False')]  # fmt: skip
+        for name, source in loader.dataset.sources.items():
+            place = f'{kind}_dataloader.dataset.sources.{name}'
+            given += [f'{place}.num_samples={samples}', f'{place}.size=(64,96)']
+            if 'num_frames' in source:
+                given.append(f'{place}.num_frames=3')
+    if cfg.get('train_dataloader') and 'task_batch_sizes' in cfg.train_dataloader.batch_sampler:
+        given.append('train_dataloader.batch_sampler.task_batch_sizes=None')
+    return [f'{stage}:{option}' for option in given]
+
+
+@pytest.mark.slow
+def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monkeypatch):
+    monkeypatch.chdir(repository)
+    given = [option for stage in range(1, 6) for option in options(stage)]
+    given += [f'{stage}:train_cfg.max_iters=1' for stage in range(1, 4)]
+    given += [f'{stage}:train_cfg.val_interval=1' for stage in (2, 3)]
+    arguments = ('train_stages', 'nano', '--work-dir', tmp_path, '--cfg-options', *given)
+
+    code, out, err = run_tool(*arguments, '4:train_cfg.max_iters=1', '4:train_cfg.val_interval=1')
+    assert code == 0, err
+    report = json.loads(out.splitlines()[-1])
+    assert [entry['stage'] for entry in report] == STAGES
+    assert [entry.get('iterations') for entry in report] == [1, 1, 1, 1, None]
+    assert not any(entry.get('skipped') for entry in report)
+    metas = [read_checkpoint(entry['checkpoint']) for entry in report[:4]]
+    names = [set(unwrap_state(content)) for content in metas]
+    assert names[0] < names[1] < names[2]
+    assert names[2] == names[3]
+    trained, used = (report[4][name]['metrics'] for name in ('as_trained', 'as_used'))
+    assert set(trained) == set(used)
+    assert {key.split('/')[0] for key in used} == {
+        'panoptic', 'interactive', 'davis', 'interactive_video',
+    }  # fmt: skip
+    assert set(read_weights(report[4]['checkpoint'])) == names[3]
+
+    code, out, err = run_tool(*arguments[:4], '--last', '2', *arguments[4:])
+    assert code == 0, err
+    assert [entry['skipped'] for entry in json.loads(out.splitlines()[-1])] == [True, True]
+    code, _, err = run_tool(*arguments[:4], '--last', '1', '--scale', '3', *arguments[4:])
+    assert code == 2
+    assert 'got one of others' in err
+
+
+@pytest.mark.parametrize('size', ['nano', 'r50'])
+def test_stages_train_their_tasks(repository, size):
+    tasks = []
+    for name in STAGES[1:4]:
+        path = repository / f'configs/rap_sam/stages/{name.replace("nano", size)}.py'
+        cfg = load_config(path)
+        dataset = cfg.train_dataloader.dataset
+        assert set(dataset.get('ratios') or dataset.sources) == set(dataset.sources)
+        tasks.append({task.value for task in tasks_of(cfg).values()})
+        assert set(cfg.val_evaluator.metrics) <= tasks[-1]
+    assert tasks == [{'interactive_image'}, {'vos', 'interactive_video'}, ALL_TASKS]
+    cfg = load_config(repository / f'configs/rap_sam/stages/{size}_5_inference.py')
+    assert cfg.train_cfg is None
+    assert cfg.test_cfg.fp16
+
+
+def test_wrong_names_and_options_are_told(run_tool):
+    code, _, err = run_tool('train_stages', 'nanoo')
+    assert (code, "expected one of nano, r50, got 'nanoo'" in err) == (2, True)
+    code, _, err = run_tool('train_stages', 'nano', '--cfg-options', 'a=1')
+    assert (code, 'expected N:KEY=VALUE' in err) == (2, True)
+    code, _, err = run_tool('train_stages', 'nano', '--scale', '0')
+    assert (code, '--scale: expected more than 0' in err) == (2, True)

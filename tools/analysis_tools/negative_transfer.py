@@ -1,0 +1,152 @@
+"""Show what joint training costs or gives each task: the joint model beside single-task twins.
+
+Trains the joint model and a twin for every task, each with as many steps of the task as the joint
+model has, scores all on the same validation samples, and takes paired bootstrap intervals of the
+differences. Other joint models (--variants) are trained and compared with the same twins, so the
+table says what did it. What is done is kept in --out, and the same command goes on after a stop.
+
+A twin is the joint training with all other tasks taken out; nothing else differs. Writes
+table.json, table.md and table.png.
+
+Example:
+    python tools/analysis_tools/negative_transfer.py --out work_dirs/negative_transfer
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from seg.utils.checks import UserError
+from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from seg.comparison.table import Comparison
+
+JOINT = Path(__file__).resolve().parents[2] / 'configs/rap_sam/rap_sam_nano_joint_shapes.py'
+TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--joint', type=Path, default=JOINT, help='config of the joint model')
+    parser.add_argument('--variants', type=Path, nargs='*', default=[], help='other joint models')
+    parser.add_argument('--out', type=Path, required=True, help='folder of runs and results')
+    parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--iters', type=int, help='of the joint model; default: of its config')
+    parser.add_argument('--samples', type=int, default=512, help='validation samples of each task')
+    parser.add_argument('--margin', type=float, default=0.5, help='points that a task may lose')
+    parser.add_argument('--repeats', type=int, default=2000, help='of the bootstrap')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='changes to the joint config',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, score and compare; the table is the last line of standard output, as JSON."""
+    args = parse_arguments()
+    if args.samples < 1 or args.margin < 0:
+        raise UserError(
+            f'--samples, --margin: expected at least 1 and 0, got {args.samples} and {args.margin}'
+        )
+    from seg.comparison.table import compare, markdown_table, table_picture
+    from seg.utils.atomic_write import write_bytes_atomically
+    from seg.utils.writable import check_writable_folder
+
+    check_writable_folder(args.out, '--out')
+    twins = {task: score_twin(args, task) for task in args.tasks}
+    rows: list[Comparison] = []
+    for path in (args.joint, *args.variants):
+        for task, of_joint in score_joint(args, path).items():
+            rows += compare(
+                (path.stem, of_joint),
+                ('twin', twins[task]),
+                task=task,
+                margin=args.margin,
+                repeats=args.repeats,
+            )
+    result = {'samples': args.samples, 'seeds': args.seeds, 'rows': [asdict(row) for row in rows]}
+    write_bytes_atomically(args.out / 'table.json', f'{json_text(result, indent=2)}\n'.encode())
+    write_bytes_atomically(args.out / 'table.md', markdown_table(rows).encode())
+    write_bytes_atomically(args.out / 'table.png', table_picture(rows, args.margin))
+    sys.stderr.write(markdown_table(rows))
+    print(json_text(result))
+
+
+def joint_config(args: argparse.Namespace, path: Path) -> Config:
+    """The config of a joint model, with a length in which every task has its exact share."""
+    from seg.comparison.twins import set_length, whole_blocks
+    from seg.engine.config_options import load_config
+
+    cfg = load_config(path, args.cfg_options)
+    set_length(cfg, whole_blocks(cfg, args.iters or cfg.train_cfg['max_iters']))
+    return cfg
+
+
+def score_twin(args: argparse.Namespace, task: str) -> dict[str, list[Any]]:
+    """Train the twin of a task with every seed and score its samples."""
+    from seg.comparison.twins import single_task_twin
+    from seg.structures import Task
+
+    by_seed: list[tuple[str, dict[str, Any]]] = []
+    for seed in args.seeds:
+        cfg = single_task_twin(joint_config(args, args.joint), Task.parse(task))
+        name = f'{args.joint.stem}_{task}'
+        by_seed += run_and_score(args, cfg, (name, args.joint), seed, [task])
+    return merge(by_seed)[task]
+
+
+def score_joint(args: argparse.Namespace, path: Path) -> dict[str, dict[str, list[Any]]]:
+    """Train a joint model with every seed and score the samples of all tasks."""
+    by_seed: list[tuple[str, dict[str, Any]]] = []
+    for seed in args.seeds:
+        cfg = joint_config(args, path)
+        by_seed += run_and_score(args, cfg, (path.stem, path), seed, args.tasks)
+    return merge(by_seed)
+
+
+def run_and_score(
+    args: argparse.Namespace, cfg: Config, named: tuple[str, Path], seed: int, tasks: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Train one model with one seed unless that was done, and score samples of some tasks."""
+    from seg.comparison.sample_scoring import score_samples
+    from seg.engine.finished_runs import run_once
+
+    cfg['randomness'] = {**cfg.get('randomness', {}), 'seed': seed}
+    name, path = named
+    folder = args.out / 'runs' / f'{name}_seed{seed}'
+    run = run_once(cfg, path, folder)
+    sys.stderr.write(f'{folder.name}: {"was over" if run.skipped else "done"}\n')
+    for task in tasks:
+        yield task, score_samples(cfg, run.checkpoint, task, args.samples, folder)
+
+
+def merge(by_seed: list[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, list[Any]]]:
+    """Task -> name of a score -> statistics of each seed."""
+    merged: dict[str, dict[str, list[Any]]] = {}
+    for task, statistics in by_seed:
+        for name, values in statistics.items():
+            merged.setdefault(task, {}).setdefault(name, []).append(values)
+    return merged
+
+
+if __name__ == '__main__':
+    run_main(main)

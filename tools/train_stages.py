@@ -1,0 +1,164 @@
+"""Train a model in stages, each from the checkpoint of the one before, and make it fast at the end.
+
+The stages are the configs configs/rap_sam/stages/NAME_N_*.py. Those that are over are skipped and
+one that was interrupted goes on, so the same command continues a plan. A config without train_cfg
+trains nothing: the model is tested as trained and as used, and packed in half precision.
+
+Example:
+    python tools/train_stages.py nano --work-dir work_dirs/stages_nano
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from seg.utils.checks import UserError
+from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+STAGES = Path(__file__).resolve().parent.parent / 'configs' / 'rap_sam' / 'stages'
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('name', help='such as nano: which configs of configs/rap_sam/stages')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/stages_NAME')
+    parser.add_argument(
+        '--scale', type=float, default=1.0, help='times as many iterations in every stage'
+    )
+    parser.add_argument('--last', type=int, help='number of the last stage to run')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='N:KEY=VALUE',
+        help='changes to the config of stage N, such as 3:train_cfg.max_iters=100',
+    )
+    return parser.parse_args()
+
+
+def find_stages(name: str, last: int | None) -> list[Path]:
+    """Configs of the stages, in order."""
+    found = sorted(STAGES.glob(f'{name}_[0-9]_*.py'))
+    if not found:
+        known = sorted({path.stem.split('_')[0] for path in STAGES.glob('*_[0-9]_*.py')})
+        raise UserError(f'name: expected one of {", ".join(known)}, got {name!r}')
+    return found[:last]
+
+
+def options_of(stage: int, given: list[str]) -> list[str]:
+    """Changes to the config of one stage."""
+    chosen = []
+    for text in given:
+        number, mark, option = text.partition(':')
+        if not (mark and number.isdigit()):
+            raise UserError(f'--cfg-options: expected N:KEY=VALUE, got {text!r}')
+        if int(number) == stage:
+            chosen.append(option)
+    return chosen
+
+
+def main() -> None:
+    """Run the stages; what they were is the last line of standard output, as JSON."""
+    args = parse_arguments()
+    stages = find_stages(args.name, args.last)
+    if args.scale <= 0:
+        raise UserError(f'--scale: expected more than 0, got {args.scale:g}')
+    from seg.engine.config_options import load_config
+
+    folder = args.work_dir or Path('work_dirs') / f'stages_{args.name}'
+    checkpoint: Path | None = None
+    report: list[dict[str, Any]] = []
+    for number, path in enumerate(stages, 1):
+        cfg = load_config(path, options_of(number, args.cfg_options))
+        if cfg.get('train_cfg') is None:
+            if checkpoint is None:
+                raise UserError(f'{path.name}: expected a stage before it, got none')
+            report.append(deploy(cfg, path, checkpoint, folder / path.stem))
+            continue
+        scale(cfg, args.scale)
+        entry, checkpoint = train(cfg, path, checkpoint, folder / path.stem)
+        report.append(entry)
+    print(json_text(report))
+
+
+def scale(cfg: Config, factor: float) -> None:
+    """Change how long a stage is; a validation at its end stays there."""
+    length = cfg['train_cfg']['max_iters']
+    longer = max(1, round(length * factor))
+    if cfg['train_cfg'].get('val_interval') == length:
+        cfg['train_cfg']['val_interval'] = longer
+    cfg['train_cfg']['max_iters'] = longer
+
+
+def train(
+    cfg: Config, path: Path, checkpoint: Path | None, folder: Path
+) -> tuple[dict[str, Any], Path]:
+    """Train one stage unless that was done."""
+    from seg.engine.finished_runs import run_once
+
+    run = run_once(cfg, path, folder, checkpoint)
+    sys.stderr.write(f'{path.stem}: {"was over" if run.skipped else "done"}, {run.checkpoint}\n')
+    entry = {
+        'stage': path.stem,
+        'checkpoint': str(run.checkpoint),
+        'iterations': run.iterations,
+        'minutes': run.minutes,
+        'skipped': run.skipped,
+    }
+    return entry, run.checkpoint
+
+
+def deploy(cfg: Config, path: Path, checkpoint: Path, folder: Path) -> dict[str, Any]:
+    """Test the model as trained and as used, and pack it."""
+    from seg.engine.config_options import load_config
+    from seg.models.deployment import pack_weights
+
+    before = load_config(path)
+    for key in ('test_dataloader', 'test_evaluator', 'model'):
+        before[key] = cfg[key]
+    before['test_cfg'] = {**cfg['test_cfg'], 'fp16': False}
+    before['custom_hooks'] = []
+    tested = {
+        'as_trained': test(before, path, checkpoint, folder / 'as_trained'),
+        'as_used': test(cfg, path, checkpoint, folder / 'as_used'),
+    }
+    packed = folder / 'weights.safetensors'
+    pack_weights(checkpoint, packed)
+    return {
+        'stage': path.stem,
+        'checkpoint': str(packed),
+        'megabytes': packed.stat().st_size / 1e6,
+        **tested,
+    }
+
+
+def test(cfg: Config, path: Path, checkpoint: Path, folder: Path) -> dict[str, Any]:
+    """Metrics, and how long they took."""
+    from seg.engine.launch import build_runner
+
+    cfg['load_from'] = str(checkpoint)
+    runner = build_runner(cfg, path, folder)
+    wall, cpu = time.perf_counter(), time.process_time()
+    metrics = runner.test()
+    return {
+        'metrics': metrics,
+        'seconds': time.perf_counter() - wall,
+        'cpu_seconds': time.process_time() - cpu,
+    }
+
+
+if __name__ == '__main__':
+    run_main(main)
