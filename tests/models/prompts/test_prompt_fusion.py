@@ -117,3 +117,12 @@ def test_no_objects_and_no_tokens(shape):
 def test_settings_that_cannot_work_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         PromptFusion(16, **{'num_heads': 2, **settings})
+
+
+def test_texts_are_joined_in_16_bits():
+    fusion = wake(make(texts=True))
+    tokens, valid = torch.randn(1, 2, 1, 16), torch.ones(1, 2, 1, dtype=torch.bool)
+    texts = [('red', None)]
+    with torch.autocast('cpu', torch.bfloat16):
+        fused = fusion(tokens, valid, texts)
+    torch.testing.assert_close(fused.float(), fusion(tokens, valid, texts), atol=0.2, rtol=0.1)

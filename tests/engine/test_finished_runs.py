@@ -1,0 +1,82 @@
+"""Trainings of a plan are done once, go on where they stopped, and belong to their settings."""
+
+import json
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from seg.engine import finished_runs
+from seg.engine.config_options import load_config
+from seg.engine.finished_runs import run_once
+from seg.engine.launch import build_runner
+from seg.testing.toy_training import write_toy_config
+from seg.utils.checkpoints import read_weights
+from seg.utils.checks import UserError
+
+
+class StoppedError(Exception):
+    """What ends a training in the middle."""
+
+
+class StopHook(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter == 5:
+            raise StoppedError
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Function that gives the arguments of a run of the toy config."""
+
+    def make(name, **changes):
+        path = write_toy_config(tmp_path)
+        options = [f'{key}={value}' for key, value in changes.items()]
+        cfg = load_config(path, ['visualizer=none', 'train_cfg.max_iters=8', *options])
+        cfg['default_hooks']['checkpoint'].update(interval=2, save_best=None)
+        cfg['experiment_name'] = f'{tmp_path.name}_{name}'
+        return cfg, path, tmp_path / name
+
+    return make
+
+
+def test_a_run_is_done_once(plan):
+    first = run_once(*plan('run'))
+    assert (first.iterations, first.skipped) == (8, False)
+    assert first.checkpoint.is_file()
+    assert set(first.minutes) == {'cpu', 'wall'}
+    again = run_once(*plan('run'))
+    assert again.skipped
+    assert (again.checkpoint, again.iterations) == (first.checkpoint, 8)
+    with pytest.raises(UserError, match='got one of others; choose another folder'):
+        run_once(*plan('run', **{'train_cfg.max_iters': 9}))
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(plan, monkeypatch):
+    whole = run_once(*plan('whole'))
+
+    def build_and_stop(*arguments):
+        runner = build_runner(*arguments)
+        runner.register_hook(StopHook())
+        return runner
+
+    monkeypatch.setattr(finished_runs, 'build_runner', build_and_stop)
+    with pytest.raises(StoppedError):
+        run_once(*plan('broken'))
+    monkeypatch.undo()
+    state = json.loads((plan('broken')[2] / 'run.json').read_text())
+    assert set(state) == {'digest'}
+    resumed = run_once(*plan('broken'))
+    assert (resumed.iterations, resumed.skipped) == (8, False)
+    pair = [read_weights(run.checkpoint) for run in (whole, resumed)]
+    assert all(torch.equal(pair[0][name], pair[1][name]) for name in pair[0])
+
+
+def test_a_run_starts_from_the_one_before(plan):
+    first = run_once(*plan('first'))
+    cfg, path, folder = plan('second', **{'train_cfg.max_iters': 1})
+    cfg['optim_wrapper']['optimizer']['lr'] = 0.0
+    second = run_once(cfg, path, folder, first.checkpoint)
+    pair = [read_weights(run.checkpoint) for run in (first, second)]
+    assert pair[0]
+    assert all(torch.equal(pair[0][name], pair[1][name]) for name in pair[0])
