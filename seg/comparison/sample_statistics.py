@@ -39,6 +39,11 @@ def sample_statistics(metric: BaseMetric, sample: ClipSample) -> Statistics:
     Raises:
         UserError: If the metric is of another kind, or the sample does not fit it.
     """
+    if not isinstance(metric, (PanopticMetric, InteractiveMetric, DavisMetric)):
+        raise UserError(
+            'metric: expected a PanopticMetric, InteractiveMetric or DavisMetric, got '
+            f'{type(metric).__name__}'
+        )
     metric.results.clear()
     metric.process(None, [sample.to_dict()])
     (record,) = metric.results
@@ -48,12 +53,7 @@ def sample_statistics(metric: BaseMetric, sample: ClipSample) -> Statistics:
         return {'PQ': _panoptic(record['stat'].counts, num_classes)}
     if isinstance(metric, InteractiveMetric):
         return _prompted(record['rows'])
-    if isinstance(metric, DavisMetric):
-        return {'J&F': _followed(record[1])}
-    raise UserError(
-        'metric: expected a PanopticMetric, InteractiveMetric or DavisMetric, got '
-        f'{type(metric).__name__}'
-    )
+    return {'J&F': _followed(record[1])}
 
 
 def _panoptic(counts: Mapping[int, Any], num_classes: int) -> NDArray[np.float64]:

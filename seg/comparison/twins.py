@@ -41,9 +41,18 @@ def steps_of_task(cfg: Config, task: Task) -> int:
 
 
 def set_length(cfg: Config, iterations: int) -> None:
-    """Train for some iterations, with a validation at the end and none by which to choose."""
+    """Train for some iterations."""
     cfg['train_cfg'].update(max_iters=iterations, val_interval=iterations)
-    cfg['default_hooks']['checkpoint'].update(save_best=None)
+
+
+def without_validation(cfg: Config) -> Config:
+    """The same training, whose last weights are its result, and not those that a score chose."""
+    plain = copy.deepcopy(cfg)
+    for kind in ('val', 'test'):
+        plain[f'{kind}_dataloader'] = plain[f'{kind}_cfg'] = plain[f'{kind}_evaluator'] = None
+    plain['train_cfg'].pop('val_interval', None)
+    plain['default_hooks']['checkpoint'].update(save_best=None)
+    return plain
 
 
 def single_task_twin(cfg: Config, task: Task) -> Config:
@@ -72,7 +81,6 @@ def single_task_twin(cfg: Config, task: Task) -> Config:
     } or None
     metrics = twin.val_evaluator['metrics']
     twin.val_evaluator['metrics'] = {task.value: metrics[task.value]}
-    twin['test_dataloader'] = twin['test_cfg'] = twin['test_evaluator'] = None
     return twin
 
 

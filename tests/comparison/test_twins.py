@@ -6,6 +6,7 @@ from seg.comparison.twins import (
     steps_of_task,
     tasks_of,
     whole_blocks,
+    without_validation,
 )
 from seg.engine.config_options import load_config
 from seg.structures import Task
@@ -48,6 +49,14 @@ def test_a_task_has_the_steps_that_its_sources_have(repository):
     twin = single_task_twin(mixture, Task.PANOPTIC)
     assert set(twin.train_dataloader.dataset.sources) == {'coco', 'yt19', 'yt21', 'vip', 'city'}
     assert dict(twin.train_dataloader.dataset.ratios) == dict(coco=4, yt19=1, yt21=2, vip=2, city=1)
+
+
+def test_nothing_is_chosen_by_a_score(joint):
+    plain = without_validation(joint)
+    assert plain.val_cfg is None
+    assert plain.default_hooks.checkpoint.save_best is None
+    assert plain.model == joint.model
+    assert joint.val_cfg is not None
 
 
 def test_what_has_no_twin_is_refused(repository):

@@ -92,6 +92,7 @@ def train_and_score(
 ) -> tuple[dict[str, Any], Any]:
     """One model with one seed: what it cost, and the statistics of its PQ."""
     from seg.comparison.sample_scoring import score_samples
+    from seg.comparison.twins import without_validation
     from seg.engine.config_options import load_config
     from seg.engine.finished_runs import run_once
 
@@ -99,13 +100,13 @@ def train_and_score(
     set_budget(cfg, path, args.cpu_minutes)
     cfg['randomness'] = {**cfg.get('randomness', {}), 'seed': seed}
     folder = args.out / 'runs' / f'{path.stem}_seed{seed}'
-    run = run_once(cfg, path, folder)
+    run = run_once(without_validation(cfg), path, folder)
     statistics = score_samples(cfg, run.checkpoint, 'panoptic', args.samples, folder)
     return describe(cfg, folder.name, run), statistics['PQ']
 
 
 def set_budget(cfg: Config, path: Path, minutes: float) -> None:
-    """Train for some CPU minutes, with a validation at the end alone."""
+    """Train for some CPU minutes."""
     from seg.engine.hooks import TimeBudgetHook
 
     budgets = [hook for hook in cfg['custom_hooks'] if hook['type'] is TimeBudgetHook]
@@ -115,7 +116,6 @@ def set_budget(cfg: Config, path: Path, minutes: float) -> None:
             "dict(type=TimeBudgetHook, minutes=60, measure='cpu')"
         )
     budgets[0].update(minutes=minutes, measure='cpu')
-    cfg['default_hooks']['checkpoint'].update(save_best=None)
 
 
 def describe(cfg: Config, name: str, run: FinishedRun) -> dict[str, Any]:

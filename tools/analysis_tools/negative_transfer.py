@@ -128,12 +128,13 @@ def run_and_score(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Train one model with one seed unless that was done, and score samples of some tasks."""
     from seg.comparison.sample_scoring import score_samples
+    from seg.comparison.twins import without_validation
     from seg.engine.finished_runs import run_once
 
     cfg['randomness'] = {**cfg.get('randomness', {}), 'seed': seed}
     name, path = named
     folder = args.out / 'runs' / f'{name}_seed{seed}'
-    run = run_once(cfg, path, folder)
+    run = run_once(without_validation(cfg), path, folder)
     sys.stderr.write(f'{folder.name}: {"was over" if run.skipped else "done"}\n')
     for task in tasks:
         yield task, score_samples(cfg, run.checkpoint, task, args.samples, folder)

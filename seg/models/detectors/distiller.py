@@ -353,10 +353,11 @@ def _check_pair(student: Any, teacher: Any, parts: Any) -> None:
 def _check_canvas(student: Any, teacher: Any) -> None:
     """Make sure that the teacher takes the images as they are."""
     if teacher.canvas is not None and teacher.canvas != student.canvas:
+        own = 'which may have any size' if student.canvas is None else student.image_size
         raise UserError(
-            'Distiller.teacher.image_size: expected the canvas of the student, '
-            f'{student.canvas}, got {teacher.canvas}; give both the same image_size, or '
-            'set resize_for_teacher=True to show it resized images'
+            f'Distiller.teacher.image_size: expected the canvas of the student, {own}, got '
+            f'{teacher.image_size}; give both the same image_size, or set '
+            'resize_for_teacher=True to show it resized images'
         )
 
 

@@ -92,7 +92,7 @@ class MMDetPanoptic(BaseDetector):
         """A map of MMDetection (1, H, W) as ids and their classes."""
         num_things, void = self.detector.num_things_classes, self.detector.num_classes
         segment_map = torch.zeros_like(values, dtype=torch.int32)
-        segments = []
+        segments: list[Segment] = []
         for value in values.unique().tolist():
             label = value % _INSTANCES
             if label == void:
