@@ -26,7 +26,7 @@ with read_base():
     from .rap_sam_nano_shapes import *
 
 width = 96
-attention = dict(embed_dims=width, num_heads=8, dropout=0.0, batch_first=True)
+attention = dict(embed_dims=width, num_heads=8, batch_first=True)
 feedforward = dict(
     embed_dims=width,
     feedforward_channels=4 * width,
@@ -60,7 +60,7 @@ model = dict(
                 encoder=dict(
                     num_layers=6,
                     layer_cfg=dict(
-                        self_attn_cfg=dict(attention, num_levels=3, num_points=4),
+                        self_attn_cfg=dict(attention, num_levels=3, num_points=4, dropout=0.0),
                         ffn_cfg=feedforward,
                     ),
                 ),
