@@ -1,16 +1,18 @@
 """The shipped configs of SAM 3: they have their sizes, and the small one trains."""
 
+import copy
 import importlib.util
 
 import pytest
 import torch
+from mmengine.dataset import pseudo_collate
 
 from seg.datasets.converters import WRITERS, write_shapes
 from seg.datasets.shapes import SHAPES_THINGS
 from seg.engine.config_options import load_config
 from seg.engine.launch import build_runner
 from seg.models.detectors import Sam3Segmentor
-from seg.registry import MODELS
+from seg.registry import DATASETS, MODELS
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('transformers') is None, reason='needs transformers'
@@ -106,3 +108,30 @@ def test_the_small_model_trains_and_is_scored(repository, tmp_path):
 
     assert values['train/loss'] > 0
     assert {'val/concept/cgF1', 'val/concept/pmF1', 'val/concept/IL_MCC'} <= set(values)
+
+
+def test_the_small_model_learns_a_batch(repository):
+    """What it is from the start must let words and colours meet; weights that fade do not."""
+    cfg = load_config(repository / 'configs/sam3/sam3_tiny_shapes.py')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.train()
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    items = [dataset[index] for index in range(4)]
+    trained = [value for value in model.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3, fused=True)
+    history = []
+    for _ in range(25):
+        data = model.data_preprocessor(pseudo_collate(copy.deepcopy(items)), True)
+        losses = model(**data, mode='loss')
+        loss, _ = model.parse_losses(losses)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        history.append({name: float(value.detach()) for name, value in losses.items()})
+
+    first, last = history[0], history[-1]
+    assert last['loss_presence'] < 0.3 * first['loss_presence']
+    assert last['loss_dice'] < 0.9 * first['loss_dice']
