@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seg.apis.annotation.model import AnnotationModel
 from seg.utils.checks import UserError
+
+if TYPE_CHECKING:
+    from seg.apis.annotation.model import AnnotationModel
 
 MIN_TOKEN = 8
 

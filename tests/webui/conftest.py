@@ -15,8 +15,9 @@ def _skip(reason):
     pytest.skip(reason)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def browser():
+    # Not for the session: Playwright's event loop would be in the way of other tests.
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

@@ -8,11 +8,12 @@ import zipfile
 import pytest
 from PIL import Image
 
-from seg.testing.annotation_page import click, drag, wait
+from seg.testing.annotation_page import click, drag, find_browser, wait
 from seg.testing.annotation_page import open_file as choose_file
 from seg.testing.fake_annotation import FakeAnnotationModel, FakeFollower, fake_video
 
 pytest.importorskip('uvicorn', reason="the extra webui: pip install 'rapsam[webui]'")
+from seg.utils.checks import UserError
 from seg.webui.app import make_app
 from seg.webui.settings import Settings
 
@@ -176,6 +177,12 @@ def test_following_stops(page, monkeypatch):
     wait(page, '!rapsam.state.item.running && rapsam.state.item.followed.length')
     last = page.evaluate('rapsam.state.item.followed[0][1]')
     assert 0 < last < NUM_FRAMES - 1
+
+
+def test_a_missing_browser_is_named(monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(UserError, match='apt install chromium'):
+        find_browser()
 
 
 def test_playing_shows_frame_after_frame(page):

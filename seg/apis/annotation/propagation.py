@@ -103,13 +103,14 @@ def changed_runs(item: AnnotatedItem) -> list[Run]:
     """What must be followed again because masks were changed that others were followed from.
 
     From a changed mask on, in the direction in which its neighbours came from it, to where another
-    mask is given or following had ended.
+    mask is given or following had ended. Where an object was said to be out of sight, there is
+    nothing to follow it from.
     """
     groups: dict[tuple[int, int], dict[int, int]] = {}
     for one in item.objects:
         for frame, direction in one.changed:
             end = _end_of_followed(one, frame, direction)
-            if end != frame:
+            if end != frame and _is_seen(one, frame, item):
                 groups.setdefault((frame, direction), {})[one.object_id] = end
     return [Run(start, direction, ends) for (start, direction), ends in sorted(groups.items())]
 

@@ -104,6 +104,17 @@ def test_corrections_between_anchors_end_at_the_next_one(session, model):
     assert origins(item) == '.ppfpf'
 
 
+def test_a_frame_without_the_object_is_nothing_to_follow_from(session):
+    item = session.item('i1')
+    list(session.propagate('i1', 1))
+    item.set_mask(1, None, frame=3)
+    assert session.num_changed('i1') == 0
+    item.clear_frame(1, frame=2)
+    assert session.num_changed('i1') == 0
+    item.add_click(1, 30, 30, frame=3)
+    assert session.num_changed('i1') == 2
+
+
 def test_what_was_stopped_goes_on_where_it_stopped(session):
     item = session.item('i1')
     list(session.propagate('i1', 1))
