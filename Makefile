@@ -15,7 +15,8 @@ ALL := $(VENV)/.rapsam-all-$(KEY)
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo annotate annotate-and-train train stages-nano report bench-train test lint clean
+.PHONY: help setup setup-all demo annotate annotate-and-train train stages-nano report bench-train docs test \
+	lint clean
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
 
 bench-train: $(BASE)  ## Measure time, memory and waiting for data per training step
 	$(PY) tools/analysis_tools/bench_train.py $(ARGS)
+
+docs: $(ALL)  ## Build the documentation site in outputs/site
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test: $(BASE)  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --durations=20 $(ARGS)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ext.variant_choice import choose_variant
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, unknown_name_message
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,11 @@ def sam_variant(name_or_sizes: str | Mapping[str, Any]) -> SamVariant:
     Raises:
         UserError: If the name is unknown, or sizes do not fit together.
     """
-    variant = choose_variant('SAM', SamVariant, SAM_VARIANTS, name_or_sizes)
+    if isinstance(name_or_sizes, str):
+        if name_or_sizes not in SAM_VARIANTS:
+            raise UserError(unknown_name_message('SAM variant', name_or_sizes, SAM_VARIANTS))
+        return SAM_VARIANTS[name_or_sizes]
+    variant = SamVariant(**name_or_sizes)
     if variant.embed_dim % variant.num_heads or variant.prompt_dim % (8 * variant.decoder_heads):
         raise UserError(
             'SAM variant: expected num_heads to divide embed_dim and 8 * decoder_heads to divide '

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from seg.apis.model_zoo import model_entry
+from seg.apis.model_folder import read_model_folder
+from seg.apis.model_hub import download_model_folder, is_hub_name
+from seg.apis.model_zoo import MODEL_ZOO, ModelEntry, model_entry
 from seg.engine.class_counts import check_class_counts, fill_class_counts
 from seg.engine.config_options import load_config
 from seg.models.detectors.promptable import PromptableSegmentor
@@ -33,8 +35,11 @@ def load_model(
     of the package).
 
     Args:
-        name_or_config: One of :func:`~seg.apis.list_models`, or the path of a config (``.py``).
-        checkpoint: Weights; those of the package when a model is given by its name.
+        name_or_config: One of :func:`~seg.apis.list_models`, the path of a config (``.py``), a
+            folder that ``tools/model_converters/publish.py`` wrote, or ``hub:OWNER/NAME``, which
+            fetches such a folder from a hub.
+        checkpoint: Weights; those of the package when a model is given by its name, those of the
+            folder for a folder.
         device: Where it runs, such as ``'cpu'`` or ``'cuda:0'``; the GPU if there is one.
 
     Raises:
@@ -45,21 +50,8 @@ def load_model(
         TypeError: If ``name_or_config`` is neither a name nor a path.
     """
     target = choose_device(device)
-    if _is_config_path(name_or_config):
-        entry, config_path = None, Path(name_or_config)
-        if checkpoint is None:
-            raise UserError(
-                f'checkpoint: expected the weights to use with {config_path}, got none; '
-                'pass the checkpoint that was trained with this config'
-            )
-        weights_path = Path(checkpoint)
-    else:
-        named = model_entry(str(name_or_config))
-        config_path = named.config_path
-        entry = named if checkpoint is None else None
-        weights_path = named.weights_path if checkpoint is None else Path(checkpoint)
     install_safe_loaders()
-    cfg = read_config(config_path)
+    cfg, weights_path, entry = _find_source(name_or_config, checkpoint)
     content = _read_weights(weights_path, cfg)
     stored_meta = read_dataset_meta(weights_path, content)
     fill_class_counts(cfg, stored_meta)
@@ -86,6 +78,40 @@ def _read_weights(path: Path, cfg: Config) -> dict[str, Any]:
         if not issubclass(model, PromptableSegmentor) or not model.where_weights:
             raise
         raise type(error)(f'{error}; {model.where_weights}') from error
+
+
+class _Source(NamedTuple):
+    """Where a model comes from."""
+
+    cfg: Config
+    weights_path: Path
+    entry: ModelEntry | None
+
+
+def _find_source(
+    name: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | None
+) -> _Source:
+    if is_hub_name(name):
+        name = download_model_folder(str(name))
+    if _is_folder(name):
+        if checkpoint is not None:
+            raise UserError(
+                f'checkpoint: expected none, as the folder {name} has its own weights, got '
+                f'{checkpoint}; give a config in Python to use other weights'
+            )
+        return _Source(*read_model_folder(name), entry=None)
+    if not _is_config_path(name):
+        entry = model_entry(str(name))
+        cfg = read_config(entry.config_path)
+        if checkpoint is None:
+            return _Source(cfg, entry.weights_path, entry)
+        return _Source(cfg, Path(checkpoint), None)
+    if checkpoint is None:
+        raise UserError(
+            f'checkpoint: expected the weights to use with {name}, got none; '
+            'pass the checkpoint that was trained with this config'
+        )
+    return _Source(read_config(name), Path(checkpoint), None)
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
@@ -121,6 +147,10 @@ def read_config(path: str | os.PathLike[str]) -> Config:
             f'{", ".join(cfg) or "none"}'
         )
     return cfg
+
+
+def _is_folder(name: str | os.PathLike[str]) -> bool:
+    return isinstance(name, str | os.PathLike) and name not in MODEL_ZOO and Path(name).is_dir()
 
 
 def _is_config_path(name: str | os.PathLike[str]) -> bool:
