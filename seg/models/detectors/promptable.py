@@ -277,7 +277,7 @@ class PromptableSegmentor(BaseDetector, ABC):
 def zero_of(module: nn.Module) -> Tensor:
     """Zero on the graph of every trained parameter of a module, for steps that do not touch it."""
     trained = [value.flatten()[:0] for value in module.parameters() if value.requires_grad]
-    return torch.cat(trained).sum() if trained else torch.zeros(())
+    return torch.cat(trained).sum()
 
 
 def _kinds(prompts: Prompts) -> list[str]:

@@ -244,7 +244,8 @@ class Sam3Segmentor(TunedSegmentor):
             self.concept_criterion.mean_count([], embeddings.device)
             return {'loss_untouched': self._zero()}
         losses = self.concept_criterion(join_passes(passes), batch_data_samples)
-        if not any(bool(rows.has_box.any()) for rows in prompts):
+        trained = any(value.requires_grad for value in self.geometry_encoder.parameters())
+        if trained and not any(bool(rows.has_box.any()) for rows in prompts):
             losses['loss_untouched'] = zero_of(self.geometry_encoder)
         return losses
 
