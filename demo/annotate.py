@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -130,7 +131,7 @@ def make_settings(arguments: argparse.Namespace) -> Settings:
 
     numbers = ('max_upload', 'max_frames', 'max_pixels', 'idle')
     for name in numbers:
-        if getattr(arguments, name) <= 0:
+        if not 0 < getattr(arguments, name) < math.inf:
             raise UserError(f'--{name.replace("_", "-")}: expected a number above 0')
     check_writable_folder(arguments.work_dir, '--work-dir')
     token = arguments.token or os.environ.get(TOKEN_VARIABLE) or None

@@ -63,6 +63,8 @@ def test_folders_get_names_of_their_own(annotate, tmp_path):
         (['--model', 'mine=config.py'], 'NAME=CONFIG,CHECKPOINT'),
         (['--model', 'rap_sam_nano_shapes', '--model', 'rap_sam_nano_shapes'], 'twice'),
         (['--max-upload', '0'], '--max-upload'),
+        (['--idle', 'nan'], '--idle'),
+        (['--idle', 'inf'], '--idle'),
         (['--token', 'short'], 'at least 8'),
     ],
 )
