@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
 from numpy.typing import NDArray
 
 from seg.comparison.sample_statistics import Statistics, sample_statistics
+from seg.comparison.twins import task_of
 from seg.evaluation.protocols import ClickProtocol
 from seg.registry import DATASETS, METRICS, MODELS
 from seg.structures import ClipSample, Task
@@ -45,14 +48,16 @@ def score_samples(
         Name of a score to statistics (N, D), for :func:`paired_bootstrap`.
     """
     path = folder / f'scores_{task}.json'
+    source = _source_of(cfg, Task.parse(task))
+    origin = _origin(cfg, source, checkpoint)
     found = _read(path)
-    rows = found['rows'] if found.get('checkpoint') == checkpoint.name else []
+    rows = found['rows'] if found.get('origin') == origin else []
     if len(rows) < num_samples:
-        for statistics in _score_from(cfg, checkpoint, Task.parse(task), len(rows), num_samples):
+        for statistics in _score_from(cfg, source, checkpoint, len(rows), num_samples):
             rows.append({name: values.tolist() for name, values in statistics.items()})
             if len(rows) % _SAVE_EVERY == 0:
-                _write(path, checkpoint, rows)
-        _write(path, checkpoint, rows)
+                _write(path, origin, rows)
+        _write(path, origin, rows)
     kept = rows[:num_samples]
     return {name: np.array([row[name] for row in kept]) for name in kept[0]}
 
@@ -64,34 +69,41 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write(path: Path, checkpoint: Path, rows: list[dict[str, Any]]) -> None:
-    content = {'checkpoint': checkpoint.name, 'rows': rows}
+def _write(path: Path, origin: str, rows: list[dict[str, Any]]) -> None:
+    content = {'origin': origin, 'rows': rows}
     write_bytes_atomically(path, json_text(content).encode())
 
 
+def _source_of(cfg: Config, task: Task) -> dict[str, Any]:
+    for source in cfg.val_dataloader['dataset']['sources'].values():
+        if task_of(source) is task:
+            return dict(source)
+    raise AssertionError('the plan names tasks that are validated')
+
+
+def _origin(cfg: Config, source: dict[str, Any], checkpoint: Path) -> str:
+    """Fingerprint of what statistics depend on, but for the number of samples."""
+    data = {key: value for key, value in source.items() if key != 'num_samples'}
+    text = json.dumps([checkpoint.name, data, cfg.model], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _score_from(
-    cfg: Config, checkpoint: Path, task: Task, begin: int, end: int
+    cfg: Config, source: dict[str, Any], checkpoint: Path, begin: int, end: int
 ) -> Iterator[Statistics]:
     """Statistics of samples ``begin`` to ``end``."""
-    source = _source_of(cfg, task)
+    task = task_of(source)
     if 'num_samples' in source:  # a world without end
-        source['num_samples'] = end
+        source = {**source, 'num_samples': end}
     dataset = DATASETS.build(source)
     metric = METRICS.build(cfg.val_evaluator['metrics'][task.value])
     metric.dataset_meta = dataset.metainfo
     model: Any = MODELS.build(cfg.model)
     load_weights(model, read_weights(checkpoint), name=str(checkpoint))
-    model.eval()
+    model.to(get_device()).eval()
     for index in range(begin, min(end, len(dataset))):
         batch = pseudo_collate([dataset[index]])
         yield _statistics(model, batch, task, metric)
-
-
-def _source_of(cfg: Config, task: Task) -> dict[str, Any]:
-    for source in cfg.val_dataloader['dataset']['sources'].values():
-        if Task.parse(source['task']) is task:
-            return dict(source)
-    raise AssertionError('the plan names tasks that are validated')
 
 
 @torch.no_grad()

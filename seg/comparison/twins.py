@@ -12,6 +12,11 @@ from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
 
 
+def task_of(source: Any) -> Task:
+    """Task of a data set's config, also of one that another wraps."""
+    return Task.parse(source['dataset']['task'] if 'dataset' in source else source['task'])
+
+
 def tasks_of(cfg: Config) -> dict[str, Task]:
     """Task of each source of a config's training data.
 
@@ -24,7 +29,7 @@ def tasks_of(cfg: Config) -> dict[str, Task]:
             'train_dataloader.dataset: expected a MixedDataset of several tasks, got a single data '
             'set, which has no twins'
         )
-    return {name: _task_of(source) for name, source in sources.items()}
+    return {name: task_of(source) for name, source in sources.items()}
 
 
 def whole_blocks(cfg: Config, iterations: int) -> int:
@@ -84,10 +89,6 @@ def single_task_twin(cfg: Config, task: Task) -> Config:
     return twin
 
 
-def _task_of(source: Any) -> Task:
-    return Task.parse(source['dataset']['task'] if 'dataset' in source else source['task'])
-
-
 def _weights(cfg: Config) -> dict[str, int]:
     """Batches of each source in a block."""
     dataset = cfg.train_dataloader['dataset']
@@ -97,7 +98,7 @@ def _weights(cfg: Config) -> dict[str, int]:
 
 
 def _keep_task(dataset: Any, task: Task) -> None:
-    kept = {name: s for name, s in dataset['sources'].items() if _task_of(s) is task}
+    kept = {name: s for name, s in dataset['sources'].items() if task_of(s) is task}
     dataset['sources'] = kept
     if dataset.get('ratios'):
         dataset['ratios'] = {name: dataset['ratios'][name] for name in kept}

@@ -19,6 +19,7 @@ from seg.utils.json_text import json_text
 
 _STATE = 'run.json'
 _POINTER = 'last_checkpoint'
+_CHUNK = 1 << 20
 # What a plan may change between two attempts without the run becoming another one.
 _PLACES = ('work_dir', 'load_from', 'resume', 'launcher')
 
@@ -57,14 +58,14 @@ def run_once(
         load_from: Weights to start from, unless the training goes on.
 
     Raises:
-        UserError: If the folder holds a run of other settings.
+        UserError: If the folder holds a run of other settings, or of other weights to start from.
     """
     found = _read_state(work_dir)
-    digest = _digest(cfg)
+    digest = _digest(cfg, load_from)
     if found is not None and found['digest'] != digest:
         raise UserError(
-            f'{work_dir}: expected a run of the settings of {config_path}, got one of others; '
-            'choose another folder, or remove this one to train again'
+            f'{work_dir}: expected a run of the settings of {config_path} and of the weights '
+            'before it, got one of others; choose another folder, or remove this one to train again'
         )
     if found is not None and 'checkpoint' in found:
         checkpoint = work_dir / found['checkpoint']
@@ -93,10 +94,15 @@ def _chosen_checkpoint(work_dir: Path) -> Path:
     return work_dir / Path(last).name
 
 
-def _digest(cfg: Config) -> str:
+def _digest(cfg: Config, load_from: Path | None) -> str:
+    """Fingerprint of settings and of the weights that a run starts from."""
     content = {key: value for key, value in cfg.to_dict().items() if key not in _PLACES}
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    found = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
+    if load_from is not None:
+        with load_from.open('rb') as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+    return found.hexdigest()
 
 
 def _read_state(work_dir: Path) -> dict[str, Any] | None:

@@ -74,10 +74,12 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(plan, monkeypatch
 
 def test_a_run_starts_from_the_one_before(plan):
     first = run_once(*plan('first'))
-    cfg, path, folder = plan('second', **{'train_cfg.max_iters': 1})
-    cfg['optim_wrapper']['optimizer']['lr'] = 0.0
-    second = run_once(cfg, path, folder, first.checkpoint)
+    settings = {'train_cfg.max_iters': 1, 'optim_wrapper.optimizer.lr': 0.0}
+    second = run_once(*plan('second', **settings), first.checkpoint)
+    assert run_once(*plan('second', **settings), first.checkpoint).skipped
     pair = [read_weights(run.checkpoint) for run in (first, second)]
     trained = [name for name in pair[0] if name.endswith(('weight', 'bias'))]
     assert trained
+    with pytest.raises(UserError, match='and of the weights before it, got one of others'):
+        run_once(*plan('second', **settings), second.checkpoint)
     assert all(torch.equal(pair[0][name], pair[1][name]) for name in trained)
