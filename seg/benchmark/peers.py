@@ -52,7 +52,7 @@ def reference_workload(plain: PlainRapSAM, size: Size, num_things: int, num_kept
     """The published arithmetic, step by step."""
     device = next(plain.parameters()).device
     frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
-    canvas = tuple(-(-side // 32) * 32 for side in size)
+    canvas = (-(-size[0] // 32) * 32, -(-size[1] // 32) * 32)
     logits = plain(plain.preprocess(frames[0]))[-1].class_logits[0]
     threshold = threshold_for(logits, num_kept)
     fusion = _Fusion()
@@ -128,7 +128,8 @@ def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workloa
     from transformers import Sam2Config, Sam2Model
 
     config = Sam2Config()  # its default vision settings are those of the tiny model
-    model = Sam2Model(config).to(device).requires_grad_(False).eval()
+    model: Any = Sam2Model(config)
+    model = model.to(device).requires_grad_(False).eval()
     images = [_pixels(draw_frame(i, num_objects, size)[0], device) for i in range(4)]
     points = torch.full((1, num_objects, 1, 2), 512.0, device=device)
     labels = torch.ones(1, num_objects, 1, dtype=torch.int32, device=device)

@@ -97,7 +97,7 @@ def panoptic_workload(
 
 def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
     """Set the score threshold of a model so that about ``num_kept`` queries pass it."""
-    sample = _panoptic_sample(tuple(clip.shape[-2:]))
+    sample = _panoptic_sample((clip.shape[-2], clip.shape[-1]))
     data = model.data_preprocessor(dict(inputs=[clip], data_samples=[sample]), False)
     features = model.extract_feat(data['inputs'])
     logits = model.head(*features, model.head.router.routes[Task.PANOPTIC])[-1].class_logits
