@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=1, help='which world (default: 1)')
     parser.add_argument('--num', type=int, default=200, help='images per task (default: 200)')
     parser.add_argument(
-        '--clips', type=int, default=20, help='clips per task on videos (default: 20)'
+        '--clips', type=int, default=12, help='clips per task on videos (default: 12)'
     )
     parser.add_argument(
         '--frames', type=int, default=48, help='frames of each clip, 24 or more (default: 48)'

@@ -37,7 +37,7 @@ class ReportData:
     """
 
     num_images: int = 200
-    num_clips: int = 20
+    num_clips: int = 12
     num_frames: int = 48
     seed: int = 1
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 VISIBLE_SCORE = 0.5
 """Objects with a lower score are taken to be out of sight."""
 
+_PROMPTED_LOGIT, _LARGEST_SHIFT = 1.0, 2.0
+
 
 class Frame(NamedTuple):
     """One frame of B clips as the head takes it.
@@ -58,6 +60,8 @@ class FrameAnswer(NamedTuple):
         asked: The prompts behind them.
         proposed: What the decoder started from, logits (B, rows, h, w).
         score_logits: Whether each row's mask is its object, (B, rows).
+        score_shift: What is added to them for objects that were scored low where they were
+            prompted, (B, N).
         has_paths: Whether there are rows of the second path.
         mask_logits: The answer, (B, N, h, w).
         scores: How surely each object is visible, (B, N), in [0, 1].
@@ -72,6 +76,7 @@ class FrameAnswer(NamedTuple):
     asked: AskedObjects
     proposed: Tensor
     score_logits: Tensor
+    score_shift: Tensor
     has_paths: bool
     mask_logits: Tensor
     scores: Tensor
@@ -161,7 +166,7 @@ class ClipStep:
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
             seen = self._seen(answer, asked, i, state.num_objects, known)
-            before = self._with_texts(state, prompts[i])
+            before = _with_shift(self._with_texts(state, prompts[i]), answer, asked.given, i)
             features = frame.mask_features[i, 0]
             after.append(self.memory.write(before, keys.of_clip(i), seen, features))
         return answer, after
@@ -213,8 +218,10 @@ class ClipStep:
         assert final.iou_logits is not None, 'prompted objects need a quality estimate'
         started = _started_from(encoded.queries)
         last = asked.moved.new_zeros(asked.moved.shape)
+        shift = last.new_zeros(asked.given.shape)
         for i, state in enumerate(states):
             last[i, : state.num_objects] = state.last_masks
+            shift[i, : state.num_objects] = state.score_shift
         num_objects, copies = last.shape[1], 2 if has_paths else 1
         score_logits = self.memory.score(
             final.queries.flatten(0, 1),
@@ -227,9 +234,10 @@ class ClipStep:
             asked=encoded,
             proposed=started,
             score_logits=score_logits,
+            score_shift=shift,
             has_paths=has_paths,
             mask_logits=final.mask_logits[:, :num_objects, 0],
-            scores=score_logits[:, :num_objects].sigmoid(),
+            scores=(score_logits[:, :num_objects] + shift).sigmoid(),
             iou_scores=final.iou_logits[:, :num_objects].clamp(0, 1),
             queries=final.queries[:, :num_objects],
             active=asked.batch.valid,
@@ -260,7 +268,8 @@ class ClipStep:
         fused = self.head.dual_path.fuse(answer.path(0), answer.path(1))
         iou_logits, n = answer.outputs[-1].iou_logits, answer.num_objects
         assert iou_logits is not None, 'prompted objects need a quality estimate'
-        scores = answer.score_logits.sigmoid().unflatten(1, (2, n))
+        logits = answer.score_logits.unflatten(1, (2, n))
+        scores = (logits + answer.score_shift.unsqueeze(1)).sigmoid()
         first_is_sure = (answer.path(0).confidence >= answer.path(1).confidence).view(shape)
         qualities = iou_logits.clamp(0, 1).unflatten(1, (2, n))
         chosen = answer.propagated
@@ -331,6 +340,24 @@ class ClipStep:
         encoded = fusion.text_proj(fusion.text_encoder([text for _, text in rows]).to(state.texts))
         slots = torch.tensor([slot for slot, _ in rows], device=state.texts.device)
         return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
+
+
+def _with_shift(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> MemoryState:
+    """The memory of clip ``i`` with how low objects are scored that are in sight for sure.
+
+    Scores are learned on some data; on other data all of them may be low. What the user points at
+    is in sight, so its score there says what to expect of it.
+
+    Args:
+        state: The memory.
+        answer: About the frame.
+        given: Which objects were prompted on it, (B, N), bool.
+        i: The clip.
+    """
+    count = state.num_objects
+    logits = answer.score_logits[i, :count].detach().float()
+    shift = (_PROMPTED_LOGIT - logits).clamp(min=0, max=_LARGEST_SHIFT)
+    return replace(state, score_shift=torch.where(given[i, :count], shift, state.score_shift))
 
 
 def compete(mask_logits: Tensor, visible: Tensor) -> Tensor:

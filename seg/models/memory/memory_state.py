@@ -33,6 +33,8 @@ class MemoryState:
         last_masks: Masks of the last frame, (N, h, w), in [0, 1]; zero for unseen objects.
         queries: Each object's query when it was last seen, (N, C).
         texts: What was said about each object, encoded, (N, C); zeros where nothing was.
+        score_shift: What is added to the logit of each object's score, (N,), as it was scored low
+            where it was prompted, and so was in sight.
     """
 
     object_ids: Tensor
@@ -48,6 +50,7 @@ class MemoryState:
     last_masks: Tensor
     queries: Tensor
     texts: Tensor
+    score_shift: Tensor
 
     @classmethod
     def empty(
@@ -87,6 +90,7 @@ class MemoryState:
             last_masks=zeros(0, *fine_size),
             queries=zeros(0, feat_channels),
             texts=zeros(0, feat_channels),
+            score_shift=zeros(0),
         )
 
     @property
@@ -221,4 +225,5 @@ _PER_SLOT = {
     'last_masks': 0,
     'queries': 0,
     'texts': 0,
+    'score_shift': 0,
 }

@@ -1,5 +1,6 @@
 """Prompts, memory and decoder, frame by frame."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,20 @@ def test_texts_are_remembered(head):
     _, (state,) = run(head, {0: [text]}, Task.INTERACTIVE_VIDEO, num_frames=2)
 
     assert state.texts.any()
+
+
+@pytest.mark.parametrize(('bias', 'score'), [(3.0, 0.953), (-1.0, 0.731), (-4.0, 0.119)])
+def test_scores_are_read_against_that_of_the_prompted_frame(head, bias, score):
+    """On other data than it was trained on, all scores may be low; prompted objects are there."""
+    plain = copy.deepcopy(head)
+    last = plain.memory.score_mlp[-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, bias)
+    answers, (state,) = run(plain, {0: [given()], 2: [given((7,))]})
+
+    assert answers[1].scores[0].tolist() == pytest.approx([score, score], abs=1e-3)
+    assert state.score_shift.tolist() == pytest.approx([min(max(1 - bias, 0), 2)] * 3)
+    assert answers[1].score_logits[0, :2].tolist() == pytest.approx([bias, bias])
 
 
 def test_memory_matters(head):
