@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
-from seg.evaluation.functional.clicks import next_click
-from seg.structures import ClipSample, PointLabel, Prompts
+from seg.evaluation.functional.clicks import Click, next_click
+from seg.structures import ClipSample, Prompts
 
 
-def with_corrections(sample: ClipSample, frame: int, min_area: int) -> ClipSample:
-    """The clip once more, with a click on the largest error of each object on one frame.
+def correction_clicks(sample: ClipSample, frame: int, min_area: int) -> dict[int, Click]:
+    """A click on the largest error of each object on one frame, by id, in original pixels.
 
     Args:
-        sample: With ground truth, ``pred_tracks``, and ``prompts`` in pixels of the network's
-            input, which the new sample has too.
+        sample: With ground truth, ``prompts`` and ``pred_tracks``.
         frame: Which frame; objects that are first prompted there or later are not corrected.
         min_area: Objects that show fewer pixels there are not corrected.
-
-    Returns:
-        A sample without predictions.
     """
-    corrected = ClipSample(metainfo=sample.metainfo)
-    corrected.gt_segments = sample.gt_segments
-    points, labels, rows = [], [], []
+    clicks = {}
     for row, object_id in _known_objects(sample, frame):
-        target = int(sample.prompt_targets[row])
-        truth = sample.gt_segments.masks[target, frame].cpu().numpy()
+        truth = sample.gt_segments.masks[int(sample.prompt_targets[row]), frame].cpu().numpy()
         if np.count_nonzero(truth) < min_area:
             continue
         click = next_click(sample.pred_tracks.masks(object_id)[frame].cpu().numpy(), truth)
         if click is not None:
-            points.append([[click.x, click.y]])
-            labels.append([PointLabel.FOREGROUND if click.is_positive else PointLabel.BACKGROUND])
-            rows.append(row)
-    corrected.prompts, corrected.prompt_targets = sample.prompts, sample.prompt_targets
-    if rows:
-        clicks = Prompts.create(
-            points=torch.tensor(points) * _scale(sample),
-            point_labels=torch.tensor(labels, dtype=torch.long),
-            object_ids=sample.prompts.object_ids[rows].cpu(),
+            clicks[object_id] = click
+    return clicks
+
+
+def with_clicks(sample: ClipSample, clicks: Mapping[int, Click], frame: int) -> ClipSample:
+    """The clip once more, without predictions, with further clicks on one frame.
+
+    Args:
+        sample: With ground truth, and ``prompts`` in pixels of the network's input, which the new
+            sample has too.
+        clicks: By id, in original pixels.
+        frame: Which frame.
+    """
+    clicked = ClipSample(metainfo=sample.metainfo)
+    clicked.gt_segments = sample.gt_segments
+    clicked.prompts, clicked.prompt_targets = sample.prompts, sample.prompt_targets
+    if clicks:
+        ids = sample.prompts.object_ids.tolist()
+        rows = [ids.index(object_id) for object_id in clicks]
+        points = torch.tensor([[[click.x, click.y]] for click in clicks.values()])
+        labels = torch.tensor([[int(click.is_positive)] for click in clicks.values()])
+        added = Prompts.create(
+            points=points * _scale(sample),
+            point_labels=labels,
+            object_ids=torch.tensor(list(clicks)),
             frame_index=frame,
         )
-        corrected.prompts = Prompts.concatenate([sample.prompts.to('cpu'), clicks])
-        corrected.prompt_targets = torch.cat([sample.prompt_targets, sample.prompt_targets[rows]])
-    return corrected
+        clicked.prompts = Prompts.concatenate([sample.prompts.to('cpu'), added])
+        clicked.prompt_targets = torch.cat([sample.prompt_targets, sample.prompt_targets[rows]])
+    return clicked
 
 
 def _known_objects(sample: ClipSample, frame: int) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from seg.evaluation.clip_corrections import with_corrections
+from seg.evaluation.clip_corrections import correction_clicks, with_clicks
 from seg.structures import ClipSample, Prompts, TrackData
 
 SIZE = (12, 12)
@@ -25,6 +25,10 @@ def clip():
     id_maps[:, 4:] = 6
     sample.pred_tracks = TrackData(id_maps, (5, 6, 7))
     return sample
+
+
+def with_corrections(sample, frame, min_area):
+    return with_clicks(sample, correction_clicks(sample, frame, min_area), frame)
 
 
 def test_the_largest_error_is_clicked():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg.apis.report.base import MAIN, Answers, VideoReport, run_model, without_predictions
 from seg.apis.report.color_baseline import color_tracks
 from seg.apis.shapes_clips import MIN_AREA, PackedClip
-from seg.evaluation.clip_corrections import with_corrections
+from seg.apis.video_predictor import VideoPredictor
+from seg.evaluation.clip_corrections import correction_clicks, with_clicks
+from seg.evaluation.functional.clicks import Click
 from seg.evaluation.metrics import DavisMetric
 from seg.evaluation.metrics.clip_metric import ClipMetric
-from seg.structures import ClipSample, Task
+from seg.structures import ClipSample, Task, TrackData
+from seg.visualization.layers import prompts_on_image
 
 CORRECTED, TEXT = 'corrected', 'text'
 _CORRECTION_KINDS = frozenset({'multi_click', 'negative_click'})
@@ -44,30 +47,59 @@ class InteractiveVideoReport(VideoReport):
 
     def answers(self, model: Any, packed: PackedClip) -> Answers:
         """Clicks, the same corrected, and words."""
-
-        def run(sample: ClipSample) -> ClipSample:
-            return run_model(model, packed.inputs, sample)
-
-        return _runs(packed, run, corrects=model.prompt_kinds >= _CORRECTION_KINDS)
+        answers = {MAIN: self.predict(model, packed)}
+        if model.prompt_kinds >= _CORRECTION_KINDS:
+            clicks = correction_clicks(answers[MAIN], _middle(packed), MIN_AREA)
+            answers[CORRECTED] = follow_corrected(model, packed, clicks, _middle(packed))
+        if _has_words(packed):
+            sample = without_predictions(packed.asked[TEXT])
+            answers[TEXT] = run_model(model, packed.inputs, sample)
+        return answers
 
     def baseline(self, packed: PackedClip) -> Answers:
         """Regions of the clicked colour in the clicked frame, which stay where they are."""
+        first = without_predictions(packed.sample)
+        first.pred_tracks = color_tracks(packed.frames, first)
+        clicks = correction_clicks(first, _middle(packed), MIN_AREA)
+        corrected = with_clicks(first, clicks, _middle(packed))
+        corrected.pred_tracks = color_tracks(packed.frames, corrected)
+        answers = {MAIN: first, CORRECTED: corrected}
+        if _has_words(packed):
+            answers[TEXT] = without_predictions(packed.asked[TEXT])
+            answers[TEXT].pred_tracks = color_tracks(packed.frames, answers[TEXT])
+        return answers
 
-        def run(sample: ClipSample) -> ClipSample:
-            sample.pred_tracks = color_tracks(packed.frames, sample)
-            return sample
 
-        return _runs(packed, run, corrects=True)
+def follow_corrected(
+    model: Any, packed: PackedClip, clicks: Mapping[int, Click], frame: int
+) -> ClipSample:
+    """The clip as a user of :class:`~seg.apis.VideoPredictor` follows and corrects it.
+
+    Args:
+        model: With a memory.
+        packed: The clip.
+        clicks: A correction of each object, by id, in pixels of the clip.
+        frame: Where they are made.
+    """
+    sample = without_predictions(packed.sample)
+    session = VideoPredictor(model).start(*packed.image.shape[:2], task=Task.INTERACTIVE_VIDEO)
+    session.add_rows(prompts_on_image(sample))
+    maps = []
+    for index, image in enumerate(packed.frames):
+        result = session.step(image)
+        for object_id, click in clicks.items() if index == frame else ():
+            result = session.correct(
+                object_id, points=[[click.x, click.y]], point_labels=[int(click.is_positive)]
+            )
+        maps.append(result.id_map)
+    ids = sorted(set(sample.prompts.object_ids.tolist()))
+    sample.pred_tracks = TrackData.of_frames(maps, ids)
+    return sample
 
 
-def _runs(
-    packed: PackedClip, run: Callable[[ClipSample], ClipSample], *, corrects: bool
-) -> dict[str, ClipSample]:
-    first = run(without_predictions(packed.sample))
-    answers = {MAIN: first}
-    if corrects:
-        corrected = with_corrections(first, len(packed.frames) // 2, MIN_AREA)
-        answers[CORRECTED] = run(corrected)
-    if TEXT in packed.asked and len(packed.asked[TEXT].prompts):
-        answers[TEXT] = run(without_predictions(packed.asked[TEXT]))
-    return answers
+def _middle(packed: PackedClip) -> int:
+    return len(packed.frames) // 2
+
+
+def _has_words(packed: PackedClip) -> bool:
+    return TEXT in packed.asked and len(packed.asked[TEXT].prompts) > 0

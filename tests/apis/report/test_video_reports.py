@@ -7,12 +7,15 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+import seg.apis.report.interactive_video
 import seg.apis.report.vos
 from seg.apis.report import REPORT_TASKS, ReportData, evaluate_task
 from seg.apis.report.color_baseline import color_tracks
+from seg.apis.report.interactive_video import follow_corrected
 from seg.apis.report.video_baselines import copy_first_masks, repeat_first_frame, tubes_of
 from seg.apis.shapes_clips import ShapesClips
 from seg.datasets.shapes import SHAPES_STUFF, SHAPES_THINGS
+from seg.evaluation.functional.clicks import Click
 from seg.structures import ClipSample, PanopticData, Prompts, Segment, Task, TrackData
 from seg.testing.fake_segmentor import ALL_PROMPT_KINDS, FakeSegmentor
 from seg.testing.tiny_rapsam import model_for_programs, tiny_video_cfg
@@ -51,8 +54,14 @@ class VideoOracle(FakeSegmentor):
 
 
 @pytest.fixture
-def forgetting(monkeypatch):
-    """What a model without memory answers: the truth of the first frames."""
+def oracle_runs(monkeypatch):
+    """Without memory, the truth of the first frames; corrected, what was known before."""
+
+    def follow(model, packed, clicks, frame):
+        assert (len(clicks) > 0) == (model.forget_at is not None)
+        return model.test_step({'data_samples': [packed.asked['click']]})[0]
+
+    monkeypatch.setattr(seg.apis.report.interactive_video, 'follow_corrected', follow)
 
     def answer(model, packed):
         return VideoOracle(forget_at=2).test_step({'data_samples': [packed.asked['mask']]})[0]
@@ -66,8 +75,9 @@ def evaluate(model, name, data=SHORT):
     return result
 
 
+@pytest.mark.usefixtures('oracle_runs')
 @pytest.mark.parametrize('name', VIDEO)
-def test_the_truth_scores_one_hundred_and_the_baseline_does_not(name, forgetting):
+def test_the_truth_scores_one_hundred_and_the_baseline_does_not(name):
     result = evaluate(VideoOracle(), name)
 
     assert list(result.model) == [key for _, key in REPORT_TASKS[name].keys]
@@ -83,6 +93,7 @@ def test_the_truth_scores_one_hundred_and_the_baseline_does_not(name, forgetting
     assert 0 <= result.baseline[main] < 60
 
 
+@pytest.mark.usefixtures('oracle_runs')
 @pytest.mark.parametrize('name', ['interactive_video', 'vis', 'video_panoptic', 'identity'])
 def test_what_is_forgotten_costs(name):
     result = evaluate(VideoOracle(forget_at=6), name)
@@ -101,6 +112,21 @@ def test_clips_are_held_out_and_prompted_alike():
     assert packed.sample is packed.asked['click']
     assert set(text.object_ids.tolist()) <= set(click.object_ids.tolist())
     assert (packed.sample.gt_segments.labels[packed.sample.prompt_targets] < 8).all()
+
+
+@pytest.mark.slow
+def test_a_network_is_corrected_mid_video():
+    model = model_for_programs(tiny_video_cfg())
+    report = REPORT_TASKS['interactive_video']
+    (packed,) = report.samples(model, ReportData(num_clips=1, num_frames=4))
+    clicks = {int(packed.sample.prompts.object_ids[0]): Click(10.5, 20.5, is_positive=True)}
+    plain, corrected = (
+        follow_corrected(model, packed, said, 2).pred_tracks for said in ({}, clicks)
+    )
+
+    assert plain.id_maps.shape == (4, 128, 160)
+    assert torch.equal(plain.id_maps[:2], corrected.id_maps[:2])
+    assert not torch.equal(plain.id_maps[2:], corrected.id_maps[2:])
 
 
 @pytest.mark.slow
