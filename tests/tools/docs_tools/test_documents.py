@@ -50,6 +50,20 @@ def test_every_config_that_is_named_exists(repository):
     assert not lost
 
 
+def test_both_readmes_say_the_same_commands(repository):
+    english, chinese = (
+        (repository / name).read_text('utf-8') for name in ('README.md', 'README.zh-CN.md')
+    )
+    assert '(README.zh-CN.md)' in english and '(README.md)' in chinese
+
+    def commands(text):
+        blocks = '\n'.join(re.findall(r'^```\w+\n(.*?)^```$', text, re.M | re.S))
+        return [line.split('  #')[0].rstrip() for line in blocks.splitlines()]
+
+    assert commands(english) == commands(chinese)
+    assert re.findall(r'`make [\w-]+` \|', english) == re.findall(r'`make [\w-]+` \|', chinese)
+
+
 def test_the_picture_of_the_architecture_is_up_to_date(repository):
     script = runpy.run_path(str(repository / 'tools/docs_tools/architecture_picture.py'))
     kept = (repository / 'docs/pictures/architecture.svg').read_text('utf-8')
