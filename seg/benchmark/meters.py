@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seg.benchmark.machine import synchronize
 
-_INTERVAL = 0.002  # seconds between two looks at the memory in use
+_INTERVAL = 0.01  # seconds between two looks at the memory in use
 
 
 class Part(NamedTuple):

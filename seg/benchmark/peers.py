@@ -26,24 +26,25 @@ from seg.utils.public_names import RAPSAM_PUBLIC_NAMES
 
 Size = tuple[int, int]
 
+_NO_REFERENCE = (
+    'the plain reference: expected a model of the published parts, got one without {}; use '
+    'configs/rap_sam/rap_sam_r50_12e_adaptor.py, and do not fuse it before'
+)
+
 
 def plain_like(model: Any, depth: int) -> PlainRapSAM:
     """The plain baseline with the weights of a published-style RapSAM."""
-    head = model.head
-    plain = PlainRapSAM(
-        depth,
-        head.object_queries.num_embeddings,
-        head.classifier.prototypes.shape[-1],
-        head.classifier.prototypes.detach().clone(),
-    ).to(head.classifier.prototypes.device)
     ours = model.state_dict()
+    prototypes = ours.get('head.classifier.prototypes')
+    if prototypes is None:
+        raise UserError(_NO_REFERENCE.format('head.classifier.prototypes'))
+    num_queries = model.head.object_queries.num_embeddings
+    plain = PlainRapSAM(depth, num_queries, prototypes.shape[-1], prototypes.clone())
+    plain = plain.to(prototypes.device)
     names = {name: RAPSAM_PUBLIC_NAMES.rename(name) for name in plain.state_dict()}
-    missing = [name for name, own in names.items() if own not in ours]
+    missing = [name for name in names.values() if name not in ours]
     if missing:
-        raise UserError(
-            f'--compare reference: expected a model of the published parts, got one without '
-            f'{missing[0]}; use configs/rap_sam/rap_sam_r50_12e_adaptor.py without fusing first'
-        )
+        raise UserError(_NO_REFERENCE.format(missing[0]))
     plain.load_state_dict({name: ours[own] for name, own in names.items()})
     return plain.eval().requires_grad_(False)
 

@@ -199,7 +199,7 @@ def check_memory(model: Any, task: Task) -> None:
 def segment_masks(segment_map: Tensor) -> Tensor:
     """Boolean masks (N, H, W) of the segments in a map (H, W), void left out."""
     ids = torch.arange(1, int(segment_map.max()) + 1, device=segment_map.device)
-    return segment_map == ids[:, None, None]
+    return segment_map == ids.to(segment_map.dtype)[:, None, None]
 
 
 def as_clip(image: np.ndarray, device: torch.device) -> Tensor:

@@ -102,7 +102,9 @@ class ClipPreprocessor(BaseDataPreprocessor):
         inputs = self.mean.new_zeros(len(clips), *clips[0].shape[:2], *size)
         for canvas, clip in zip(inputs, clips, strict=True):
             height, width = clip.shape[-2:]
-            canvas[..., :height, :width] = (clip - self.mean) / self.std
+            picture = canvas[..., :height, :width]
+            torch.sub(clip, self.mean, out=picture)  # written in place: one pass less each
+            picture.div_(self.std)
         return inputs
 
 

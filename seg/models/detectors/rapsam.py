@@ -98,8 +98,8 @@ class RapSAM(BaseDetector):
         if self.appearance is not None:
             mask_features = self.appearance(images, mask_features)
         return ClipFeatures(
-            mask_features.contiguous().unflatten(0, (batch_size, -1)),
-            None if context is None else context.contiguous().unflatten(0, (batch_size, -1)),
+            mask_features.unflatten(0, (batch_size, -1)),
+            None if context is None else context.unflatten(0, (batch_size, -1)),
         )
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[ClipSample]) -> dict[str, Tensor]:

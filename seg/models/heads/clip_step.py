@@ -104,7 +104,7 @@ class FrameAnswer(NamedTuple):
         )
 
 
-class _Asked(NamedTuple):
+class AskedFrame(NamedTuple):
     """The questions of a frame; (B, N, ...) each."""
 
     batch: PromptBatch
@@ -161,11 +161,12 @@ class ClipStep:
         keys = self.memory.encode(frame.mask_features[:, 0])
         readouts = [self.memory.read(state, keys.of_clip(i)) for i, state in enumerate(states)]
         asked = self._ask(states, frame, prompts, readouts)
-        answer = self._answer(asked, states, frame)
+        has_paths = self.refines and bool(asked.propagated.any())
+        answer = self.answer(asked, states, frame, has_paths=has_paths)
         after = []
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
-            seen = self._seen(answer, asked, i, state.num_objects, known)
+            seen = self.seen(answer, asked, i, state.num_objects, known)
             before = _with_shift(self._with_texts(state, prompts[i]), answer, asked.given, i)
             features = frame.mask_features[i, 0]
             after.append(self.memory.write(before, keys.of_clip(i), seen, features))
@@ -177,7 +178,7 @@ class ClipStep:
         frame: Frame,
         prompts: Sequence[Prompts | None],
         readouts: Sequence[MemoryReadout | None],
-    ) -> _Asked:
+    ) -> AskedFrame:
         """Prompts of the user and of the memory, side by side."""
         said = [rows for rows in prompts if rows is not None]
         self.head.prompt_encoder.check(said)
@@ -207,11 +208,19 @@ class ClipStep:
             has_previous=batch.has_previous | corrected[..., 0, 0, 0],
             valid=given | propagated,
         )
-        return _Asked(batch, given, propagated, again, contents, moved)
+        return AskedFrame(batch, given, propagated, again, contents, moved)
 
-    def _answer(self, asked: _Asked, states: Sequence[MemoryState], frame: Frame) -> FrameAnswer:
-        """Run the decoder and join the paths."""
-        has_paths = self.refines and bool(asked.propagated.any())
+    def answer(
+        self, asked: AskedFrame, states: Sequence[MemoryState], frame: Frame, *, has_paths: bool
+    ) -> FrameAnswer:
+        """Run the decoder and join the paths.
+
+        Args:
+            asked: The questions.
+            states: What is remembered of each clip.
+            frame: The frame.
+            has_paths: Whether objects that come from memory are found anew as well.
+        """
         encoded = self._encode(asked, frame, has_paths)
         outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
         final = outputs[-1]
@@ -248,7 +257,7 @@ class ClipStep:
             answer = self._fuse(answer)
         return self._settle(answer, asked, frame)
 
-    def _encode(self, asked: _Asked, frame: Frame, has_paths: bool) -> AskedObjects:
+    def _encode(self, asked: AskedFrame, frame: Frame, has_paths: bool) -> AskedObjects:
         """Queries of all rows."""
         batch, added = asked.batch, asked.contents
         if has_paths:
@@ -283,7 +292,7 @@ class ClipStep:
             iou_scores=torch.where(chosen & ~first_is_sure, qualities[:, 1], answer.iou_scores),
         )
 
-    def _settle(self, answer: FrameAnswer, asked: _Asked, frame: Frame) -> FrameAnswer:
+    def _settle(self, answer: FrameAnswer, asked: AskedFrame, frame: Frame) -> FrameAnswer:
         """Given masks stand as they are, and no two objects of a vos clip share a pixel.
 
         In other tasks masks obey the clicks, except in training.
@@ -307,10 +316,15 @@ class ClipStep:
         kept = keeper(logits.flatten(0, 1), points, labels, canvas=canvas)
         return answer._replace(mask_logits=kept.unflatten(0, logits.shape[:2]))
 
-    def _seen(
-        self, answer: FrameAnswer, asked: _Asked, i: int, count: int, known: Tensor | None
+    def seen(
+        self,
+        answer: FrameAnswer,
+        asked: AskedFrame,
+        i: int,
+        count: int,
+        known: Tensor | None = None,
     ) -> SeenObjects:
-        """What is remembered of clip ``i``."""
+        """What is to be remembered of the first ``count`` objects of clip ``i``."""
         given = asked.given[i, :count]
         logits, scores = answer.mask_logits[i, :count].float(), answer.scores[i, :count]
         visible = answer.active[i, :count] & ((scores > VISIBLE_SCORE) | given)

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BAND_PIXELS = 1 << 19
+"""Pixels of masks in a band of rows, 2 MiB: about what the cache of a core holds."""
+
 CHUNK_PIXELS = 1 << 22
 """Pixels of masks that exist as floating-point numbers at a time, 16 MiB."""
 
@@ -50,6 +53,8 @@ def resize_masks(
     """
     logits = F.interpolate(mask_logits.float(), size=canvas, mode='bilinear', align_corners=False)
     logits = logits[..., : img_shape[0], : img_shape[1]]
+    if tuple(img_shape) == tuple(ori_shape):
+        return logits
     return F.interpolate(logits, size=ori_shape, mode='bilinear', align_corners=False)
 
 
@@ -79,6 +84,73 @@ def resized_chunks(
         rows = slice(start, min(start + step, num_masks))
         part = mask_logits[rows]
         yield rows, part.float() if sizes is None else resize_masks(part, **sizes)
+
+
+def resized_bands(
+    mask_logits: Tensor, sizes: PictureSizes | None
+) -> Iterator[tuple[slice, Tensor]]:
+    """All masks at the size of the picture, a few rows at a time.
+
+    For what compares masks pixel by pixel: a band stays in the cache while it is looked at.
+    Values are those of :func:`resize_masks` up to rounding.
+
+    Args:
+        mask_logits: (N, T, h, w), N >= 1.
+        sizes: The way to the picture; ``None`` if the masks have its size.
+
+    Yields:
+        Rows of the picture, and logits (N, T, rows, W), float32.
+    """
+    _, _, height, width = full_size(mask_logits, sizes)
+    each = max(1, BAND_PIXELS // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
+    for start in range(0, height, each):
+        rows = slice(start, min(start + each, height))
+        if sizes is None:
+            yield rows, mask_logits[:, :, rows].float()
+        else:
+            yield rows, _resized_rows(mask_logits, rows, sizes)
+
+
+def _resized_rows(mask_logits: Tensor, rows: slice, sizes: PictureSizes) -> Tensor:
+    """Some rows of what :func:`resize_masks` gives.
+
+    Across first, where there are few rows; from the padded input to the picture only where their
+    scales differ.
+    """
+    canvas, img_shape, ori_shape = sizes['canvas'], sizes['img_shape'], sizes['ori_shape']
+    wanted = torch.arange(rows.start, rows.stop, device=mask_logits.device)
+    same = tuple(img_shape) == tuple(ori_shape)
+    second = None if same else _neighbours(wanted, img_shape[0], ori_shape[0])
+    if second is not None:
+        wanted = torch.arange(int(second[0][0]), int(second[1][-1]) + 1, device=wanted.device)
+    above, below, part = _neighbours(wanted, mask_logits.shape[-2], canvas[0])
+    first = int(above[0])
+    few = mask_logits[:, :, first : int(below[-1]) + 1].float()
+    few = _stretched(few, canvas[1])[..., : img_shape[1]]
+    logits = _between(few, above - first, below - first, part)
+    if second is None:
+        return logits
+    start = int(wanted[0])
+    logits = _between(logits, second[0] - start, second[1] - start, second[2])
+    return _stretched(logits, ori_shape[1])
+
+
+def _neighbours(wanted: Tensor, source: int, target: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows above and below some rows of a map that ``source`` rows become, and the part below."""
+    place = ((wanted + 0.5) * (source / target) - 0.5).clamp(min=0)
+    above = place.floor().long().clamp(max=source - 1)
+    return above, (above + 1).clamp(max=source - 1), place - above
+
+
+def _between(logits: Tensor, above: Tensor, below: Tensor, part: Tensor) -> Tensor:
+    upper = logits.index_select(-2, above)
+    return upper.lerp_(logits.index_select(-2, below), part[:, None].to(upper))
+
+
+def _stretched(logits: Tensor, width: int) -> Tensor:
+    """Enlarged along the last axis alone."""
+    size = logits.shape[-2], width
+    return F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
 
 
 def resized_binary_masks(mask_logits: Tensor, sizes: PictureSizes | None) -> Tensor:

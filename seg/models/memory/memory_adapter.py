@@ -156,37 +156,50 @@ class StreamingMemoryAdapter(BaseModule):
             seen: What was found on it, one row per slot.
             mask_features: (C, h, w).
         """
+        after, row = self.observe(state, keys, seen, mask_features)
+        if not bool(row['written'].any()):
+            return after
+        after = replace(
+            after,
+            **{
+                name: torch.cat([getattr(state, name), value.unsqueeze(0)])
+                for name, value in row.items()
+            },
+        )
+        kept = self.bank.kept(after)
+        return after if len(kept) == after.num_frames else after.keep_frames(kept)
+
+    def observe(
+        self, state: MemoryState, keys: FrameKeys, seen: SeenObjects, mask_features: Tensor
+    ) -> tuple[MemoryState, dict[str, Tensor]]:
+        """What a frame brings, before it is put among the remembered ones.
+
+        Arguments are those of :meth:`write`.
+
+        Returns:
+            The memory after the frame without the frame itself, and the frame's row of every
+            tensor that has one per frame.
+        """
         visible = seen.visible & (seen.masks.flatten(1).sum(dim=1) > _LEAST_AREA)
         masks = seen.masks * visible[:, None, None]
-        queries = torch.where(visible.unsqueeze(-1), seen.queries.float(), state.queries)
         after = replace(
             state,
             num_seen=state.num_seen + 1,
             last_key=keys.fine,
             last_masks=masks,
-            queries=queries,
+            queries=torch.where(visible.unsqueeze(-1), seen.queries.float(), state.queries),
         )
-        if not bool(visible.any()):
-            return after
-        tokens = self.objects.describe(masks, seen.queries, mask_features)
-        rows = {
+        row = {
             'frame_index': state.num_seen,
             'keys': keys.coarse,
             'covers': self.reader.cover(masks),
-            'tokens': tokens * visible.unsqueeze(-1),
+            'tokens': self.objects.describe(masks, seen.queries, mask_features)
+            * visible.unsqueeze(-1),
             'written': visible,
             'prompted': seen.prompted,
             'quality': seen.quality.detach() * visible,
         }
-        after = replace(
-            after,
-            **{
-                name: torch.cat([getattr(state, name), row.unsqueeze(0)])
-                for name, row in rows.items()
-            },
-        )
-        kept = self.bank.kept(after)
-        return after if len(kept) == after.num_frames else after.keep_frames(kept)
+        return after, row
 
 
 def mask_stability(mask_logits: Tensor, offset: float = 1.0) -> Tensor:

@@ -125,17 +125,23 @@ class MemoryReader(BaseModule):
             return masks
         return F.avg_pool2d(masks.unsqueeze(1), self.stride, ceil_mode=True).squeeze(1)
 
-    def forward(self, state: MemoryState, keys: FrameKeys) -> ProposedMasks:
+    def forward(
+        self, state: MemoryState, keys: FrameKeys, prompted_frames: Tensor | None = None
+    ) -> ProposedMasks:
         """Propose masks for the next frame.
 
         Args:
             state: A memory of at least one frame.
             keys: Of the frame, without the axis B.
+            prompted_frames: Remembered frames on which an object was prompted, (G,), int64; looked
+                up in the state when left out.
         """
+        if prompted_frames is None:
+            prompted_frames = (state.prompted & state.written).any(dim=1).nonzero().flatten()
         with torch.autocast(keys.fine.device.type, enabled=False):
             similarity = self._compare(state.keys, keys.coarse)
             far = self._vote(similarity - self._penalty(state), state, state.written)
-            again = self._vote_again(similarity, state)
+            again = self._vote_again(similarity, state, prompted_frames)
             size = keys.fine.shape[-2:]
             far, again = (
                 F.interpolate(votes[None], size=size, mode='bilinear', align_corners=False)[0]
@@ -162,11 +168,9 @@ class MemoryReader(BaseModule):
         distance = torch.cdist(places, places).square()
         return distance.unsqueeze(1) / (2 * variance)[None, :, None]
 
-    def _vote_again(self, similarity: Tensor, state: MemoryState) -> Tensor:
-        counted = state.prompted & state.written
-        frames = counted.any(dim=1)
-        chosen = state.keep_frames(frames.nonzero().flatten())
-        return self._vote(similarity[:, frames], chosen, counted[frames])
+    def _vote_again(self, similarity: Tensor, state: MemoryState, frames: Tensor) -> Tensor:
+        chosen = state.keep_frames(frames)
+        return self._vote(similarity[:, frames], chosen, chosen.prompted & chosen.written)
 
     def _vote(self, logits: Tensor, state: MemoryState, counted: Tensor) -> Tensor:
         """Mean cover of remembered pixels, weighted by softmax, (N, h', w').

@@ -78,7 +78,7 @@ class ObjectMemory(BaseModule):
         num_objects, channels = state.queries.shape
         if not state.num_frames or not num_objects:
             return state.queries.new_zeros(num_objects, channels)
-        gaps = (state.num_seen - state.frame_index).clamp(1, _LONGEST_GAP).float()
+        gaps = (state.num_seen - state.frame_index).float().clamp(1.0, _LONGEST_GAP)
         ages = sine_encoding((gaps.log() / math.log(_LONGEST_GAP)).unsqueeze(-1), channels)
         tokens = (state.tokens + ages.unsqueeze(1)).transpose(0, 1)  # (N, F, C)
         hidden = ~state.written.T

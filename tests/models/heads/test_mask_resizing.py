@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seg.models.heads import PanopticFusion, mask_resizing, resize_masks
-from seg.models.heads.mask_resizing import resized_binary_masks, resized_chunks
+from seg.models.heads.mask_resizing import resized_bands, resized_binary_masks, resized_chunks
 from seg.registry import MODELS
 from seg.structures import Task
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg, toy_sample
@@ -134,3 +134,29 @@ def test_a_large_photo_is_never_resized_as_a_whole(monkeypatch, task):
         assert torch.equal(parts.pred_instances.masks, whole.pred_instances.masks)
     else:
         assert torch.equal(parts.pred_prompted.masks, whole.pred_prompted.masks)
+
+
+@pytest.mark.parametrize('pixels', [1, 7 * 2 * 51 * 3, 1 << 20])
+@pytest.mark.parametrize(
+    'sizes',
+    [
+        SIZES,
+        dict(canvas=(32, 40), img_shape=(29, 33), ori_shape=(29, 33)),
+        dict(canvas=(64, 96), img_shape=(64, 96), ori_shape=(20, 31)),
+        dict(canvas=(32, 64), img_shape=(1, 64), ori_shape=(3, 50)),
+    ],
+)
+def test_bands_are_the_whole(monkeypatch, sizes, pixels):
+    monkeypatch.setattr(mask_resizing, 'BAND_PIXELS', pixels)
+    logits = torch.randn(7, 2, sizes['canvas'][0] // 4, sizes['canvas'][1] // 4)
+    rows, parts = zip(*resized_bands(logits, sizes), strict=True)
+
+    height = sizes['ori_shape'][0]
+    assert torch.equal(torch.cat([torch.arange(height)[row] for row in rows]), torch.arange(height))
+    torch.testing.assert_close(torch.cat(parts, dim=2), resize_masks(logits, **sizes))
+
+
+def test_bands_of_masks_at_their_size():
+    logits = torch.randn(3, 2, 47, 51)
+
+    assert torch.equal(torch.cat([part for _, part in resized_bands(logits, None)], dim=2), logits)

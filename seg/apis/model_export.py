@@ -1,0 +1,277 @@
+"""Networks as files for other runtimes, checked against the network they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from seg.models.deployment.exportable import (
+    FrameMemory,
+    ImageEncoder,
+    ObjectDecoder,
+    PromptDecoder,
+    PropagationStep,
+    StepResult,
+)
+from seg.models.memory import MemoryState
+from seg.structures import Task
+from seg.utils.checks import UserError, unknown_name_message
+
+EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'video')
+_OPSET = 20
+_PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
+
+
+@dataclass(frozen=True)
+class ExportPart:
+    """A network that leaves Python, with example inputs.
+
+    Attributes:
+        name: One of :data:`EXPORT_PARTS`.
+        network: The module.
+        inputs: Its positional arguments.
+        input_names: One per tensor in ``inputs``.
+        output_names: One per tensor that comes out.
+        dynamic: Axes of inputs that may have another length, ``{input: {axis: name}}``.
+    """
+
+    name: str
+    network: nn.Module
+    inputs: tuple[Any, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    dynamic: dict[str, dict[int, str]]
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+
+
+def export_part(
+    model: Any, name: str, size: tuple[int, int], *, num_objects: int = 1, num_points: int = 1
+) -> ExportPart:
+    """Choose a part of a RapSAM for one size of pictures.
+
+    Args:
+        model: A :class:`~seg.models.detectors.RapSAM`, fused or not.
+        name: ``'encoder'`` pixels to features, ``'objects'`` features to everything in the
+            picture, ``'prompts'`` features and prompts to masks, ``'video'`` features and memory
+            to masks and memory.
+        size: (H, W) of the padded picture, multiples of 32.
+        num_objects: Prompted objects N.
+        num_points: Clicks per object P.
+
+    Raises:
+        UserError: If the part is unknown, the size does not fit, or the model lacks the part.
+    """
+    if name not in EXPORT_PARTS:
+        raise UserError(unknown_name_message('part', name, EXPORT_PARTS))
+    if min(size) < 32 or size[0] % 32 or size[1] % 32:
+        fit = tuple(max(32, -(-side // 32) * 32) for side in size)
+        raise UserError(
+            f'size: expected multiples of 32, got {size[0]}x{size[1]}; use {fit[0]}x{fit[1]} and '
+            'pad pictures at the bottom and the right'
+        )
+    model.eval()
+    model.requires_grad_(False)
+    encoder = ImageEncoder(model)
+    images = 255 * torch.rand(1, 3, *size)
+    with torch.no_grad():
+        feats = encoder(images)
+    names = ('mask_features', 'context_feats')[: len(feats)]
+    if name == 'encoder':
+        return ExportPart(name, encoder, (images,), ('images',), names, {})
+    if name == 'objects':
+        outputs = ('class_logits', 'mask_logits')
+        return ExportPart(name, ObjectDecoder(model), feats, names, outputs, {})
+    if name == 'prompts':
+        inputs = (*_prompts(feats[0], size, num_objects, num_points), *feats)
+        outputs = ('mask_logits', 'iou_scores')
+        input_names = (*_PROMPT_INPUTS, *names)
+        return ExportPart(name, PromptDecoder(model), inputs, input_names, outputs, {})
+    return _video_part(model, feats, names, num_objects)
+
+
+def _prompts(
+    mask_features: Tensor, size: tuple[int, int], num_objects: int, num_points: int
+) -> tuple[Tensor, ...]:
+    """Example clicks, in the order of ``_PROMPT_INPUTS``."""
+    height, width = size
+    flags = torch.zeros(1, num_objects, dtype=torch.bool)
+    points = torch.rand(1, num_objects, num_points, 2) * torch.tensor([width, height])
+    return (
+        points,
+        torch.ones(1, num_objects, num_points, dtype=torch.int64),
+        torch.zeros(1, num_objects, 4),
+        flags,
+        torch.zeros(1, num_objects, *mask_features.shape[-2:]),
+        flags.clone(),
+    )
+
+
+def _video_part(
+    model: Any, feats: tuple[Tensor, ...], names: tuple[str, ...], num_objects: int
+) -> ExportPart:
+    if getattr(model.head, 'memory', None) is None:
+        raise UserError(
+            'part video: expected a model with a streaming memory, such as '
+            'configs/rap_sam/rap_sam_nano_video_shapes.py, got one without'
+        )
+    memory = FrameMemory.of(example_state(model, feats[0], num_objects))
+    frames = {0: 'frames'}
+    per_frame = ('frame_index', 'keys', 'covers', 'tokens', 'written', 'prompted')
+    dynamic = {**dict.fromkeys(per_frame, frames), 'prompted_frames': {0: 'prompted'}}
+    return ExportPart(
+        'video',
+        PropagationStep(model, Task.VOS),
+        (memory, *feats),
+        (*FrameMemory._fields, *names),
+        tuple(
+            f'new_{name}' if name in FrameMemory._fields else name for name in StepResult._fields
+        ),
+        dynamic,
+    )
+
+
+def example_state(model: Any, mask_features: Tensor, num_objects: int) -> MemoryState:
+    """A memory of three frames in which all objects were seen, prompted on the first two."""
+    state = model.head.memory.start(mask_features).with_objects(range(1, num_objects + 1))
+    frames, (height, width) = 3, mask_features.shape[-2:]
+    key_shape = (frames, *state.keys.shape[1:])
+    written = torch.ones(frames, num_objects, dtype=torch.bool)
+    prompted = written.clone()
+    prompted[2:] = False
+    values = dict(
+        num_seen=torch.tensor(frames),
+        frame_index=torch.arange(frames),
+        keys=nn.functional.normalize(torch.randn(key_shape), dim=1),
+        covers=torch.rand(frames, num_objects, *state.keys.shape[2:]),
+        tokens=torch.randn(frames, num_objects, state.tokens.shape[2]),
+        written=written,
+        prompted=prompted,
+        quality=torch.ones(frames, num_objects),
+        last_key=nn.functional.normalize(torch.randn_like(state.last_key), dim=0),
+        last_masks=torch.rand(num_objects, height, width),
+        queries=torch.randn(num_objects, state.queries.shape[1]),
+        texts=state.texts,
+        score_shift=state.score_shift,
+    )
+    return MemoryState(object_ids=state.object_ids, **values)
+
+
+def write_onnx(part: ExportPart, path: Path) -> None:
+    """Write a part as ONNX with the exporter that follows ``torch.export``.
+
+    Raises:
+        UserError: If the packages of the extra ``export`` are missing.
+    """
+    _need('onnx', 'onnxscript')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        part.network,
+        part.inputs,
+        str(path),
+        input_names=list(part.input_names),
+        output_names=list(part.output_names),
+        opset_version=_OPSET,
+        dynamo=True,
+        external_data=False,
+        dynamic_shapes=_dynamic_shapes(part),
+        verbose=False,
+    )
+
+
+def write_torch_export(part: ExportPart, path: Path) -> None:
+    """Write a part as a program of ``torch.export``, which PyTorch loads without this package."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.export.save(_program(part), path)
+
+
+def write_aot_package(part: ExportPart, path: Path) -> None:
+    """Compile a part ahead of time into a package that C++ and Python load.
+
+    Raises:
+        UserError: If no C++ compiler is at hand.
+    """
+    from torch._inductor import aoti_compile_and_package
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        aoti_compile_and_package(_program(part), package_path=str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(
+            f'aot: expected a part that compiles, got: {reason}; on a CPU install g++'
+        ) from error
+
+
+def run_onnx(path: Path, part: ExportPart, inputs: Sequence[Any] | None = None) -> list[Tensor]:
+    """What onnxruntime makes of a file on the CPU.
+
+    Args:
+        path: Of the file.
+        part: That it was made from.
+        inputs: Other arguments than the examples.
+
+    Raises:
+        UserError: If onnxruntime is missing.
+    """
+    _need('onnxruntime')
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    values = tree_leaves(tuple(part.inputs if inputs is None else inputs))
+    known = {value.name for value in session.get_inputs()}
+    feed = {
+        name: value.numpy()
+        for name, value in zip(part.input_names, values, strict=True)
+        if name in known  # constants of the network are folded away
+    }
+    return [torch.from_numpy(value) for value in session.run(list(part.output_names), feed)]
+
+
+def deviations(part: ExportPart, outputs: Sequence[Tensor]) -> dict[str, float]:
+    """Largest difference of each output from the network's own, over its largest magnitude."""
+    with torch.no_grad():
+        expected = tree_leaves(part.network(*part.inputs))
+    found = {}
+    for name, own, other in zip(part.output_names, expected, outputs, strict=True):
+        scale = own.double().abs().max().clamp(min=1e-12)
+        found[name] = float((own.double() - other.double()).abs().max() / scale)
+    return found
+
+
+def _program(part: ExportPart) -> Any:
+    with torch.no_grad():
+        return torch.export.export(
+            part.network, part.inputs, dynamic_shapes=_dynamic_shapes(part), strict=False
+        )
+
+
+def _dynamic_shapes(part: ExportPart) -> tuple[Any, ...] | None:
+    """The dynamic axes in the structure of the inputs."""
+    if not part.dynamic:
+        return None
+    axes = {
+        name: dict.fromkeys(lengths, torch.export.Dim.DYNAMIC)
+        for name, lengths in part.dynamic.items()
+    }
+    memory = FrameMemory._make(axes.get(name) for name in FrameMemory._fields)
+    return (memory, *[None] * (len(part.inputs) - 1))
+
+
+def _need(*packages: str) -> None:
+    import importlib.util
+
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"export: expected the package {package}, got none; pip install 'rapsam[export]'"
+            )

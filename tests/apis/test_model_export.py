@@ -1,0 +1,142 @@
+"""Exported networks: the wrappers say what the model says, and the files what the wrappers say."""
+
+import pytest
+import torch
+
+from seg.apis.model_export import (
+    deviations,
+    example_state,
+    export_part,
+    run_onnx,
+    write_onnx,
+    write_torch_export,
+)
+from seg.models.deployment import fuse
+from seg.models.deployment.exportable import FrameMemory, PromptDecoder, PropagationStep
+from seg.models.heads.clip_step import ClipStep, Frame
+from seg.registry import MODELS
+from seg.structures import ClipSample, Prompts, Task
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg
+from seg.utils.checks import UserError
+
+SIZE = (64, 96)
+
+
+def tiny(cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if 'dcn' in name or 'offset_conv' in name or not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.fixture
+def needs_onnx():
+    pytest.importorskip('onnx', reason='the extra "export" is not installed: onnx')
+    pytest.importorskip('onnxscript', reason='the extra "export" is not installed: onnxscript')
+    pytest.importorskip('onnxruntime', reason='the extra "export" is not installed: onnxruntime')
+
+
+@torch.no_grad()
+def test_a_prompt_decoder_answers_as_the_model():
+    model = tiny(tiny_prompted_cfg())
+    part = export_part(model, 'prompts', SIZE, num_objects=2, num_points=2)
+    points, labels = part.inputs[:2]
+    labels[1:, 1] = 0
+    logits, scores = part.network(*part.inputs)
+
+    metainfo = dict(task=Task.INTERACTIVE_IMAGE, img_shape=SIZE, ori_shape=SIZE)
+    sample = ClipSample(metainfo={**metainfo, 'batch_input_shape': SIZE})
+    sample.prompts = Prompts.create(points=points[0], point_labels=labels[0])
+    feats = [value.unsqueeze(1) for value in part.inputs[-2:]]
+    asked = model.head.predict_prompts(*feats, [sample])[0].pred_prompted
+    torch.testing.assert_close(logits[0], asked.low_res_logits[:, 0, 0])
+    torch.testing.assert_close(scores[0], asked.iou_scores[:, 0])
+
+
+@torch.no_grad()
+def test_a_propagation_step_answers_as_a_session():
+    model = tiny(tiny_video_cfg())
+    feats = [torch.randn(1, 16, 16, 24), torch.randn(1, 16, 4, 6)]
+    state = example_state(model, feats[0], 3)
+    result = PropagationStep(model)(FrameMemory.of(state), *feats)
+
+    frame = Frame(*(value.unsqueeze(1) for value in feats), SIZE, [SIZE])
+    step = ClipStep(model.head, model.head.router.routes[Task.VOS])
+    answer, (after,) = step([state], frame, [None])
+    torch.testing.assert_close(result.mask_logits, answer.mask_logits[0])
+    torch.testing.assert_close(result.scores, answer.scores[0])
+    torch.testing.assert_close(result.last_masks, after.last_masks)
+    torch.testing.assert_close(result.queries, after.queries)
+    if result.visible.any():
+        torch.testing.assert_close(result.tokens, after.tokens[-1])
+        torch.testing.assert_close(result.covers, after.covers[-1])
+
+
+def test_a_wrapper_leaves_the_head_of_the_model_alone():
+    model = tiny(tiny_prompted_cfg())
+
+    assert PromptDecoder(model).head.text_matcher is None
+    assert model.head.text_matcher is not None
+
+
+@pytest.mark.parametrize('faithful', [True, False])
+def test_an_encoder_file_gives_the_features(needs_onnx, tmp_path, faithful):
+    part = export_part(fuse(tiny(tiny_rapsam_cfg(faithful=faithful))), 'encoder', SIZE)
+    write_onnx(part, tmp_path / 'new' / 'encoder.onnx')
+    found = deviations(part, run_onnx(tmp_path / 'new' / 'encoder.onnx', part))
+
+    assert set(found) == {'mask_features', 'context_feats'[: 0 if faithful else None]} - {''}
+    assert max(found.values()) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_prompt_file_gives_the_masks(needs_onnx, tmp_path):
+    part = export_part(tiny(tiny_prompted_cfg(num_stages=1)), 'prompts', SIZE, num_objects=2)
+    write_onnx(part, tmp_path / 'prompts.onnx')
+
+    assert max(deviations(part, run_onnx(tmp_path / 'prompts.onnx', part)).values()) < 1e-3
+
+
+@pytest.mark.slow
+def test_a_video_file_takes_memories_of_any_length(needs_onnx, tmp_path):
+    model = tiny(tiny_video_cfg(num_stages=1))
+    part = export_part(model, 'video', SIZE, num_objects=2)
+    write_onnx(part, tmp_path / 'video.onnx')
+
+    assert max(deviations(part, run_onnx(tmp_path / 'video.onnx', part)).values()) < 1e-3
+    state = example_state(model, part.inputs[1], 2).keep_frames(torch.tensor([0, 2]))
+    inputs = (FrameMemory.of(state), *part.inputs[1:])
+    shorter = run_onnx(tmp_path / 'video.onnx', part, inputs)
+    with torch.no_grad():
+        expected = part.network(*inputs)
+    torch.testing.assert_close(shorter[0], expected.mask_logits, atol=1e-3, rtol=1e-3)
+
+
+def test_a_program_of_torch_gives_the_features(tmp_path):
+    part = export_part(tiny(tiny_rapsam_cfg()), 'encoder', SIZE)
+    write_torch_export(part, tmp_path / 'encoder.pt2')
+    loaded = torch.export.load(tmp_path / 'encoder.pt2').module()
+
+    with torch.no_grad():
+        assert max(deviations(part, loaded(*part.inputs)).values()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'said'),
+    [
+        ('encoders', SIZE, "Did you mean 'encoder'"),
+        ('encoder', (60, 96), 'use 64x96'),
+        ('video', SIZE, 'streaming memory'),
+    ],
+)
+def test_what_cannot_be_exported(name, size, said):
+    with pytest.raises(UserError, match=said):
+        export_part(tiny(tiny_rapsam_cfg()), name, size)
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(UserError, match=r"onnx, got none; pip install 'rapsam\[export\]'"):
+        write_onnx(export_part(tiny(tiny_rapsam_cfg()), 'encoder', SIZE), tmp_path / 'x.onnx')

@@ -1,0 +1,58 @@
+"""The benchmark tool on small frames."""
+
+import json
+
+import pytest
+
+NANO = 'configs/rap_sam/rap_sam_nano_shapes.py'
+VIDEO = 'configs/rap_sam/rap_sam_nano_video_shapes.py'
+
+
+@pytest.fixture
+def run(run_tool, repository):
+    def run_on(config, *arguments):
+        return run_tool('analysis_tools/benchmark', repository / config, *arguments)
+
+    return run_on
+
+
+def test_a_report_of_two_numbers_of_segments(run, tmp_path):
+    small = ('--size', '40x70', '--frames', '1', '--threads', '1', '--json')
+    code, out, err = run(NANO, *small, '--objects', '2', '5', '--out', tmp_path)
+
+    assert code == 0, err
+    report = json.loads(out.splitlines()[-1])
+    assert [row['name'] for row in report['results']] == [
+        'RapSAM, 2 segments',
+        'RapSAM, 5 segments',
+    ]
+    assert report['fused']
+    assert not report['compiled']
+    assert (tmp_path / 'report.png').stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (('--task', 'vos'), 'streaming memory'),
+        (('--task', 'vos', '--batch', '2'), '--batch: expected 1'),
+        (('--dtype', 'fp16'), 'use bf16'),
+        (('--allow-fallback',), '--compile'),
+        (('--size', '40'), 'HxW'),
+        (('--objects', '0'), '>= 1'),
+        (('--compare', 'reference'), 'published parts'),
+        (('--device', 'nowhere'), 'device'),
+    ],
+)
+def test_what_does_not_fit_is_told_in_one_line(run, arguments, said):
+    code, _, err = run(NANO, '--frames', '1', *arguments)
+
+    assert code == 2
+    assert said in err.splitlines()[-1]
+
+
+def test_the_config_of_another_model(run):
+    code, _, err = run('configs/sam/sam_tiny_shapes.py')
+
+    assert code == 2
+    assert 'expected the config of a RapSAM' in err
