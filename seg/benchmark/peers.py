@@ -98,6 +98,7 @@ def mask2former_workload(size: Size, depth: int, device: torch.device) -> Worklo
     if depth < 50:
         settings.panoptic_head.in_channels = [64, 128, 256, 512]
     settings.test_cfg.instance_on = False
+    settings['_scope_'] = 'mmdet'  # its parts are named without it
     model = MODELS.build(settings).to(device).requires_grad_(False)
     model.eval()
     frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
