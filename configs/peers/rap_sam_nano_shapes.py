@@ -13,5 +13,6 @@ default_hooks['checkpoint'].update(save_best='panoptic/PQ')
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=60, measure='cpu'),
     dict(type=CosineByProgressHook, warmup=0.03),
+    dict(type=SteeringHook),
 ]
 train_cfg.update(max_iters=1_000_000, val_interval=1_000_000)

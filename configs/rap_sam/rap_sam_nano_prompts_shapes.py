@@ -30,7 +30,7 @@ from seg.models.prompts import (
 with read_base():
     from .rap_sam_nano_shapes import *
 
-model['head']['semantic_auxiliary'].update(balance=0.25)
+model['head']['semantic_auxiliary'].update(balance=0.25, alone_until=0.0)
 model['appearance'] = dict(type=AppearanceSkip, feat_channels=96)
 model['head']['prompt_encoder'].update(
     num_candidates=3,

@@ -4,14 +4,16 @@ from mmengine.config import read_base
 from mmengine.optim import OptimWrapper
 from torch.optim import AdamW
 
-from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
+from seg.engine.hooks import CosineByProgressHook, SteeringHook, TimeBudgetHook
 
 with read_base():
     from .._base_.datasets.shapes import *
     from .._base_.models.rap_sam_nano import *
     from ..default_runtime import *
 
-train_cfg = dict(by_epoch=False, max_iters=3000, val_interval=500)
+# Features learn the classes of pixels first; queries follow when there is something to ask.
+model['head']['semantic_auxiliary'].update(alone_until=0.35)
+train_cfg = dict(by_epoch=False, max_iters=6000, val_interval=1000)
 val_cfg = dict()
 test_cfg = dict()
 
@@ -25,4 +27,5 @@ default_hooks.update(checkpoint=dict(interval=500, save_best=['panoptic/PQ', 'in
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=14, measure='wall'),
     dict(type=CosineByProgressHook, warmup=0.03),
+    dict(type=SteeringHook),
 ]

@@ -12,7 +12,7 @@ from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 with read_base():
     from .rap_sam_nano_shapes import *
 
-model['head']['semantic_auxiliary'].update(balance=0.25)
+model['head']['semantic_auxiliary'].update(balance=0.25, alone_until=0.0)
 train_cfg = dict(by_epoch=False, max_iters=16000, val_interval=1000)
 default_hooks.update(checkpoint=dict(interval=500))
 custom_hooks = [

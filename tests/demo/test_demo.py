@@ -1,6 +1,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ def demo(monkeypatch, tmp_path, capsys):
     spec.loader.exec_module(module)
 
     def load(name, checkpoint, device):
-        entry = model_entry(name) if checkpoint is None else None
+        entry = None
+        if checkpoint is None:  # a segmentor of images
+            entry = replace(model_entry(name), config='rap_sam/rap_sam_nano_shapes.py')
         kinds = ALL_PROMPT_KINDS if name == 'every_kind.py' else ('click',)
         classes = SHAPES_THINGS + SHAPES_STUFF
         return FakeSegmentor(entry=entry, classes=classes, prompt_kinds=kinds)
