@@ -11,6 +11,7 @@ from PIL import Image
 from seg.datasets.metainfo import COCO_PANOPTIC
 from seg.engine.config_options import load_config
 from seg.engine.launch import build_runner
+from seg.models.losses.steering import Steered
 from seg.registry import MODELS
 from seg.structures.panoptic_ids import encode_panoptic
 from seg.testing.tiny_rapsam import toy_sample
@@ -49,6 +50,9 @@ def test_a_shipped_model_takes_a_step(repository, name):
     if 'num_points' in cfg.model.head.criterion.sampling:
         cfg.model.head.criterion.sampling.num_points = 64
     model = MODELS.build(cfg.model).train()
+    for module in model.modules():
+        if isinstance(module, Steered):
+            module.begin_step(progress=0.9)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     clip, sample = toy_sample('panoptic')
     watched = (model.neck.out_conv.weight, next(model.backbone.parameters()))
