@@ -1,6 +1,6 @@
 """Every kind of prompt for the small model: clicks and corrections, boxes, masks and words.
 
-Goes on from the embedded weights: ``--cfg-options load_from=FILE``; what is new starts as an
+Goes on from weights of ``rap_sam_nano_shapes_long.py``: ``--cfg-options load_from=FILE``; what is new starts as an
 identity.
 """
 

@@ -1,4 +1,4 @@
-"""The embedded default: panoptic and clicks on Shapes, from scratch in at most 15 minutes."""
+"""Panoptic and clicks on Shapes, from scratch in at most 15 minutes."""
 
 from mmengine.config import read_base
 from mmengine.optim import OptimWrapper
