@@ -1,7 +1,7 @@
 """Every kind of prompt for the small model: clicks and corrections, boxes, masks and words.
 
-Goes on from weights of ``rap_sam_nano_shapes_long.py``: ``--cfg-options load_from=FILE``; what is new starts as an
-identity.
+Goes on from weights of ``rap_sam_nano_shapes_long.py``: ``--cfg-options load_from=FILE``; what is
+new starts as an identity.
 """
 
 from mmengine.config import read_base

@@ -1,4 +1,4 @@
-"""The first part of the recipe of the embedded weights: goes on from ``rap_sam_nano_shapes.py``, for longer.
+"""First part of the embedded weights' recipe: goes on from ``rap_sam_nano_shapes.py``, for longer.
 
 Start it with ``--cfg-options load_from=FILE``: a dense loss that counts small segments more needs
 features that know the textures already. Stopped at any time, it goes on with
