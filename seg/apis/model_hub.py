@@ -86,6 +86,6 @@ def _import_hub() -> Any:
     except ImportError as error:
         raise UserError(
             'hub: expected the package huggingface_hub, which is not installed; '
-            'pip install huggingface_hub'
+            "pip install 'rapsam[hub]'"
         ) from error
     return huggingface_hub

@@ -181,7 +181,7 @@ def test_a_hub_gets_the_three_files(monkeypatch, published):
 
 def test_a_hub_that_cannot_be_asked_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-    with pytest.raises(UserError, match='pip install huggingface_hub'):
+    with pytest.raises(UserError, match=r"pip install 'rapsam\[hub\]'"):
         load_model('hub:me/nano', device='cpu')
     with pytest.raises(UserError, match='expected hub:OWNER/NAME'):
         load_model('hub:nano', device='cpu')
