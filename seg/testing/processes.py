@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import multiprocessing
 import os
 import socket
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+
+_FRESH = 'RAPSAM_FRESH_INTERPRETER'
+
+
+def in_fresh_interpreter(test: Callable[[], None]) -> Callable[[], None]:
+    """Run a test without parameters in an interpreter of its own.
+
+    A process whose autograd has started threads cannot be forked for training any more, and which
+    tests came before is not a test's to say.
+
+    Args:
+        test: A function of a test module.
+    """
+
+    @functools.wraps(test)
+    def run() -> None:
+        if os.environ.get(_FRESH):
+            test()
+            return
+        name = f'{test.__code__.co_filename}::{test.__name__}'
+        command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', name]
+        env = {**os.environ, _FRESH: '1'}
+        done = subprocess.run(
+            command, env=env, check=False, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+
+    return run
 
 
 def free_port() -> int:

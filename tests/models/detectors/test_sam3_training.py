@@ -14,7 +14,7 @@ from seg.models.detectors import Sam3Segmentor
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.testing.concept_samples import concept_sample
-from seg.testing.processes import in_processes
+from seg.testing.processes import in_fresh_interpreter, in_processes
 from seg.utils.checks import UserError
 
 pytestmark = pytest.mark.skipif(
@@ -77,6 +77,7 @@ def train_one_of_two(rank, steps):
 
 
 @needs_fork
+@in_fresh_interpreter
 def test_processes_stay_in_step_whatever_they_are_asked():
     steps = [(named, absent), (named, silent), (silent, shown), (silent, silent), (shown, named)]
     first, second = in_processes(lambda rank: train_one_of_two(rank, steps))
