@@ -22,6 +22,7 @@ from torch import nn
 
 import seg.registry
 from seg.apis.model_card import CardFacts, card_text
+from seg.apis.test_pipeline import pipeline_settings
 from seg.engine.config_check import check_config
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checkpoints import write_safetensors
@@ -109,18 +110,10 @@ def read_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
 
 def _portable_config(cfg: Config) -> dict[str, Any]:
     """What it takes to build the model and to prepare its images, as plain data."""
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    node: Any = loader.dataset if loader else {}
-    while 'sources' in node:
-        node = next(iter(node['sources'].values()))
-    if 'pipeline' not in node:
-        raise UserError(
-            'config: expected test_dataloader.dataset.pipeline, which says how images are '
-            'prepared, got none; publish with the config of the training'
-        )
+    pipeline = _plain(pipeline_settings(cfg), 'pipeline')
     return {
         'model': _plain(cfg.model, 'model'),
-        'test_dataloader': {'dataset': {'pipeline': _plain(node['pipeline'], 'pipeline')}},
+        'test_dataloader': {'dataset': {'pipeline': pipeline}},
     }
 
 

@@ -44,6 +44,16 @@ def build_test_transforms(cfg: Config) -> list[BaseTransform]:
     Raises:
         UserError: If the config has no such data.
     """
+    steps = [TRANSFORMS.build(step) for step in pipeline_settings(cfg)]
+    return [step for step in steps if not isinstance(step, _PROMPT_MAKERS)]
+
+
+def pipeline_settings(cfg: Config) -> list[Any]:
+    """Settings of the pipeline of a config's test data, as :func:`build_test_transforms` finds it.
+
+    Raises:
+        UserError: If the config has no such data.
+    """
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     node: Any = loader.dataset if loader else {}
     while 'sources' in node:
@@ -53,5 +63,5 @@ def build_test_transforms(cfg: Config) -> list[BaseTransform]:
             'config: expected test_dataloader.dataset.pipeline, which says how images are '
             f'prepared, got a config with the keys {", ".join(cfg)}'
         )
-    steps = [TRANSFORMS.build(step) for step in node['pipeline']]
-    return [step for step in steps if not isinstance(step, _PROMPT_MAKERS)]
+    settings: list[Any] = node['pipeline']
+    return settings

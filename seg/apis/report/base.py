@@ -150,9 +150,14 @@ class ImageReport(TaskReport):
 
 
 class VideoReport(TaskReport):
-    """A section on clips, for models with a memory."""
+    """A section on clips, for models with a memory.
+
+    Attributes:
+        with_events: Whether every clip has a crossing or a full occlusion.
+    """
 
     of_videos = True
+    with_events = False
     num_shown = 1
     sheet_width = STRIP_WIDTH
 
@@ -169,6 +174,7 @@ class VideoReport(TaskReport):
             data.num_frames,
             data.seed,
             kinds=self.prompt_kinds(model),
+            with_events=self.with_events,
         )
 
     def prompt_kinds(self, model: Any) -> tuple[str, ...]:

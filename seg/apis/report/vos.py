@@ -11,12 +11,11 @@ import torch
 from seg.apis.report.base import (
     MAIN,
     Answers,
-    ReportData,
     VideoReport,
     without_predictions,
 )
 from seg.apis.report.video_baselines import copy_first_masks
-from seg.apis.shapes_clips import PackedClip, ShapesClips
+from seg.apis.shapes_clips import PackedClip
 from seg.evaluation.metrics import DavisMetric, IdentityMetric
 from seg.evaluation.metrics.clip_metric import ClipMetric
 from seg.models.detectors.rapsam import FRAMES_AT_ONCE, ClipFeatures
@@ -64,22 +63,15 @@ class IdentityReport(VideoReport):
 
     name = 'identity'
     task = Task.VOS
+    with_events = True
     keys = tuple(
         (f'identity/{name}', name)
         for name in ('survival', 'survival_crossing', 'survival_occlusion', 'num_cases')
     )
 
-    def samples(self, model: Any, data: ReportData) -> ShapesClips:
-        """Held-out clips that have such an event each."""
-        return ShapesClips(
-            self.task,
-            model.cfg,
-            data.num_clips,
-            data.num_frames,
-            data.seed,
-            kinds=('mask',),
-            with_events=True,
-        )
+    def prompt_kinds(self, model: Any) -> tuple[str, ...]:
+        """Masks on the first frame that shows an object."""
+        return ('mask',)
 
     def metrics(self) -> Mapping[str, Sequence[ClipMetric]]:
         """The share of ids that survive."""

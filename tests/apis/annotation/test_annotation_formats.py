@@ -1,6 +1,7 @@
 """Exports: round trips, what data sets read, and what is refused."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -248,3 +249,12 @@ def test_detections_come_back_whole():
     assert from_detections(detections, 'photo', SIZE) == record
     empty = MediaRecord('photo', SIZE, 1, False, ())
     assert from_detections(to_detections(empty), 'photo', SIZE) == empty
+
+
+def test_label_studio_gets_the_labels_of_its_project(tmp_path):
+    export_annotations([image()], 'label_studio', tmp_path)
+    names = {
+        label.get('value')
+        for label in ElementTree.parse(tmp_path / 'label_studio.xml').iter('Label')
+    }
+    assert names == {one.label for one in image().objects}

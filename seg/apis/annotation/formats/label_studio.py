@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from seg.apis.annotation.formats.brush_codes import decode_brush, encode_brush
 from seg.apis.annotation.formats.records import (
@@ -13,6 +14,7 @@ from seg.apis.annotation.formats.records import (
     ObjectRecord,
     Picture,
     checked_size,
+    labels_of,
     pictures_of,
     read_json,
     write_frame,
@@ -22,11 +24,15 @@ from seg.apis.annotation.run_lengths import decode_mask, encode_mask
 from seg.utils.checks import UserError
 
 FILE = 'label_studio.json'
+LABELS_FILE = 'label_studio.xml'
 _REGION = re.compile(r'object-([1-9][0-9]{0,8})')
 
 
 def export_label_studio(records: Sequence[MediaRecord], folder: Path) -> None:
-    """Write ``label_studio.json`` and ``images/``; frames of videos become tasks of their own."""
+    """Write ``label_studio.json``, the labels of a project that shows it, and ``images/``.
+
+    Frames of videos become tasks of their own.
+    """
     tasks = []
     for number, picture in enumerate(pictures_of(records), start=1):
         write_frame(folder / 'images' / picture.file_name, picture.media, picture.frame)
@@ -37,6 +43,7 @@ def export_label_studio(records: Sequence[MediaRecord], folder: Path) -> None:
         annotations = [{'id': number, 'result': results}]
         tasks.append({'id': number, 'data': data, 'meta': meta, 'annotations': annotations})
     write_json(folder / FILE, tasks)
+    (folder / LABELS_FILE).write_text(_labelling_config(labels_of(records)), encoding='utf-8')
 
 
 def import_label_studio(folder: Path) -> list[MediaRecord]:
@@ -96,10 +103,8 @@ def _record(task: Mapping[str, Any]) -> MediaRecord:
     return MediaRecord(stem, size, 1, False, tuple(objects.values()))
 
 
-def labelling_config(labels: Sequence[str]) -> str:
+def _labelling_config(labels: Sequence[str]) -> str:
     """The XML that a Label Studio project needs to show exported tasks."""
-    from xml.sax.saxutils import quoteattr
-
     names = ''.join(f'    <Label value={quoteattr(label)}/>\n' for label in labels)
     brush = f'  <BrushLabels name="label" toName="image">\n{names}  </BrushLabels>\n'
     return f'<View>\n  <Image name="image" value="$image"/>\n{brush}</View>\n'
