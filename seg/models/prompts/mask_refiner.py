@@ -79,10 +79,10 @@ class MaskRefiner(BaseModule):
         batch_size, num_queries, num_frames = mask_logits.shape[:3]
         shared = self.feat_conv(mask_features.flatten(0, 1)).unflatten(0, (batch_size, 1, -1))
         scaled = mask_logits.clamp(-_MAX_LOGIT, _MAX_LOGIT).unsqueeze(3) / _MAX_LOGIT
-        maps = torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2)
+        maps = _channels_last(torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2))
         own = self.hint_conv(maps).unflatten(0, (batch_size, num_queries, num_frames))
         unlike = self._unlikeness(mask_features, mask_logits)
-        x = (own + shared + self.unlike_scale * unlike).flatten(0, 2).relu()
+        x = _channels_last((own + shared + self.unlike_scale * unlike).flatten(0, 2)).relu()
         for conv in self.convs:
             x = x + conv(x).relu()
         change = self.mask_conv(x).unflatten(0, (batch_size, num_queries, num_frames))
@@ -106,3 +106,8 @@ class MaskRefiner(BaseModule):
         ]
         judged = self.iou_proj(torch.cat(pooled, dim=1)).squeeze(-1)
         return judged.unflatten(0, refined.shape[:3]).mean(dim=2)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """The same values with channels beside each other: few of them convolve twice as fast so."""
+    return x.contiguous(memory_format=torch.channels_last)
