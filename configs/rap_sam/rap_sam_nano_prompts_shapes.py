@@ -18,10 +18,8 @@ from seg.engine.hooks import CosineByProgressHook, TimeBudgetHook
 from seg.engine.runner import PromptingTestLoop, PromptingValLoop
 from seg.evaluation.protocols import ClickProtocol
 from seg.models.heads import PromptAlignment
-from seg.models.necks import AppearanceSkip
 from seg.models.prompts import (
     ClickKeeper,
-    MaskRefiner,
     PromptFusion,
     TextMatcher,
     VocabularyTextEncoder,
@@ -31,7 +29,6 @@ with read_base():
     from .rap_sam_nano_shapes import *
 
 model['head']['semantic_auxiliary'].update(balance=0.25, alone_until=0.0)
-model['appearance'] = dict(type=AppearanceSkip, feat_channels=96)
 model['head']['prompt_encoder'].update(
     num_candidates=3,
     fusion=dict(
@@ -44,12 +41,13 @@ model['head']['prompt_encoder'].update(
     ),
 )
 model['head'].update(
-    prompt_refiner=dict(type=MaskRefiner, hidden_channels=24, dilations=(1, 2, 4)),
     click_keeper=dict(type=ClickKeeper),
     text_matcher=dict(type=TextMatcher),
     prompt_alignment=dict(type=PromptAlignment),
     correction_rounds=2,
 )
+# Texts learn on every picture that has expressions; beside a pass of the decoder they cost little.
+model['head']['task_loss_weights']['panoptic'].update(text_visual=1.0)
 model['head']['task_loss_weights']['interactive_image'] = dict(
     cls=2.0, mask=4.0, dice=4.0, iou=1.0, prompt_align=0.5, text_visual=1.0
 )

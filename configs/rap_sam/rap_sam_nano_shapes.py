@@ -12,7 +12,7 @@ with read_base():
     from ..default_runtime import *
 
 # Features learn the classes of pixels first; queries follow when there is something to ask.
-model['head']['semantic_auxiliary'].update(alone_until=0.35)
+model['head']['semantic_auxiliary'].update(alone_until=0.25)
 train_cfg = dict(by_epoch=False, max_iters=6000, val_interval=1000)
 val_cfg = dict()
 test_cfg = dict()

@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import open_clip
 from open_clip.transformer import TextTransformer
-
-from ext.open_clip.architecture import TextTower
+from torch import Tensor, nn
 
 MAX_TOKEN_BYTES = 32
 """Length of the longest token of the vocabulary."""
@@ -36,12 +35,38 @@ def vocabulary_tokens(vocabulary: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted({token for word in vocabulary for token in text_tokens(word)}))
 
 
+class MeanTextTower(nn.Module):
+    """A text tower that reads in both directions and averages over the tokens of a sentence.
+
+    open_clip's own towers are causal and read the token that ends a sentence. From scratch, on
+    few sentences, such a tower names the noun of an expression and stays blind to its colour and
+    place; this one, on the same data, learns all words within a few hundred steps.
+
+    Args:
+        tower: open_clip's text transformer without pooling and causal mask; token 0 is padding.
+    """
+
+    def __init__(self, tower: TextTransformer) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embed sentences: (N, context) int64, padded with zeros, to (N, D)."""
+        length = int((tokens != 0).any(dim=0).nonzero().max()) + 1
+        tokens = tokens[:, :length].to(self.tower.token_embedding.weight.device)
+        said = (tokens != 0).unsqueeze(-1)
+        embedded = self.tower(tokens) * said
+        mean: Tensor = embedded.sum(dim=1) / said.sum(dim=1)
+        return mean
+
+
 def build_text_tower(
     vocab_size: int, width: int, *, num_layers: int, num_heads: int, context_length: int
-) -> TextTower:
-    """Build a causal text tower of open_clip's classes with random weights.
+) -> MeanTextTower:
+    """Build a text tower of open_clip's classes with random weights.
 
-    It reads the embedding off the largest token of a text, and token 0 is padding.
+    Token 0 is padding. Words and their places start 20 times as large as open_clip starts them:
+    they are all that such a small tower has to tell sentences apart.
 
     Args:
         vocab_size: Number of tokens.
@@ -57,5 +82,10 @@ def build_text_tower(
         heads=num_heads,
         layers=num_layers,
         output_dim=width,
+        pool_type='none',
+        no_causal_mask=True,
+        use_pad_mask=True,
     )
-    return TextTower(transformer)
+    nn.init.normal_(transformer.token_embedding.weight, std=0.4)
+    nn.init.normal_(transformer.positional_embedding, std=0.2)
+    return MeanTextTower(transformer)

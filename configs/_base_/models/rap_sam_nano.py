@@ -2,7 +2,8 @@
 
 The structure is the published one; what makes that hard to train from scratch is replaced:
 masks are pooled as soft means, queries keep a residual and read coarse context, the classifier
-is linear, and a dense auxiliary loss teaches the features.
+is linear, a dense auxiliary loss teaches the features, and a small network over the clicks, the
+colours and the mask mends what a product of query and features cannot draw.
 """
 
 from mmdet.models.backbones import ResNet
@@ -20,8 +21,8 @@ from seg.models.decoders import (
 from seg.models.detectors import RapSAM
 from seg.models.heads import PanopticFusion, RapSAMVideoHead, SemanticAuxiliary
 from seg.models.losses import GridSampling, SegmentCriterion
-from seg.models.necks import ConvUpBlock, YOSONeck
-from seg.models.prompts import PromptEncoder
+from seg.models.necks import AppearanceSkip, ConvUpBlock, YOSONeck
+from seg.models.prompts import MaskRefiner, PromptEncoder
 
 model = dict(
     type=RapSAM,
@@ -50,6 +51,7 @@ model = dict(
         context=True,
         norm_cfg=dict(type='GN', num_groups=8),
     ),
+    appearance=dict(type=AppearanceSkip, feat_channels=96, gain=0.3),
     head=dict(
         type=RapSAMVideoHead,
         num_things=8,
@@ -77,6 +79,7 @@ model = dict(
         prompt_encoder=dict(
             type=PromptEncoder, click_radius=0.0, seed_from_features=True, window_radius=2.0
         ),
+        prompt_refiner=dict(type=MaskRefiner, hidden_channels=24, dilations=(1, 2, 4)),
         classifier=dict(type=LinearClassifier),
         semantic_auxiliary=dict(type=SemanticAuxiliary, balance=0.0),
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),

@@ -19,7 +19,7 @@ from seg.models.heads.answered_rounds import (
 )
 from seg.models.heads.prompt_rounds import corrected_prompts
 from seg.models.heads.spoken_texts import SpokenTexts
-from seg.models.losses import SegmentCriterion, Targets
+from seg.models.losses import Targets
 from seg.models.prompts import MaskTokens
 from seg.models.routing import Route
 from seg.structures import ClipSample, Prompts, StageOutput
@@ -31,32 +31,54 @@ if TYPE_CHECKING:
 class ObjectTraining:
     """A training step of objects that the model finds itself: one pass of the decoder.
 
+    Where the pictures come with expressions and the table asks for ``text_visual``, texts learn
+    which of the found objects they name; that costs little beside the pass.
+
     Args:
-        criterion: Raw losses.
+        head: Whose step it is.
         wanted: Names of the losses to compute.
+        mask_features: (B, T, C, h, w).
         outputs: Predictions of all stages.
+        samples: With their expressions, if there are any.
         targets: One per clip.
     """
 
     def __init__(
         self,
-        criterion: SegmentCriterion,
+        head: RapSAMVideoHead,
         wanted: frozenset[str],
+        mask_features: Tensor,
         outputs: Sequence[StageOutput],
+        samples: Sequence[ClipSample],
         targets: Sequence[Targets],
     ) -> None:
-        self.criterion = criterion
+        self.head = head
         self.wanted = wanted
+        self.mask_features = mask_features
         self.outputs = outputs
+        self.samples = samples
         self.targets = targets
+        self.spoken = SpokenTexts.of(samples) if 'text_visual' in wanted else SpokenTexts([], [])
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, for :class:`StepAverages`."""
-        return self.criterion.counts(self.outputs, self.targets)
+        return {
+            'texts': float(len(self.spoken)),
+            **self.head.criterion.counts(self.outputs, self.targets),
+        }
 
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts."""
-        return self.criterion(self.outputs, self.targets, self.wanted, averages)
+        raw = self.head.criterion(self.outputs, self.targets, self.wanted, averages)
+        return raw | self.spoken.losses(
+            self.head,
+            self.wanted,
+            self.samples,
+            self.mask_features,
+            None,
+            averages,
+            self.outputs[-1],
+        )
 
 
 class PromptTraining:

@@ -337,7 +337,7 @@ class RapSAMVideoHead(BaseModule):
             kind = ClipTraining if route.memory else PromptTraining
             return kind(self, route, wanted, mask_features, context_feats, samples, targets)
         outputs = self(mask_features, context_feats, route)
-        return ObjectTraining(self.criterion, wanted, outputs, targets)
+        return ObjectTraining(self, wanted, mask_features, outputs, samples, targets)
 
     def targets(self, sample: ClipSample, task: Task) -> Targets:
         """What a clip's queries should answer, see :func:`clip_targets`."""

@@ -108,6 +108,8 @@ def _named_segments(sample: ClipSample) -> tuple[list[str | None], Tensor]:
     """Texts of a clip and the rows of the segments that they name."""
     if sample.get('expressions') is not None:
         return list(sample.expressions), torch.arange(len(sample.gt_segments.masks))
+    if sample.get('prompts') is None:
+        return [], torch.arange(0)
     return list(sample.prompts.texts), sample.prompt_targets
 
 

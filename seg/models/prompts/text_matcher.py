@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.layers import check_num_heads, mlp
@@ -108,14 +108,21 @@ class TextMatcher(BaseModule):
         return sine_encoding(torch.stack([*place, *extent], dim=-1), self.num_feats)
 
 
-def text_visual_loss(scores: Tensor, ious: Tensor, min_iou: float = 0.4) -> Tensor:
+def text_visual_loss(
+    scores: Tensor, ious: Tensor, min_iou: float = 0.4, tolerance: float = 0.1
+) -> Tensor:
     """Contrastive loss between texts and the objects of their pictures; sum over texts.
+
+    An object may be found several times; whichever of these a text chooses is right.
 
     Args:
         scores: Of M texts and Q objects, (M, Q), logits.
         ious: IoU of each object with what each text means, (M, Q).
         min_iou: Texts whose object was not found that well do not count.
+        tolerance: How far below the best IoU an object is still right.
     """
-    best, target = ious.max(dim=1)
-    loss = F.cross_entropy(scores.float(), target, reduction='none')
-    return (loss * (best >= min_iou)).sum()
+    best = ious.amax(dim=1, keepdim=True)
+    wrong = ious < best - tolerance
+    chances = scores.float().log_softmax(dim=1).masked_fill(wrong, -math.inf)
+    found = best.squeeze(1) >= min_iou
+    return -chances[found].logsumexp(dim=1).sum()

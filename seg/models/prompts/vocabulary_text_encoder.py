@@ -56,7 +56,7 @@ class VocabularyTextEncoder(BaseModule):
         _check_settings(embed_channels, num_layers, num_heads, context_length, unknown_prob)
         tokens = vocabulary_tokens(vocabulary)
         self._rows = {token: row for row, token in enumerate(tokens, start=_FIRST)}
-        self._end = _FIRST + len(tokens)  # the largest row: the tower reads the embedding there
+        self._end = _FIRST + len(tokens)
         self.embed_channels = embed_channels
         self.context_length = context_length
         self.unknown_prob = unknown_prob

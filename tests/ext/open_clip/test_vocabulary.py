@@ -24,8 +24,10 @@ def test_no_token_is_longer_than_the_bound():
     assert max(len(word.removesuffix('</w>')) for word in words) == MAX_TOKEN_BYTES
 
 
-def test_the_tower_reads_the_largest_token_and_no_padding():
+def test_the_tower_reads_both_ways_and_no_padding():
     torch.manual_seed(0)
     tower = build_text_tower(9, 8, num_layers=1, num_heads=2, context_length=6).eval()
     tokens = torch.tensor([[1, 5, 8, 0, 0, 0], [1, 5, 4, 3, 8, 0]])
     torch.testing.assert_close(tower(tokens)[0], tower(tokens[:1, :3])[0])
+    swapped = tower(torch.tensor([[1, 5, 8], [1, 8, 5]]))
+    assert (swapped[0] - swapped[1]).norm() > 0.05

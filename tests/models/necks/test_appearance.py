@@ -1,5 +1,6 @@
 """Colours beside the mask features."""
 
+import pytest
 import torch
 
 from seg.models.necks import AppearanceSkip
@@ -22,3 +23,12 @@ def test_it_adds_the_mean_colour_of_each_cell():
     expected = torch.zeros_like(feats)
     expected[0, 1, 1, 0] = 0.5
     torch.testing.assert_close(added, expected, atol=1e-6, rtol=0)
+
+
+def test_a_gain_lets_colours_be_seen_from_the_start():
+    torch.manual_seed(0)
+    skip = AppearanceSkip(64, gain=0.3)
+
+    assert 0.25 < float(skip.color_conv.weight.std()) < 0.35
+    with pytest.raises(ValueError, match=r'AppearanceSkip\.gain: expected 0 or more, got -1'):
+        AppearanceSkip(8, gain=-1)

@@ -93,3 +93,12 @@ def test_loss_is_the_cross_entropy_of_the_best_object():
 
 def test_objects_that_were_not_found_do_not_count():
     assert text_visual_loss(torch.randn(1, 3), torch.tensor([[0.1, 0.3, 0.2]])) == 0
+
+
+def test_an_object_that_was_found_twice_may_be_chosen_either_way():
+    twice = torch.tensor([[0.75, 0.8, 0.0]])
+    first, second = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([[0.0, 9.0, 0.0]])
+
+    torch.testing.assert_close(text_visual_loss(first, twice), text_visual_loss(second, twice))
+    assert text_visual_loss(first, twice) < 0.01
+    assert text_visual_loss(first, torch.tensor([[0.65, 0.8, 0.0]])) > 5
