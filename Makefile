@@ -43,7 +43,7 @@ annotate-and-train: $(BASE)  ## Annotate, fine-tune SAM, annotate better, on Sha
 	$(PY) tools/annotate_and_train.py $(ARGS)
 
 train: $(BASE)  ## Train the small model from scratch on Shapes
-	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_shapes.py $(ARGS)
+	$(PY) tools/train.py configs/rap_sam/rap_sam_nano_quick_shapes.py $(ARGS)
 
 stages-nano: $(BASE)  ## Train the small model in five stages on Shapes, a few minutes' settings
 	$(PY) tools/train_stages.py nano $(ARGS)

@@ -1,7 +1,7 @@
 """Evaluate a model; the metrics are the last line of standard output, as JSON.
 
 Example:
-    python tools/test.py configs/rap_sam/rap_sam_nano_shapes.py work_dirs/nano/best.pth
+    python tools/test.py configs/rap_sam/rap_sam_nano_quick_shapes.py work_dirs/nano/best.pth
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Train a model.
 
 Example:
-    python tools/train.py configs/rap_sam/rap_sam_nano_shapes.py --work-dir work_dirs/nano
+    python tools/train.py configs/rap_sam/rap_sam_nano_quick_shapes.py --work-dir work_dirs/nano
 """
 
 from __future__ import annotations

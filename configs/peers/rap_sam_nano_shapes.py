@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ..rap_sam.rap_sam_nano_shapes import *
+    from ..rap_sam.rap_sam_nano_quick_shapes import *
 
 for loader in (train_dataloader, val_dataloader):
     loader['dataset']['sources'].pop('interactive_image')

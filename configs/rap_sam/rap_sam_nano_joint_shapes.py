@@ -8,7 +8,7 @@ from mmengine.config import read_base
 from seg.engine.hooks import CosineByProgressHook
 
 with read_base():
-    from .rap_sam_nano_video_shapes import *
+    from .rap_sam_nano_shapes import *
 
 train_dataloader['dataset'].update(
     ratios=dict(panoptic=1, interactive_image=1, vos=1, interactive_video=1)

@@ -26,7 +26,7 @@ from seg.models.prompts import (
 )
 
 with read_base():
-    from .rap_sam_nano_shapes import *
+    from .rap_sam_nano_quick_shapes import *
 
 model['head']['semantic_auxiliary'].update(balance=0.25, alone_until=0.0)
 model['head']['prompt_encoder'].update(

@@ -1,7 +1,7 @@
 """All four tasks, text included, on eight data sets with ResNet-50: 240 classes.
 
 The classifier is made by ``tools/gen_cls.py --label-space`` with the ``label_space`` of this
-config. Not trained yet; ``rap_sam_nano_video_shapes.py`` is the same at a small size.
+config. Not trained yet; ``rap_sam_nano_shapes.py`` is the same at a small size.
 """
 
 from mmengine.config import read_base

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from seg.apis.inferencer import check_image
-from seg.models.heads.clip_step import Frame
+from seg.models.heads.clip_frame import Frame
 from seg.structures import ClipSample, Prompts, Task, resize_prompts
 
 

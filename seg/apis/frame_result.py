@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from seg.models.heads.clip_following import label_objects, visible_objects
-from seg.models.heads.clip_step import FrameAnswer
+from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts

@@ -120,7 +120,7 @@ def _video_part(
     if getattr(model.head, 'memory', None) is None:
         raise UserError(
             'part video: expected a model with a streaming memory, such as '
-            'configs/rap_sam/rap_sam_nano_video_shapes.py, got one without'
+            'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
         )
     memory = FrameMemory.of(example_state(model, feats[0], num_objects))
     frames = {0: 'frames'}

@@ -57,7 +57,7 @@ MODEL_ZOO = {
     for entry in (
         ModelEntry(
             name=DEFAULT_MODEL,
-            config='rap_sam/rap_sam_nano_video_shapes.py',
+            config='rap_sam/rap_sam_nano_shapes.py',
             weights='rap_sam_nano_shapes.safetensors',
             knows=(
                 'Shapes, the small drawn world that comes with this package (8 outlines on '

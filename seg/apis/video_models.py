@@ -8,7 +8,7 @@ from seg.utils.checks import UserError
 
 NO_VIDEO = (
     'videos: not scored, as the model has no streaming memory; '
-    'configs/rap_sam/rap_sam_nano_video_shapes.py trains one that has'
+    'configs/rap_sam/rap_sam_nano_shapes.py trains one that has'
 )
 
 
@@ -32,6 +32,6 @@ def check_follows(model: Any) -> None:
         entry = getattr(model, 'entry', None)
         raise UserError(
             f'model: expected one with a streaming memory, got {entry.name if entry else "one"} '
-            'without; train configs/rap_sam/rap_sam_nano_video_shapes.py, and name it and its '
+            'without; train configs/rap_sam/rap_sam_nano_shapes.py, and name it and its '
             'weights (in programs --config and --checkpoint)'
         )

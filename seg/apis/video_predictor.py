@@ -19,7 +19,7 @@ from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_session import VideoSession
 from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
-from seg.models.heads.clip_step import Frame
+from seg.models.heads.clip_frame import Frame
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
 from seg.utils.checks import UserError

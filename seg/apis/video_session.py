@@ -17,7 +17,8 @@ from seg.apis.inferencer import check_image
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
-from seg.models.heads.clip_step import ClipStep, Frame
+from seg.models.heads.clip_frame import Frame
+from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
 from seg.utils.checks import UserError

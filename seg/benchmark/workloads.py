@@ -192,7 +192,7 @@ def check_memory(model: Any, task: Task) -> None:
     if getattr(model.head, 'memory', None) is None:
         raise UserError(
             f'--task {task}: expected a config with a streaming memory, such as '
-            'configs/rap_sam/rap_sam_nano_video_shapes.py, got one without'
+            'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
         )
 
 

@@ -11,7 +11,7 @@ from seg.engine.config_options import load_config
 from seg.models.detectors import RapSAM
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 
-NANO = Path(seg.__file__).parent.parent / 'configs' / 'rap_sam' / 'rap_sam_nano_shapes.py'
+NANO = Path(seg.__file__).parent.parent / 'configs' / 'rap_sam' / 'rap_sam_nano_quick_shapes.py'
 _SIZE = (64, 96)
 
 

@@ -163,7 +163,7 @@ def test_prompts_the_model_knows_are_accepted():
 
 
 def test_the_zoo_says_which_tasks_a_model_knows():
-    config = 'rap_sam/rap_sam_nano_shapes.py'  # images alone
+    config = 'rap_sam/rap_sam_nano_quick_shapes.py'  # images alone
     entry = ModelEntry('painter', config=config, weights='none.safetensors', knows='pictures')
     inferencer = Inferencer(FakeSegmentor(test_pipeline=RESIZE, entry=entry))
     with pytest.raises(ValueError, match='expected one that painter knows'):

@@ -13,7 +13,8 @@ from seg.apis.model_export import (
 )
 from seg.models.deployment import fuse
 from seg.models.deployment.exportable import FrameMemory, PromptDecoder, PropagationStep
-from seg.models.heads.clip_step import ClipStep, Frame
+from seg.models.heads.clip_frame import Frame
+from seg.models.heads.clip_step import ClipStep
 from seg.registry import MODELS
 from seg.structures import ClipSample, Prompts, Task
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg

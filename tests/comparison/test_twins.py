@@ -39,7 +39,7 @@ def test_a_twin_is_the_joint_training_with_one_task(joint):
 
 
 def test_a_task_has_the_steps_that_its_sources_have(repository):
-    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_video_shapes.py')
+    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_shapes.py')
     assert whole_blocks(cfg, 11) == 20
     set_length(cfg, whole_blocks(cfg, 11))
     assert [steps_of_task(cfg, task) for task in tasks_of(cfg).values()] == [4, 4, 6, 6]
@@ -60,7 +60,7 @@ def test_nothing_is_chosen_by_a_score(joint):
 
 
 def test_what_has_no_twin_is_refused(repository):
-    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_shapes.py')
+    cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_quick_shapes.py')
     with pytest.raises(UserError, match="unknown task 'vos'"):
         single_task_twin(cfg, Task.VOS)
     cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_coco_sample.py')

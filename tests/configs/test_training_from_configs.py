@@ -256,7 +256,7 @@ def shrink_shapes(cfg, num_frames):
 
 @pytest.mark.slow
 def test_a_training_on_clips_keeps_its_best_by_all_tasks(repository, tmp_path):
-    path = repository / 'configs/rap_sam/rap_sam_nano_video_shapes.py'
+    path = repository / 'configs/rap_sam/rap_sam_nano_shapes.py'
     cfg = load_config(path)
     shrink_shapes(cfg, num_frames=3)
     sources = cfg.train_dataloader.dataset.sources

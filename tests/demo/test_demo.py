@@ -28,7 +28,7 @@ def demo(monkeypatch, tmp_path, capsys):
     def load(name, checkpoint, device):
         entry = None
         if checkpoint is None:  # a segmentor of images
-            entry = replace(model_entry(name), config='rap_sam/rap_sam_nano_shapes.py')
+            entry = replace(model_entry(name), config='rap_sam/rap_sam_nano_quick_shapes.py')
         kinds = ALL_PROMPT_KINDS if name == 'every_kind.py' else ('click',)
         classes = SHAPES_THINGS + SHAPES_STUFF
         return FakeSegmentor(entry=entry, classes=classes, prompt_kinds=kinds)

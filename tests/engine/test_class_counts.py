@@ -129,7 +129,7 @@ def test_what_does_not_count_its_classes_passes(model, metainfo):
 
 @pytest.mark.parametrize(('run', 'loader'), [('train', 'train'), ('test', 'test')])
 def test_nothing_runs_with_other_counts_than_the_data(repository, tmp_path, run, loader):
-    path = repository / 'configs/rap_sam/rap_sam_nano_shapes.py'
+    path = repository / 'configs/rap_sam/rap_sam_nano_quick_shapes.py'
     cfg = load_config(path, ['model.head.num_things=20', 'visualizer=none'])
     cfg['experiment_name'] = tmp_path.name
     runner = build_runner(cfg, path, tmp_path / 'run')

@@ -7,7 +7,7 @@ import pytest
 from seg.engine.config_options import load_config
 from seg.utils.checks import UserError
 
-NANO = Path(__file__).parents[2] / 'configs' / 'rap_sam' / 'rap_sam_nano_shapes.py'
+NANO = Path(__file__).parents[2] / 'configs' / 'rap_sam' / 'rap_sam_nano_quick_shapes.py'
 SOURCES = 'train_dataloader.dataset.sources'
 WEIGHTS = 'model.head.task_loss_weights'
 

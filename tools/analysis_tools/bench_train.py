@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'rap_sam'
 # Model, size (H, W) and frames of a sample, samples per step; without a size, those of the config.
 CASES: dict[str, dict[str, Any]] = {
-    'nano': dict(model='rap_sam_nano_shapes.py', batch_size=8),
+    'nano': dict(model='rap_sam_nano_quick_shapes.py', batch_size=8),
     'r50_crops': dict(model='rap_sam_r50_12e_adaptor.py', size=(256, 320), batch_size=2),
     'r50_full': dict(
         model='rap_sam_r50_12e_adaptor.py', size=(736, 1280), num_frames=2, batch_size=1
@@ -134,7 +134,7 @@ def config_of(case: str, args: argparse.Namespace) -> Config:
 
     settings = CASES[case]
     cfg = load_config(CONFIGS / settings['model'])
-    shapes = load_config(CONFIGS / 'rap_sam_nano_shapes.py')
+    shapes = load_config(CONFIGS / 'rap_sam_nano_quick_shapes.py')
     cfg.train_dataloader = shapes.train_dataloader
     workers = dict(num_workers=args.workers, persistent_workers=args.workers > 0)
     cfg.train_dataloader.update(batch_size=settings['batch_size'], **workers)

@@ -6,7 +6,7 @@ checkpoint is given, which changes no cost: the number of masks is set by --obje
 Examples:
     python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_12e_adaptor.py \
         --size 1080x1920 --threads 2 --compare reference mask2former --out outputs/bench
-    python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_nano_video_shapes.py \
+    python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_nano_shapes.py \
         --task vos --size 360x640 --objects 1 4 16 --frames 20
 """
 

@@ -26,7 +26,7 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.paths import config_dir
 
-DEFAULT_CONFIG = config_dir() / 'rap_sam' / 'rap_sam_nano_video_shapes.py'
+DEFAULT_CONFIG = config_dir() / 'rap_sam' / 'rap_sam_nano_shapes.py'
 WARM_UP, WINDOW = 20, 50
 MEMORY_TARGET, TIME_TARGET = 0.02, 0.10
 

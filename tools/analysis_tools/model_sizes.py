@@ -1,7 +1,7 @@
 """Count the parameters of shipped models, without their weights.
 
 Example:
-    python tools/analysis_tools/model_sizes.py configs/rap_sam/rap_sam_nano_shapes.py --json
+    python tools/analysis_tools/model_sizes.py configs/rap_sam/rap_sam_nano_quick_shapes.py --json
 """
 
 from __future__ import annotations

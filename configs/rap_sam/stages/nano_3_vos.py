@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from seg.engine.hooks import CosineByProgressHook
 
 with read_base():
-    from ..rap_sam_nano_video_shapes import *
+    from ..rap_sam_nano_shapes import *
 
 train_dataloader['dataset']['ratios'] = dict(vos=1, interactive_video=1)
 for loader in (train_dataloader, val_dataloader):

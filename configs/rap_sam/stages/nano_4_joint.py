@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from seg.engine.hooks import CosineByProgressHook
 
 with read_base():
-    from ..rap_sam_nano_video_shapes import *
+    from ..rap_sam_nano_shapes import *
 
 for source in val_dataloader['dataset']['sources'].values():
     source.update(num_samples=2 if 'num_frames' in source else 16)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seg.models.heads.clip_step import AskedFrame, ClipStep, Frame
+from seg.models.heads.clip_frame import AskedFrame, Frame
+from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.models.prompts.prompt_maps import PromptBatch
 from seg.structures import Task

@@ -1,7 +1,8 @@
 """Heads: targets, losses and predictions around the decoder."""
 
+from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_schedule import ClipSchedule
-from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer
+from seg.models.heads.clip_step import ClipStep
 from seg.models.heads.mask_resizing import resize_masks
 from seg.models.heads.panoptic_fusion import PanopticFusion
 from seg.models.heads.panoptic_tracker import PanopticTracker, Tracks

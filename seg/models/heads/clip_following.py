@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep, Frame, FrameAnswer
+from seg.models.heads.clip_frame import Frame, FrameAnswer
+from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep
 from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
 from seg.models.memory import MemoryState
 from seg.models.routing import Route

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seg.models.heads.asked_objects import AskedObjects
+from seg.models.heads.clip_frame import AskedFrame, Frame, FrameAnswer
+from seg.models.heads.slot_prompts import prompts_by_slot, with_second_path
 from seg.models.memory import (
     MemoryReadout,
     MemoryState,
@@ -20,9 +22,8 @@ from seg.models.memory import (
 )
 from seg.models.prompts import PromptQueries
 from seg.models.prompts.prompt_maps import WINDOW_LOGIT, PromptBatch, batch_prompts
-from seg.models.refinement import PathPrediction
 from seg.models.routing import Route
-from seg.structures import PointLabel, Prompts, StageOutput, Task
+from seg.structures import Prompts, Task
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -31,88 +32,6 @@ VISIBLE_SCORE = 0.5
 """Objects with a lower score are taken to be out of sight."""
 
 _PROMPTED_LOGIT, _LARGEST_SHIFT = 1.0, 2.0
-
-
-class Frame(NamedTuple):
-    """One frame of B clips as the head takes it.
-
-    Attributes:
-        mask_features: (B, 1, C, h, w).
-        context_feats: (B, 1, C, h', w') or ``None``.
-        canvas: Size (H, W) of the padded input.
-        image_shapes: Size (H, W) of each picture before padding.
-    """
-
-    mask_features: Tensor
-    context_feats: Tensor | None
-    canvas: tuple[int, int]
-    image_shapes: list[tuple[int, int]]
-
-
-class FrameAnswer(NamedTuple):
-    """What is said about N objects of B clips on one frame; N is padded to the largest number.
-
-    Rows of the decoder's outputs are the N objects and, where ``has_paths``, the N objects again
-    as found anew in the frame.
-
-    Attributes:
-        outputs: Predictions of all stages, the last one of the adapter.
-        asked: The prompts behind them.
-        proposed: What the decoder started from, logits (B, rows, h, w).
-        score_logits: Whether each row's mask is its object, (B, rows).
-        score_shift: What is added to them for objects that were scored low where they were
-            prompted, (B, N).
-        has_paths: Whether there are rows of the second path.
-        mask_logits: The answer, (B, N, h, w).
-        scores: How surely each object is visible, (B, N), in [0, 1].
-        iou_scores: Predicted quality, (B, N), in [0, 1].
-        queries: (B, N, C).
-        active: Objects that were prompted on this frame or one before, (B, N), bool.
-        propagated: Objects that come from memory alone, (B, N), bool.
-        moved: The last frame's masks carried to this one, (B, N, h, w), in [0, 1].
-    """
-
-    outputs: list[StageOutput]
-    asked: AskedObjects
-    proposed: Tensor
-    score_logits: Tensor
-    score_shift: Tensor
-    has_paths: bool
-    mask_logits: Tensor
-    scores: Tensor
-    iou_scores: Tensor
-    queries: Tensor
-    active: Tensor
-    propagated: Tensor
-    moved: Tensor
-
-    @property
-    def num_objects(self) -> int:
-        """N."""
-        return self.mask_logits.shape[1]
-
-    def path(self, index: int) -> PathPrediction:
-        """What one path says, about B * N objects: 0 propagated, 1 found anew."""
-        rows = slice(index * self.num_objects, (index + 1) * self.num_objects)
-        final = self.outputs[-1]
-        assert final.iou_logits is not None, 'prompted objects need a quality estimate'
-        confidence = self.score_logits[:, rows].sigmoid() * final.iou_logits[:, rows].clamp(0, 1)
-        return PathPrediction(
-            final.mask_logits[:, rows, 0].flatten(0, 1),
-            final.queries[:, rows].flatten(0, 1),
-            confidence.flatten(),
-        )
-
-
-class AskedFrame(NamedTuple):
-    """The questions of a frame; (B, N, ...) each."""
-
-    batch: PromptBatch
-    given: Tensor
-    propagated: Tensor
-    again: Tensor  # masks found anew
-    contents: Tensor
-    moved: Tensor
 
 
 class ClipStep:
@@ -262,7 +181,7 @@ class ClipStep:
         batch, added = asked.batch, asked.contents
         if has_paths:
             assert self.head.dual_path is not None, 'checked when the step was made'
-            batch = _with_second_path(batch, asked.again, asked.propagated)
+            batch = with_second_path(batch, asked.again, asked.propagated)
             added = torch.cat([added, self.head.dual_path.mark(added)], dim=1)
         queries = self.head.prompt_encoder.encode(
             batch, frame.mask_features, canvas=frame.canvas, image_shapes=frame.image_shapes
@@ -392,64 +311,6 @@ def compete(mask_logits: Tensor, visible: Tensor) -> Tensor:
     is_best.scatter_(1, best.indices[:, :1], torch.ones_like(is_best[:, :1]))
     rival = torch.where(is_best, best.values[:, 1:], best.values[:, :1])
     return mask_logits - F.softplus(rival)
-
-
-def prompts_by_slot(state: MemoryState, given: Prompts | None) -> Prompts:
-    """Prompts with one row per slot, in order; rows without a prompt say nothing."""
-    count, device = state.num_objects, state.object_ids.device
-    points = 0 if given is None else given.point_coords.shape[1]
-    rows = Prompts(
-        object_ids=state.object_ids,
-        frame_index=torch.zeros(count, dtype=torch.int64, device=device),
-        point_coords=torch.zeros(count, points, 2, device=device),
-        point_labels=torch.full((count, points), int(PointLabel.PADDING), device=device),
-        boxes=torch.full((count, 4), torch.nan, device=device),
-        masks=None,
-        has_mask=torch.zeros(count, dtype=torch.bool, device=device),
-        texts=(None,) * count,
-    )
-    if given is None or not len(given):
-        return rows
-    places = [state.slot(object_id) for object_id in given.object_ids.tolist()]
-    slots = torch.tensor(places, device=device)
-    texts = list(rows.texts)
-    for slot, text in zip(places, given.texts, strict=True):
-        texts[slot] = text
-
-    def spread(like: Tensor) -> Tensor:
-        like = like.to(device)
-        return like.new_zeros(count, *like.shape[1:]).index_copy(0, slots, like)
-
-    changed = {
-        name: getattr(rows, name).index_copy(0, slots, getattr(given, name).to(device))
-        for name in ('point_coords', 'point_labels', 'boxes', 'has_mask')
-    }
-    for name in ('masks', 'previous_logits'):
-        value = getattr(given, name)
-        changed[name] = None if value is None else spread(value)
-    return replace(rows, texts=tuple(texts), **changed)
-
-
-def _with_second_path(batch: PromptBatch, masks: Tensor, propagated: Tensor) -> PromptBatch:
-    """The rows again, with nothing but the masks that were found anew."""
-
-    def twice(tensor: Tensor, second: Tensor) -> Tensor:
-        return torch.cat([tensor, second.to(tensor)], dim=1)
-
-    return PromptBatch(
-        points=batch.points.repeat(1, 2, 1, 1),
-        point_labels=twice(
-            batch.point_labels, torch.full_like(batch.point_labels, int(PointLabel.PADDING))
-        ),
-        boxes=batch.boxes.repeat(1, 2, 1),
-        has_box=twice(batch.has_box, torch.zeros_like(batch.has_box)),
-        mask_probs=twice(batch.mask_probs, masks),
-        has_mask=twice(batch.has_mask, propagated),
-        previous=twice(batch.previous, torch.zeros_like(batch.previous)),
-        has_previous=twice(batch.has_previous, torch.zeros_like(batch.has_previous)),
-        texts=batch.texts,
-        valid=twice(batch.valid, propagated),
-    )
 
 
 def _started_from(queries: PromptQueries) -> Tensor:

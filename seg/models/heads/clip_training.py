@@ -18,8 +18,10 @@ from seg.models.heads.answered_rounds import (
     round_losses,
 )
 from seg.models.heads.clip_following import rows_of_frame
-from seg.models.heads.clip_step import ClipStep, Frame, FrameAnswer, prompts_by_slot
+from seg.models.heads.clip_frame import Frame, FrameAnswer
+from seg.models.heads.clip_step import ClipStep
 from seg.models.heads.prompt_rounds import corrected_prompts
+from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.heads.spoken_texts import SpokenTexts
 from seg.models.losses import Targets
 from seg.models.memory import MemoryState

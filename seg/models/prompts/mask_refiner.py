@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seg.models.decoders.layers import start_at_zero
 from seg.models.decoders.pooling import SoftMaskMeanPooling
@@ -85,9 +86,14 @@ class MaskRefiner(BaseModule):
         x = _channels_last((own + shared + self.unlike_scale * unlike).flatten(0, 2)).relu()
         for conv in self.convs:
             x = x + conv(x).relu()
-        change = self.mask_conv(x).unflatten(0, (batch_size, num_queries, num_frames))
-        refined = mask_logits + change.squeeze(3).float()
+        change = self._change(x).unflatten(0, (batch_size, num_queries, num_frames))
+        refined = mask_logits + change.float()
         return RefinedMasks(refined, self._judge(x, refined))
+
+    def _change(self, x: Tensor) -> Tensor:
+        """What to add to each mask, (N, h, w); a matrix product, with channels last already."""
+        weight = self.mask_conv.weight.flatten(1)
+        return F.linear(x.permute(0, 2, 3, 1), weight, self.mask_conv.bias).squeeze(-1)
 
     def _unlikeness(self, mask_features: Tensor, mask_logits: Tensor) -> Tensor:
         """How each cell differs from the mean look under each mask, (B, Q, T, hidden, h, w)."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg.models.heads.clip_step import ClipStep, Frame, compete
+from seg.models.heads.clip_frame import Frame
+from seg.models.heads.clip_step import ClipStep, compete
 from seg.registry import MODELS
 from seg.structures import Prompts, Task
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg, toy_sample

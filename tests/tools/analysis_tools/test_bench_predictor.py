@@ -8,7 +8,7 @@ import pytest
 from seg.utils.cli import run_main
 
 SCRIPT = Path(__file__).parents[3] / 'tools' / 'analysis_tools' / 'bench_predictor.py'
-NANO = SCRIPT.parents[2] / 'configs' / 'rap_sam' / 'rap_sam_nano_shapes.py'
+NANO = SCRIPT.parents[2] / 'configs' / 'rap_sam' / 'rap_sam_nano_quick_shapes.py'
 
 
 @pytest.fixture

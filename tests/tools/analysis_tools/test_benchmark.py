@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-NANO = 'configs/rap_sam/rap_sam_nano_shapes.py'
-VIDEO = 'configs/rap_sam/rap_sam_nano_video_shapes.py'
+NANO = 'configs/rap_sam/rap_sam_nano_quick_shapes.py'
+VIDEO = 'configs/rap_sam/rap_sam_nano_shapes.py'
 
 
 @pytest.fixture

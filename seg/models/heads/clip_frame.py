@@ -1,0 +1,94 @@
+"""A frame of clips, what is asked about it and what is answered."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from seg.models.heads.asked_objects import AskedObjects
+from seg.models.prompts.prompt_maps import PromptBatch
+from seg.models.refinement import PathPrediction
+from seg.structures import StageOutput
+
+
+class Frame(NamedTuple):
+    """One frame of B clips as the head takes it.
+
+    Attributes:
+        mask_features: (B, 1, C, h, w).
+        context_feats: (B, 1, C, h', w') or ``None``.
+        canvas: Size (H, W) of the padded input.
+        image_shapes: Size (H, W) of each picture before padding.
+    """
+
+    mask_features: Tensor
+    context_feats: Tensor | None
+    canvas: tuple[int, int]
+    image_shapes: list[tuple[int, int]]
+
+
+class FrameAnswer(NamedTuple):
+    """What is said about N objects of B clips on one frame; N is padded to the largest number.
+
+    Rows of the decoder's outputs are the N objects and, where ``has_paths``, the N objects again
+    as found anew in the frame.
+
+    Attributes:
+        outputs: Predictions of all stages, the last one of the adapter.
+        asked: The prompts behind them.
+        proposed: What the decoder started from, logits (B, rows, h, w).
+        score_logits: Whether each row's mask is its object, (B, rows).
+        score_shift: What is added to them for objects that were scored low where they were
+            prompted, (B, N).
+        has_paths: Whether there are rows of the second path.
+        mask_logits: The answer, (B, N, h, w).
+        scores: How surely each object is visible, (B, N), in [0, 1].
+        iou_scores: Predicted quality, (B, N), in [0, 1].
+        queries: (B, N, C).
+        active: Objects that were prompted on this frame or one before, (B, N), bool.
+        propagated: Objects that come from memory alone, (B, N), bool.
+        moved: The last frame's masks carried to this one, (B, N, h, w), in [0, 1].
+    """
+
+    outputs: list[StageOutput]
+    asked: AskedObjects
+    proposed: Tensor
+    score_logits: Tensor
+    score_shift: Tensor
+    has_paths: bool
+    mask_logits: Tensor
+    scores: Tensor
+    iou_scores: Tensor
+    queries: Tensor
+    active: Tensor
+    propagated: Tensor
+    moved: Tensor
+
+    @property
+    def num_objects(self) -> int:
+        """N."""
+        return self.mask_logits.shape[1]
+
+    def path(self, index: int) -> PathPrediction:
+        """What one path says, about B * N objects: 0 propagated, 1 found anew."""
+        rows = slice(index * self.num_objects, (index + 1) * self.num_objects)
+        final = self.outputs[-1]
+        assert final.iou_logits is not None, 'prompted objects need a quality estimate'
+        confidence = self.score_logits[:, rows].sigmoid() * final.iou_logits[:, rows].clamp(0, 1)
+        return PathPrediction(
+            final.mask_logits[:, rows, 0].flatten(0, 1),
+            final.queries[:, rows].flatten(0, 1),
+            confidence.flatten(),
+        )
+
+
+class AskedFrame(NamedTuple):
+    """The questions of a frame; (B, N, ...) each."""
+
+    batch: PromptBatch
+    given: Tensor
+    propagated: Tensor
+    again: Tensor  # masks found anew
+    contents: Tensor
+    moved: Tensor
