@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from seg.apis.annotation.model import AnnotationModel, Answer, Follower, Given
+from seg.apis.annotation.model import (
+    AnnotationModel,
+    Answer,
+    Follower,
+    FrameView,
+    Given,
+    NamedMask,
+)
 from seg.structures import Task
 from seg.testing.fake_segmentor import ALL_PROMPT_KINDS, FakeSegmentor
 
@@ -36,9 +43,29 @@ class FakeAnnotationModel(AnnotationModel):
         """It does."""
         return True
 
+    @property
+    def names_everything(self) -> bool:
+        """It does."""
+        return True
+
+    def view(self) -> FrameView:
+        """What names two squares."""
+        return FakeView(self)
+
     def follower(self, size: tuple[int, int], task: Task) -> Follower:
         """What moves masks."""
         return FakeFollower(self)
+
+
+class FakeView(FrameView):
+    """Finds a star at the top left and grass below everything."""
+
+    def everything(self, image: np.ndarray) -> list[NamedMask]:
+        """The two of them."""
+        star, grass = (np.zeros(image.shape[:2], dtype=bool) for _ in range(2))
+        star[2:12, 2:12] = True
+        grass[-8:] = True
+        return [NamedMask('star', star, 0.9), NamedMask('grass', grass, 0.8)]
 
 
 class FakeFollower(Follower):

@@ -97,6 +97,11 @@ def _find(item: AnnotatedItem, asked: Asked) -> None:
         raise UserError('find: expected at least one instance, found none; try other words')
 
 
+def _everything(item: AnnotatedItem, asked: Asked) -> None:
+    if not item.find_everything(asked.whole('frame')):
+        raise UserError('everything: expected at least one new segment, found none; click instead')
+
+
 def _move_click(item: AnnotatedItem, asked: Asked) -> None:
     place = asked.number('x'), asked.number('y')
     item.move_click(asked.whole('object'), asked.whole('index'), *place, asked.whole('frame'))
@@ -111,6 +116,7 @@ EDITS: dict[str, Callable[[AnnotatedItem, Asked], Any]] = {
     'box': _box,
     'text': _text,
     'find': _find,
+    'everything': _everything,
     'absent': lambda item, asked: item.set_mask(asked.whole('object'), None, asked.whole('frame')),
     'clear': lambda item, asked: item.clear_frame(asked.whole('object'), asked.whole('frame')),
     'add_object': lambda item, asked: item.add_object(asked.text('label', 'object')),

@@ -59,6 +59,7 @@ def describe_session(held: Held) -> dict[str, Any]:
         'model': model.name,
         'follows': model.follows,
         'finds': model.finds,
+        'names_everything': model.names_everything,
         'kinds': sorted(model.prompt_kinds),
         'classes': list(model.classes),
         'items': [

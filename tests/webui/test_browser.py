@@ -115,6 +115,17 @@ def test_boxes_and_words(page):
     assert area(page, 2) < 30 * 40
 
 
+def test_everything_is_found(page):
+    open_file(page, 'photo.png')
+    page.click('#everything')
+    wait(page, 'rapsam.state.item.objects.length === 2')
+    assert labels(page) == ['1 star', '2 grass']
+    page.keyboard.press('e')
+    wait(page, "document.getElementById('message').textContent.includes('found none')")
+    page.keyboard.press('z')
+    wait(page, 'rapsam.state.item.objects.length === 0')
+
+
 def test_objects_are_named_hidden_accepted_and_deleted(page):
     open_file(page, 'photo.png')
     click(page, 15, 20)

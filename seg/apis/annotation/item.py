@@ -291,6 +291,33 @@ class AnnotatedItem:
             self._set(state, len(ids))
         return ids
 
+    def find_everything(self, frame: int = 0) -> list[int]:
+        """Add an object for every segment that the model finds, named by its class.
+
+        What an object of the frame covers already, by half of both together, is not added again.
+
+        Returns:
+            The new ids, things first.
+
+        Raises:
+            UserError: If the model does not know classes, or there would be too many objects.
+        """
+        self.check_frame(frame)
+        known = [
+            mask for one in self.objects if (mask := self.mask(one.object_id, frame)) is not None
+        ]
+        state, before = self.state, set(self.state.objects)
+        for found in self._view().everything(self.media.read(frame)):
+            if any(_iou(found.mask, mask) >= 0.5 for mask in known):
+                continue
+            answer = FrameMask(encode_mask(found.mask), Origin.FILE, found.score)
+            new = self._new_object(state, found.label)
+            state = state.with_object(new.with_answer(frame, None, answer))
+        ids = [key for key in state.objects if key not in before]
+        if ids:
+            self._set(state, len(ids))
+        return ids
+
     # Going back and forth.
 
     def undo(self) -> None:
@@ -374,6 +401,10 @@ def _checked_text(text: str, name: str) -> str:
     if not stripped or len(stripped) > MAX_TEXT or not stripped.isprintable():
         raise UserError(f'{name}: expected a text of 1 to {MAX_TEXT} characters, got {text!r:.60}')
     return stripped
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.count_nonzero(one & other) / max(np.count_nonzero(one | other), 1))
 
 
 def _number(value: float, name: str) -> float:

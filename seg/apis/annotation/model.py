@@ -12,6 +12,7 @@ import numpy as np
 from seg.apis.annotation.run_lengths import decode_mask
 from seg.apis.annotation.state import FramePrompts
 from seg.apis.image_predictor import FoundInstances, ImagePredictor
+from seg.apis.inferencer import ImageInput, Inferencer
 from seg.apis.video_models import has_memory
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import VideoSession
@@ -23,6 +24,15 @@ from seg.utils.checks import UserError
 class Answer:
     """The mask of one object on one frame, (H, W), bool, and how sure the model is."""
 
+    mask: np.ndarray
+    score: float
+
+
+@dataclass(frozen=True)
+class NamedMask:
+    """A segment with the name of its class: its mask, (H, W), bool, and how sure the model is."""
+
+    label: str
     mask: np.ndarray
     score: float
 
@@ -73,6 +83,14 @@ class AnnotationModel:
         from seg.models.detectors import Sam3Segmentor
 
         return isinstance(self.model, Sam3Segmentor)
+
+    @property
+    def names_everything(self) -> bool:
+        """Whether it finds all that it knows a class for, without a prompt (panoptic)."""
+        from seg.models.detectors import RapSAM
+
+        entry = self.model.entry
+        return isinstance(self.model, RapSAM) and (entry is None or Task.PANOPTIC in entry.tasks)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -159,6 +177,29 @@ class FrameView:
         with self.owner.lock:
             predictor = self._look_at(key, image)
             return predictor.find([text], None if box is None else [box])
+
+    def everything(self, image: np.ndarray) -> list[NamedMask]:
+        """All segments of a frame, things first, the surest of each first.
+
+        Args:
+            image: (H, W, 3), uint8, RGB.
+
+        Raises:
+            UserError: If the model does not know classes.
+        """
+        if not self.owner.names_everything:
+            raise UserError(
+                f'everything: expected a model that knows classes, got {self.owner.name}, which '
+                'answers prompts only; choose another model, or click'
+            )
+        with self.owner.lock:
+            (result,) = Inferencer(self.owner.model).predict([ImageInput(image)], Task.PANOPTIC)
+        panoptic, names = result.panoptic, self.owner.classes
+        segment_map = panoptic.segment_map[0].numpy()
+        return [
+            NamedMask(names[segment.label], segment_map == segment.id, round(segment.score, 4))
+            for segment in sorted(panoptic.segments, key=lambda one: (not one.is_thing, -one.score))
+        ]
 
     def release(self) -> None:
         """Free the features."""

@@ -79,6 +79,7 @@ function fillHeader() {
   const { server, session } = state;
   $('model').replaceChildren(...server.models.map((name) => option(name, name)));
   if (session) $('model').value = session.model;
+  $('everything').hidden = !knowsClasses();
   $('classes').replaceChildren(...(session ? session.classes : []).map((name) => option(name, name)));
   $('format').replaceChildren(...Object.entries(server.formats).map(([name, title]) => option(name, title)));
   $('open').replaceChildren(option('', 'Open…'));
@@ -493,6 +494,8 @@ function sayWords() {
 }
 
 const startNew = () => choose(null);
+const knowsClasses = () => Boolean(state.session && state.session.names_everything);
+const findEverything = () => { if (knowsClasses()) edit({ action: 'everything' }); };
 const stopFollowing = () => attempt(async () => { showJob(await ask('/api/job/stop', {})); poll(); });
 const chosenObject = () => state.item && state.item.objects.find((one) => one.id === state.chosen);
 
@@ -528,6 +531,7 @@ $('tool-box').addEventListener('click', () => setTool('box'));
 $('negative').addEventListener('click', () => setNegative(!state.negative));
 $('words').addEventListener('submit', (event) => { event.preventDefault(); sayWords(); });
 $('new').addEventListener('click', startNew);
+$('everything').addEventListener('click', findEverything);
 $('play').addEventListener('click', play);
 $('follow').addEventListener('click', () => follow({}));
 $('back').addEventListener('click', () => follow({ backward: true }));
@@ -546,6 +550,7 @@ const KEYS = {
   b: () => setTool('box'),
   x: () => setNegative(!state.negative),
   t: () => $('text').focus(),
+  e: findEverything,
   n: startNew,
   escape: startNew,
   a: () => { const one = chosenObject(); if (one) edit({ action: 'accept', object: one.id, accepted: !one.accepted }); },

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg.apis.annotation import AnnotationSession
+from seg.apis import load_model
+from seg.apis.annotation import AnnotationModel, AnnotationSession
+from seg.datasets import ShapesDataset
 from seg.testing.fake_annotation import FakeAnnotationModel, fake_video
+from seg.testing.fake_segmentor import FakeSegmentor
 from seg.utils.checks import UserError
 
 IMAGE = fake_video(1)[0]
@@ -255,3 +258,41 @@ def test_changes_can_be_written_later(model, tmp_path):
     assert not file.exists()
     session.save_changes()
     assert AnnotationSession.load(model, tmp_path).item('i1').objects[0].label == 'star'
+
+
+def test_everything_is_found_once_and_undone_in_one_step(item):
+    first = item.find_everything()
+    assert [one.label for one in item.objects] == ['star', 'grass']
+    assert first == [1, 2]
+    assert area(item, 1) == 100
+    assert item.find_everything() == []
+    item.delete_object(2)
+    assert item.find_everything() == [3]
+    for _ in range(3):
+        item.undo()
+    assert item.objects == []
+
+
+def test_models_without_classes_say_so():
+    model = AnnotationModel(FakeSegmentor(), 'prompted')
+    item = AnnotationSession(model).open(IMAGE, 'photo')
+    with pytest.raises(UserError, match='knows classes, got prompted'):
+        item.find_everything()
+    with pytest.raises(UserError, match='frame: expected a number from 0 to 0'):
+        item.find_everything(1)
+
+
+def test_the_embedded_model_names_shapes():
+    dataset = ShapesDataset('panoptic', split='val', seed=1)
+    image = dataset.load(0)['clip'][0].permute(1, 2, 0).numpy()
+    model = AnnotationModel(load_model('rap_sam_nano_shapes'), 'nano')
+    item = AnnotationSession(model).open(image, 'drawn')
+    assert model.names_everything
+    assert len(item.find_everything()) >= 3
+    labels = [one.label for one in item.objects]
+    assert set(labels) <= set(model.classes)
+    covered = np.zeros(image.shape[:2], dtype=int)
+    for one in item.objects:
+        covered += item.mask(one.object_id)
+    assert covered.max() == 1
+    assert (covered == 1).mean() > 0.7
