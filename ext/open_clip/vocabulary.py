@@ -52,12 +52,24 @@ class MeanTextTower(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embed sentences: (N, context) int64, padded with zeros, to (N, D)."""
+        embedded, said = self.words(tokens)
+        mean: Tensor = embedded.sum(dim=1) / said.sum(dim=1, keepdim=True)
+        return mean
+
+    def words(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed the tokens of sentences.
+
+        Args:
+            tokens: (N, context), int64, padded with zeros.
+
+        Returns:
+            The embedded tokens, zero behind the end, (N, L, D), for the L of the longest sentence,
+            and where there are any, (N, L), bool.
+        """
         length = int((tokens != 0).any(dim=0).nonzero().max()) + 1
         tokens = tokens[:, :length].to(self.tower.token_embedding.weight.device)
-        said = (tokens != 0).unsqueeze(-1)
-        embedded = self.tower(tokens) * said
-        mean: Tensor = embedded.sum(dim=1) / said.sum(dim=1)
-        return mean
+        said = tokens != 0
+        return self.tower(tokens) * said.unsqueeze(-1), said
 
 
 def build_text_tower(

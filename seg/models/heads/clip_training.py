@@ -223,7 +223,6 @@ class ClipTraining:
         return raw | self.spoken.losses(
             self.head,
             self.wanted,
-            self.samples,
             self.mask_features,
             self.context_feats,
             averages,

@@ -56,7 +56,6 @@ class ObjectTraining:
         self.wanted = wanted
         self.mask_features = mask_features
         self.outputs = outputs
-        self.samples = samples
         self.targets = targets
         self.spoken = SpokenTexts.of(samples) if 'text_visual' in wanted else SpokenTexts([], [])
 
@@ -73,7 +72,6 @@ class ObjectTraining:
         return raw | self.spoken.losses(
             self.head,
             self.wanted,
-            self.samples,
             self.mask_features,
             None,
             averages,
@@ -168,7 +166,6 @@ class PromptTraining:
         return raw | self.spoken.losses(
             self.head,
             self.wanted,
-            self.samples,
             self.mask_features,
             self.context_feats,
             averages,

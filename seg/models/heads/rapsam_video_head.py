@@ -279,7 +279,8 @@ class RapSAMVideoHead(BaseModule):
         if self.text_matcher is None or not bool(queries.is_text_alone.any()):
             return AskedObjects(queries)
         found = self.find_objects(mask_features, context_feats)
-        matches = self.text_matcher(queries.objects, found, mask_features)
+        words = self.prompt_encoder.fusion.words(queries.texts_alone())
+        matches = self.text_matcher(words, found, mask_features)
         return AskedObjects(queries.with_matches(matches.contents, matches.mask_logits), found)
 
     @torch.no_grad()

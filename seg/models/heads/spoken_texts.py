@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seg.models.heads.answered_rounds import covers_of
 from seg.models.prompts import text_visual_loss
-from seg.structures import ClipSample, Prompts
+from seg.structures import ClipSample
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -55,7 +55,6 @@ class SpokenTexts:
         self,
         head: RapSAMVideoHead,
         wanted: frozenset[str],
-        samples: Sequence[ClipSample],
         mask_features: Tensor,
         context_feats: Tensor | None,
         averages: Mapping[str, Tensor],
@@ -64,9 +63,8 @@ class SpokenTexts:
         """Contrastive loss between texts and found objects, if it is wanted and there are texts.
 
         Args:
-            head: Finds the objects, encodes and matches the texts.
+            head: Finds the objects and matches the texts.
             wanted: Names of the losses to compute.
-            samples: For their sizes.
             mask_features: (B, T, C, h, w).
             context_feats: (B, T, C, h', w') or ``None``.
             averages: Counts averaged over processes.
@@ -79,24 +77,13 @@ class SpokenTexts:
             context = None if context_feats is None else context_feats[:, :1]
             found = head.find_objects(features, context)
         found = found._replace(mask_logits=found.mask_logits[:, :, :1])
-        total = self._loss(head, samples, features, found)
+        total = self._loss(head, features, found)
         return {'text_visual': total / averages['texts'].clamp(min=1)}
 
-    def _loss(
-        self,
-        head: RapSAMVideoHead,
-        samples: Sequence[ClipSample],
-        mask_features: Tensor,
-        found: StageOutput,
-    ) -> Tensor:
+    def _loss(self, head: RapSAMVideoHead, mask_features: Tensor, found: StageOutput) -> Tensor:
         """Summed over texts."""
-        queries = head.prompt_encoder(
-            [Prompts.create(texts=texts) for texts in self.texts],
-            mask_features,
-            canvas=samples[0].batch_input_shape,
-            image_shapes=[sample.img_shape for sample in samples],
-        )
-        matches = head.text_matcher(queries.objects, found, mask_features)
+        words = head.prompt_encoder.fusion.words(self.texts)
+        matches = head.text_matcher(words, found, mask_features)
         total = mask_features.new_zeros(())
         for i, masks in enumerate(self.masks):
             ious = _grid_ious(masks, found.mask_logits[i])

@@ -337,6 +337,7 @@ class PromptEncoder(BaseModule):
             has_first_mask=torch.zeros_like(batch.valid),
             is_text_alone=batch.has_text & ~batch.has_place,
             hints=batch.previous.new_zeros(*places[:3], 4, *places[3:]),
+            texts=batch.texts,
         )
 
     def check(self, prompts: Sequence[Prompts], tokens: MaskTokens = MaskTokens.SINGLE) -> None:

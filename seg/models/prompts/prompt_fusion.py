@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.layers import check_num_heads, mlp, start_at_zero
+from seg.models.prompts.texts import TextWords
 from seg.registry import MODELS
 
 
@@ -71,6 +72,10 @@ class PromptFusion(BaseModule):
         if text_encoder is not None:
             self.text_encoder = MODELS.build(text_encoder)
             self.text_proj = nn.Linear(self.text_encoder.embed_channels, feat_channels)
+            # Words stay as far from each other as the encoder puts them; a default start brings
+            # them so close together that what reads them learns nouns and little else.
+            nn.init.orthogonal_(self.text_proj.weight)
+            nn.init.zeros_(self.text_proj.bias)
             self.text_gate = nn.Parameter(torch.zeros(feat_channels))
 
     @property
@@ -104,6 +109,32 @@ class PromptFusion(BaseModule):
         weights = keep.unsqueeze(-1).to(flat)
         query = ((flat + read) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
         return (query + self.ffn(query)).unflatten(0, (batch_size, num_objects))
+
+    def words(self, texts: Sequence[Sequence[str | None]]) -> TextWords:
+        """The words of texts in the width of the model.
+
+        Args:
+            texts: B sequences of up to N entries, ``None`` for rows without a text.
+
+        Returns:
+            Embeddings (B, N, L, C), zero where nothing is said, and where something is.
+        """
+        places = [(i, j) for i, row in enumerate(texts) for j, t in enumerate(row) if t is not None]
+        phrases = [text for row in texts for text in row if text is not None]
+        size = len(texts), max(map(len, texts), default=0)
+        weight = self.text_proj.weight
+        if not places:
+            nothing = weight.new_zeros(*size, 1, weight.shape[0])
+            return TextWords(nothing, torch.zeros_like(nothing[..., 0], dtype=torch.bool))
+        embedded, said = self.text_encoder.words(phrases)
+        projected = self.text_proj(embedded.to(weight)) * said.unsqueeze(-1)
+        rows, columns = torch.tensor(places, device=weight.device).T
+        return TextWords(
+            projected.new_zeros(*size, *projected.shape[1:]).index_put((rows, columns), projected),
+            torch.zeros(*size, said.shape[1], dtype=torch.bool, device=weight.device).index_put(
+                (rows, columns), said.to(weight.device)
+            ),
+        )
 
     def _with_texts(
         self, tokens: Tensor, valid: Tensor, texts: Sequence[Sequence[str | None]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class PromptQueries(NamedTuple):
         is_text_alone: Objects that only a text describes, (B, N), bool.
         hints: Maps for :class:`MaskRefiner`, (B, N, T, 4, h, w): positive clicks, negative
             clicks, box, last answer or mask prompt.
+        texts: Phrase of each object, B sequences of up to N entries.
     """
 
     queries: Tensor
@@ -46,6 +48,14 @@ class PromptQueries(NamedTuple):
     has_first_mask: Tensor
     is_text_alone: Tensor
     hints: Tensor
+    texts: Sequence[Sequence[str | None]] = ()
+
+    def texts_alone(self) -> list[list[str | None]]:
+        """The texts of objects that have nothing else, ``None`` for the others; B lists of N."""
+        return [
+            [row[j] if is_alone else None for j, is_alone in enumerate(alone)]
+            for row, alone in zip(self.texts, self.is_text_alone.tolist(), strict=True)
+        ]
 
     def with_matches(self, contents: Tensor, mask_logits: Tensor) -> PromptQueries:
         """Let objects that only a text describes start from the found objects that fit.

@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.prompts.texts import check_texts
+from seg.models.prompts.texts import TextWords, check_texts
 from seg.registry import MODELS
 from seg.utils.checks import UserError
 
@@ -87,6 +87,11 @@ class TextEncoder(BaseModule):
             known.update(zip(batch, self._tower.on(device)(batch).cpu(), strict=True))
         self._remember(known)
         return torch.stack([known[text] for text in texts]).to(device)
+
+    def words(self, texts: Sequence[str]) -> TextWords:
+        """Each of N >= 1 phrases as a single word, its embedding; errors as in :meth:`forward`."""
+        embedded = self(texts).unsqueeze(1)
+        return TextWords(embedded, torch.ones_like(embedded[..., 0], dtype=torch.bool))
 
     def _remember(self, embeddings: Mapping[str, Tensor]) -> None:
         for text, embedding in embeddings.items():

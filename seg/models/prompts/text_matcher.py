@@ -13,6 +13,7 @@ from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.layers import check_num_heads, mlp
 from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.models.prompts.positional import sine_encoding
+from seg.models.prompts.texts import TextWords
 from seg.registry import MODELS
 from seg.structures import StageOutput
 
@@ -37,9 +38,9 @@ class TextMatcher(BaseModule):
 
     "The large red star left of the disc" says nothing about a pixel alone; it compares objects.
     So the objects of the panoptic path become tokens (query, features under the mask, place and
-    extent), each token reads the text, the tokens of a text talk to each other in a small
-    transformer, and a softmax over objects chooses. Gradients reach the features, but not the
-    queries and masks of the objects.
+    extent), which talk to each other and look up the words of the text in a small transformer
+    decoder; a softmax over objects chooses. Gradients reach the features, but not the queries and
+    masks of the objects.
 
     Args:
         feat_channels: Width C.
@@ -63,41 +64,43 @@ class TextMatcher(BaseModule):
         self.query_norm = nn.LayerNorm(width)
         self.object_proj = mlp(2 * width, 2 * width, width, num_layers=2)
         self.place_proj = nn.Linear(4 * self.num_feats, width)
-        self.text_norm = nn.LayerNorm(width)
-        self.read_proj = mlp(3 * width, 2 * width, width, num_layers=2)
-        layer = nn.TransformerEncoderLayer(
+        layer = nn.TransformerDecoderLayer(
             width, num_heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True
         )
-        self.layers = nn.TransformerEncoder(
-            layer, num_layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
-        )
+        self.layers = nn.TransformerDecoder(layer, num_layers, norm=nn.LayerNorm(width))
         self.score_proj = nn.Linear(width, 1)
         self.content_proj = nn.Linear(width, width)
 
-    def forward(self, texts: Tensor, objects: StageOutput, mask_features: Tensor) -> TextMatches:
+    def forward(self, texts: TextWords, objects: StageOutput, mask_features: Tensor) -> TextMatches:
         """Match texts and objects.
 
         Args:
-            texts: Queries that came from texts, (B, N, C).
+            texts: The words of N texts per clip, (B, N, L, C); all objects fit a row without
+                words equally badly.
             objects: The found objects' last prediction, Q queries.
             mask_features: (B, T, C, h, w).
         """
         queries, masks = objects.queries.detach(), objects.mask_logits.detach()
-        pooled = self.pooling(masks, mask_features).to(texts)
-        looks = self.object_proj(torch.cat([self.query_norm(queries.to(texts)), pooled], dim=-1))
-        tokens = looks + self.place_proj(self._places(masks).to(texts))
-        read = self.layers(self._read(texts, tokens).flatten(0, 1))
-        scores = self.score_proj(read).squeeze(-1).unflatten(0, texts.shape[:2])
+        words = texts.embeddings.to(mask_features)
+        pooled = self.pooling(masks, mask_features).to(words)
+        looks = self.object_proj(torch.cat([self.query_norm(queries.to(words)), pooled], dim=-1))
+        tokens = looks + self.place_proj(self._places(masks).to(words))
+        scores = self._scores(words, texts.said.to(words.device), tokens)
         contents = scores.softmax(dim=-1) @ self.content_proj(tokens)
         index = scores.argmax(dim=-1)[..., None, None, None].expand(-1, -1, *masks.shape[2:])
         return TextMatches(scores.float(), contents, masks.gather(1, index))
 
-    def _read(self, texts: Tensor, tokens: Tensor) -> Tensor:
-        """Every object with every text in mind, (B, N, Q, C)."""
-        count = (-1, texts.shape[1], tokens.shape[1], -1)
-        said = self.text_norm(texts).unsqueeze(2).expand(count)
-        seen = tokens.unsqueeze(1).expand(count)
-        return seen + self.read_proj(torch.cat([seen, said, seen * said], dim=-1))
+    def _scores(self, words: Tensor, said: Tensor, tokens: Tensor) -> Tensor:
+        """Every object of tokens (B, Q, C) with every text, (B, N, Q), of which some are empty."""
+        empty = words.new_zeros(*said.shape[:2], tokens.shape[1])
+        clips, rows = said.any(dim=-1).nonzero(as_tuple=True)
+        if not len(rows):
+            return empty
+        read = self.layers(
+            tokens[clips], words[clips, rows], memory_key_padding_mask=~said[clips, rows]
+        )
+        scores = self.score_proj(read).squeeze(-1)
+        return empty.index_put((clips, rows), scores.to(empty))
 
     def _places(self, masks: Tensor) -> Tensor:
         """Sine code of centre and extent on the first frame, (B, Q, 4 * num_feats)."""

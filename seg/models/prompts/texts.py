@@ -5,14 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from mmengine.logging import print_log
+from torch import Tensor
 
 from ext.open_clip import text_tokens
 from ext.open_clip.vocabulary import MAX_TOKEN_BYTES
 from seg.utils.checks import UserError
 
 _MAX_SHOWN = 60
+
+
+class TextWords(NamedTuple):
+    """Phrases word by word, padded to L words.
+
+    Attributes:
+        embeddings: (..., L, C), zero where nothing is said.
+        said: Where there is a word, (..., L), bool.
+    """
+
+    embeddings: Tensor
+    said: Tensor
 
 
 def check_texts(texts: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ext.open_clip import build_text_tower, vocabulary_tokens
-from seg.models.prompts.texts import check_texts, tokens_within
+from seg.models.prompts.texts import TextWords, check_texts, tokens_within
 from seg.registry import MODELS
 from seg.utils.checks import UserError
 
@@ -83,13 +83,14 @@ class VocabularyTextEncoder(BaseModule):
         check_texts(texts)
         if not texts:
             return next(self.parameters()).new_zeros(0, self.embed_channels)
-        rows = self._token_rows(texts)
-        if self.training and self.unknown_prob:
-            words = (rows >= _FIRST) & (rows < self._end)
-            dropped = words & (torch.rand(rows.shape) < self.unknown_prob)
-            rows = rows.masked_fill(dropped, _UNKNOWN)
-        embedding: Tensor = self.encoder(rows)
+        embedding: Tensor = self.encoder(self._token_rows(texts))
         return embedding.float()
+
+    def words(self, texts: Sequence[str]) -> TextWords:
+        """Embed every token of N >= 1 phrases; errors as in :meth:`forward`."""
+        check_texts(texts)
+        embedded, said = self.encoder.words(self._token_rows(texts))
+        return TextWords(embedded.float(), said)
 
     def _token_rows(self, texts: Sequence[str]) -> Tensor:
         """Rows of the token embedding, (N, context_length), int64, on the CPU."""
@@ -98,6 +99,9 @@ class VocabularyTextEncoder(BaseModule):
             tokens = tokens_within(text, self.context_length - 2)
             known = [self._rows.get(token, _UNKNOWN) for token in tokens]
             rows[index, : len(known) + 2] = torch.tensor([_START, *known, self._end])
+        if self.training and self.unknown_prob:
+            words = (rows >= _FIRST) & (rows < self._end)
+            rows = rows.masked_fill(words & (torch.rand(rows.shape) < self.unknown_prob), _UNKNOWN)
         return rows
 
 

@@ -242,7 +242,8 @@ def test_a_text_alone_starts_from_an_object_found_in_the_picture(head):
     asked = head.encode_prompts([mixed()], samples, features, context)
     found = asked.found.mask_logits[0]
     alone = head.prompt_encoder([mixed()], features, canvas=(64, 64), image_shapes=[(64, 64)])
-    best = head.text_matcher(alone.objects, asked.found, features).scores[0, 3].argmax()
+    words = head.prompt_encoder.fusion.words(alone.texts_alone())
+    best = head.text_matcher(words, asked.found, features).scores[0, 3].argmax()
 
     assert asked.queries.is_text_alone.tolist() == [[False, False, False, True]]
     torch.testing.assert_close(

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from seg.models.prompts import TextMatcher, text_visual_loss
+from seg.models.prompts.texts import TextWords
 from seg.structures import StageOutput
 
 
@@ -16,10 +17,15 @@ def scene(num_clips=2, num_objects=5):
     return StageOutput(queries, masks, None, None), torch.randn(num_clips, 1, 16, 8, 20)
 
 
+def spoken(embeddings):
+    """Texts of one word each."""
+    return TextWords(embeddings.unsqueeze(2), torch.ones(*embeddings.shape[:2], 1).bool())
+
+
 def test_shapes_and_the_best_mask():
     torch.manual_seed(0)
     objects, feats = scene()
-    matches = TextMatcher(16, num_heads=2)(torch.randn(2, 3, 16), objects, feats)
+    matches = TextMatcher(16, num_heads=2)(spoken(torch.randn(2, 3, 16)), objects, feats)
     best = matches.scores.argmax(dim=-1)
 
     assert matches.scores.shape == (2, 3, 5)
@@ -44,7 +50,7 @@ def test_it_learns_to_find_by_place_and_by_look():
             bar = int(order[i, marked[i]])
             feats[i, 0, 0, :, 4 * bar : 4 * bar + 4] += 4
         matches = matcher(
-            words.weight.expand(8, -1, -1), objects._replace(mask_logits=masks), feats
+            spoken(words.weight.expand(8, -1, -1)), objects._replace(mask_logits=masks), feats
         )
         target = torch.stack([(order == 4).int().argmax(dim=1), marked], dim=1)
         loss = nn.functional.cross_entropy(matches.scores.flatten(0, 1), target.flatten())
@@ -64,8 +70,8 @@ def test_order_of_objects_changes_only_the_order_of_scores():
     turned = StageOutput(objects.queries.flip(1), objects.mask_logits.flip(1), None, None)
 
     torch.testing.assert_close(
-        matcher(texts, turned, feats).scores.flip(-1),
-        matcher(texts, objects, feats).scores,
+        matcher(spoken(texts), turned, feats).scores.flip(-1),
+        matcher(spoken(texts), objects, feats).scores,
         atol=1e-5,
         rtol=1e-5,
     )
@@ -76,7 +82,7 @@ def test_features_and_texts_learn_but_found_objects_do_not():
     texts = torch.randn(2, 3, 16, requires_grad=True)
     objects.queries.requires_grad_()
     feats.requires_grad_()
-    matches = TextMatcher(16, num_heads=2)(texts, objects, feats)
+    matches = TextMatcher(16, num_heads=2)(spoken(texts), objects, feats)
     text_visual_loss(matches.scores.flatten(0, 1), torch.rand(6, 5)).backward()
 
     assert texts.grad.any()
@@ -102,3 +108,19 @@ def test_an_object_that_was_found_twice_may_be_chosen_either_way():
     torch.testing.assert_close(text_visual_loss(first, twice), text_visual_loss(second, twice))
     assert text_visual_loss(first, twice) < 0.01
     assert text_visual_loss(first, torch.tensor([[0.65, 0.8, 0.0]])) > 5
+
+
+def test_padding_words_and_empty_rows_say_nothing():
+    torch.manual_seed(0)
+    objects, feats = scene()
+    matcher = TextMatcher(16, num_heads=2).eval()
+    words, said = torch.randn(2, 3, 4, 16), torch.ones(2, 3, 4).bool()
+    said[0, 1, 2:] = False
+    said[1, 2] = False
+    scores = matcher(TextWords(words, said), objects, feats).scores
+
+    assert torch.equal(scores[1, 2], torch.zeros(5))
+    short = TextWords(words[:, 1:2, :2], said[:, 1:2, :2])
+    torch.testing.assert_close(matcher(short, objects, feats).scores[0, 0], scores[0, 1])
+    nothing = TextWords(words, torch.zeros_like(said))
+    assert not matcher(nothing, objects, feats).scores.any()
