@@ -10,11 +10,17 @@ from mmengine.optim import OptimWrapper
 from torch import distributed as torch_dist
 
 from seg.engine.runner.activation_checkpointing import turn_on_activation_checkpointing
+from seg.models.heads import spoken_texts
 from seg.registry import MODELS
 from seg.testing.processes import in_processes
-from seg.testing.tiny_rapsam import tiny_rapsam_cfg, toy_sample
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, toy_sample
 
 needs_fork = pytest.mark.skipif(torch.cuda.is_available(), reason='fork after CUDA has started')
+
+WEIGHTS = {
+    'panoptic': dict(cls=2.0, mask=5.0, dice=5.0, panoptic=1.0, semantic=2.0),
+    'interactive_image': dict(cls=1.0, mask=5.0, dice=5.0, iou=10.0),
+}
 
 # Per step, the task and the numbers of prompts (segments) of each process's two samples.
 PANOPTIC, CLICKS = 'panoptic', 'interactive_image'
@@ -31,16 +37,13 @@ SAME = [
 ACCUMULATED = [DIFFERENT[0], DIFFERENT[2], DIFFERENT[1], SAME[1]]
 
 
-def make_model():
+def make_model(cfg=None):
     """A model whose arithmetic does not depend on how a batch is split."""
-    cfg = tiny_rapsam_cfg(faithful=False)
+    cfg = cfg or tiny_rapsam_cfg(faithful=False)
     cfg['neck']['norm_cfg'] = dict(type='GN', num_groups=2)
     cfg['head']['criterion'] = dict(type='SegmentCriterion', sampling=dict(type='GridSampling'))
     cfg['head']['semantic_auxiliary'] = dict(type='SemanticAuxiliary')
-    cfg['head']['task_loss_weights'] = {
-        PANOPTIC: dict(cls=2.0, mask=5.0, dice=5.0, panoptic=1.0, semantic=2.0),
-        CLICKS: dict(cls=1.0, mask=5.0, dice=5.0, iou=10.0),
-    }
+    cfg['head'].setdefault('task_loss_weights', WEIGHTS)
     torch.manual_seed(0)
     return MODELS.build(cfg).train()
 
@@ -120,3 +123,44 @@ def test_two_processes_equal_one_on_the_joined_batch(steps, recomputed, accumula
     moved = {name: (value - start[name]).abs().max() for name, value in first.items()}
     assert max(moved.values()) > 0.01
     assert all(moved[name] > 0 for name in moved if name.startswith('head.'))
+
+
+def speaking(rank=None):
+    """The panoptic samples of one step; only those of the first process have expressions."""
+    samples = [samples_of(PANOPTIC, (2, 3), 0), samples_of(PANOPTIC, (3, 1), 1)]
+    for _, sample in samples[0]:
+        words = ['the left bar', 'the right bar', None]
+        sample.set_metainfo(dict(expressions=words[: len(sample.gt_segments.masks)]))
+    return samples[0] + samples[1] if rank is None else samples[rank]
+
+
+def step_with_texts(rank=None):
+    """Weights after a step of one of two processes, or of one process with both batches."""
+    texts_weigh = dict(cls=2.0, mask=5.0, dice=5.0, text_visual=1.0)
+    model = make_model(tiny_prompted_cfg(task_loss_weights={PANOPTIC: texts_weigh}))
+    wrapped = model
+    if rank is not None:
+        torch_dist.init_process_group('gloo')
+        wrapped = MMDistributedDataParallel(model, find_unused_parameters=True)
+    for module in model.modules():
+        module.unknown_prob = 0.0  # of words that are dropped at random
+    optimizer_of(model, 1, 1).update_params(loss_of(wrapped, speaking(rank)))
+    return weights_of(model)
+
+
+@needs_fork
+def test_texts_that_one_process_alone_has_train_both(monkeypatch):
+    monkeypatch.setattr(
+        spoken_texts,
+        '_grid_ious',
+        lambda masks, logits: torch.linspace(0.2, 0.9, len(logits)).expand(len(masks), -1),
+    )
+    first, second = in_processes(step_with_texts)
+    alone = step_with_texts()
+    start = weights_of(make_model(tiny_prompted_cfg(task_loss_weights={PANOPTIC: {'cls': 1.0}})))
+
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), f'{name} differs between the processes'
+        torch.testing.assert_close(value, alone[name], atol=1e-5, rtol=0, msg=name)
+    for part in ('text_matcher.score_proj.weight', 'prompt_encoder.fusion.text_proj.weight'):
+        assert not torch.equal(first[f'head.{part}'], start[f'head.{part}'])
