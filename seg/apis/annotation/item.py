@@ -404,7 +404,7 @@ def _checked_text(text: str, name: str) -> str:
 
 
 def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.count_nonzero(one & other) / max(np.count_nonzero(one | other), 1))
+    return float(np.count_nonzero(one & other)) / max(int(np.count_nonzero(one | other)), 1)
 
 
 def _number(value: float, name: str) -> float:
