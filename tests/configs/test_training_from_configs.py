@@ -18,11 +18,11 @@ from seg.testing.tiny_rapsam import toy_sample
 
 FULL_SIZE = ('r18', 'r50', 'convl')
 NANO = [
-    'nano_shapes',
+    'nano_quick_shapes',
     'nano_shapes_long',
     'nano_coco_sample',
     'nano_prompts_shapes',
-    'nano_video_shapes',
+    'nano_shapes',
 ]
 PARAMETERS = {
     'r18_12e_adaptor': 21_355_317,
@@ -32,12 +32,12 @@ PARAMETERS = {
     'r50_coco_yt19_points': 47_780_117,
     'r50_coco_yt21_davis_ref': 48_653_998,
     'r50_joint': 48_653_998,
-    'nano_shapes': 4_590_475,
-    'nano_shapes_long': 4_590_475,
-    'nano_coco_sample': 4_615_871,
-    'nano_prompts_shapes': 5_252_758,
-    'nano_joint_shapes': 5_351_487,
-    'nano_video_shapes': 5_351_487,
+    'nano_quick_shapes': 4_612_245,
+    'nano_shapes_long': 4_612_245,
+    'nano_coco_sample': 4_637_641,
+    'nano_prompts_shapes': 5_253_430,
+    'nano_joint_shapes': 5_352_159,
+    'nano_shapes': 5_352_159,
 }
 SIZE = (48, 72)
 
