@@ -20,6 +20,7 @@ from seg.apis.annotation.state import (
     ItemState,
     Origin,
 )
+from seg.evaluation.functional.clicks import mask_iou
 from seg.utils.checks import UserError
 
 MAX_OBJECTS = 200
@@ -308,7 +309,7 @@ class AnnotatedItem:
         ]
         state, before = self.state, set(self.state.objects)
         for found in self._view().everything(self.media.read(frame)):
-            if any(_iou(found.mask, mask) >= 0.5 for mask in known):
+            if any(mask_iou(found.mask, mask) >= 0.5 for mask in known):
                 continue
             answer = FrameMask(encode_mask(found.mask), Origin.FILE, found.score)
             new = self._new_object(state, found.label)
@@ -401,10 +402,6 @@ def _checked_text(text: str, name: str) -> str:
     if not stripped or len(stripped) > MAX_TEXT or not stripped.isprintable():
         raise UserError(f'{name}: expected a text of 1 to {MAX_TEXT} characters, got {text!r:.60}')
     return stripped
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.count_nonzero(one & other)) / max(int(np.count_nonzero(one | other)), 1)
 
 
 def _number(value: float, name: str) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seg.evaluation.functional.clicks import mask_iou
 from seg.utils.checks import UserError
 
 CASE_KINDS = ('crossing', 'occlusion')
@@ -111,12 +112,10 @@ def keeps_identity(case: IdentityCase, masks: np.ndarray, pred_maps: np.ndarray)
             f'{case}: expected frames after the event with {MIN_AREA} pixels of the object, got '
             'none; leave the case out'
         )
-    found = [_iou(masks[frame], pred_maps[frame] == case.object_id) >= MIN_IOU for frame in frames]
+    found = [
+        mask_iou(masks[frame], pred_maps[frame] == case.object_id) >= MIN_IOU for frame in frames
+    ]
     return 2 * sum(found) >= len(found)
-
-
-def _iou(mask: np.ndarray, other: np.ndarray) -> float:
-    return float(np.count_nonzero(mask & other) / np.count_nonzero(mask | other))
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
