@@ -26,4 +26,4 @@ def test_it_reports_times_and_draws_pictures(repository, tmp_path):
     assert report['users'] == 2
     assert 0 < report['click']['median_ms'] <= report['click']['p95_ms']
     assert report['page_bytes'] < 100_000
-    assert len(list(tmp_path.glob('annotate_*.jpg'))) == 4
+    assert len(list(tmp_path.glob('annotate_*.jpg'))) == 3

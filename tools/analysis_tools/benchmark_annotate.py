@@ -217,12 +217,7 @@ def draw_pictures(browser: Any, address: str, model: AnnotationModel, folder: Pa
     from seg.testing.annotation_page import click, wait
 
     folder.mkdir(parents=True, exist_ok=True)
-    for size, theme in (
-        ('desktop', 'light'),
-        ('desktop', 'dark'),
-        ('tablet', 'light'),
-        ('tablet', 'dark'),
-    ):
+    for size, theme in (('desktop', 'light'), ('desktop', 'dark'), ('tablet', 'light')):
         page = new_page(browser, address, size, theme)
         open_sample(page, 'clip')
         for x, y in clip_points(3):
@@ -238,7 +233,7 @@ def draw_pictures(browser: Any, address: str, model: AnnotationModel, folder: Pa
             page.keyboard.press('1')
             x, y = clip_points(1)[0]
             click(page, x + 6, y + 6)
-        if theme == 'dark' and size == 'desktop':
+        if theme == 'dark':
             page.keyboard.press('?')
         page.screenshot(path=folder / f'annotate_{size}_{theme}.jpg', type='jpeg', quality=80)
         page.context.close()
