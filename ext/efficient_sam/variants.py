@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from seg.utils.checks import UserError, unknown_name_message
+from ext.variant_choice import choose_variant
+from seg.utils.checks import UserError
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,9 @@ def efficient_sam_variant(name_or_sizes: str | Mapping[str, Any]) -> EfficientSa
     Raises:
         UserError: If the name is unknown, or sizes do not fit together.
     """
-    if isinstance(name_or_sizes, str):
-        if name_or_sizes not in EFFICIENT_SAM_VARIANTS:
-            raise UserError(
-                unknown_name_message('EfficientSAM variant', name_or_sizes, EFFICIENT_SAM_VARIANTS)
-            )
-        return EFFICIENT_SAM_VARIANTS[name_or_sizes]
-    if not isinstance(name_or_sizes, Mapping):
-        raise UserError(
-            f'EfficientSAM variant: expected a name ({", ".join(EFFICIENT_SAM_VARIANTS)}) or a '
-            f'dict of sizes, got {name_or_sizes!r}'
-        )
-    unknown = set(name_or_sizes) - {field.name for field in fields(EfficientSamVariant)}
-    if unknown:
-        raise UserError(
-            unknown_name_message(
-                'size of an EfficientSAM variant',
-                min(unknown),
-                [field.name for field in fields(EfficientSamVariant)],
-            )
-        )
-    variant = EfficientSamVariant(**name_or_sizes)
+    variant = choose_variant(
+        'EfficientSAM', EfficientSamVariant, EFFICIENT_SAM_VARIANTS, name_or_sizes
+    )
     if variant.embed_dim % variant.num_heads or variant.prompt_dim % (8 * variant.decoder_heads):
         raise UserError(
             'EfficientSAM variant: expected num_heads to divide embed_dim and 8 * decoder_heads to '

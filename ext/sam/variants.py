@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seg.utils.checks import UserError, unknown_name_message
+from ext.variant_choice import choose_variant
+from seg.utils.checks import UserError
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,7 @@ def sam_variant(name_or_sizes: str | Mapping[str, Any]) -> SamVariant:
     Raises:
         UserError: If the name is unknown, or sizes do not fit together.
     """
-    if isinstance(name_or_sizes, str):
-        if name_or_sizes not in SAM_VARIANTS:
-            raise UserError(unknown_name_message('SAM variant', name_or_sizes, SAM_VARIANTS))
-        return SAM_VARIANTS[name_or_sizes]
-    variant = SamVariant(**name_or_sizes)
+    variant = choose_variant('SAM', SamVariant, SAM_VARIANTS, name_or_sizes)
     if variant.embed_dim % variant.num_heads or variant.prompt_dim % (8 * variant.decoder_heads):
         raise UserError(
             'SAM variant: expected num_heads to divide embed_dim and 8 * decoder_heads to divide '

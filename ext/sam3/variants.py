@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seg.utils.checks import UserError, unknown_name_message
+from ext.variant_choice import choose_variant
+from seg.utils.checks import UserError
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,7 @@ def sam3_variant(name_or_sizes: str | Mapping[str, Any]) -> Sam3Variant:
     Raises:
         UserError: If the name is unknown, or sizes do not fit together.
     """
-    if isinstance(name_or_sizes, str):
-        if name_or_sizes not in SAM3_VARIANTS:
-            raise UserError(unknown_name_message('SAM 3 variant', name_or_sizes, SAM3_VARIANTS))
-        return SAM3_VARIANTS[name_or_sizes]
-    variant = Sam3Variant(**name_or_sizes)
+    variant = choose_variant('SAM 3', Sam3Variant, SAM3_VARIANTS, name_or_sizes)
     if variant.image_size % variant.patch_size:
         raise UserError(
             'SAM 3 variant: expected image_size to be a multiple of patch_size, got '

@@ -115,6 +115,9 @@ def test_missing_or_old_transformers(monkeypatch):
     ('sizes', 'message'),
     [
         ('light', 'unknown SAM 3 variant'),
+        (3, r'expected a name .* or a dict of sizes, got 3'),
+        (dict(vit_width=8), "unknown size of SAM 3 variants 'vit_width'"),
+        (dict(vit_dim=8), 'expected all of its sizes, got none for vit_depth, vit_heads'),
         (dict(vit_dim=8, vit_depth=24, vit_heads=1, vit_mlp_dim=8, global_blocks=(7, 15)), 'last'),
     ],
 )
