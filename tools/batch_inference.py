@@ -55,7 +55,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--fp16', action='store_true', help='compute in half precision')
     parser.add_argument('--points-per-side', type=int, default=32, help='of the grid (default: 32)')
-    parser.add_argument('--min-iou', type=float, default=0.5, help='smallest predicted IoU')
+    parser.add_argument(
+        '--min-iou',
+        type=float,
+        help="smallest predicted IoU (default: 0.5), or of --phrases smallest score (the model's)",
+    )
     parser.add_argument(
         '--min-stability',
         type=float,
@@ -127,23 +131,25 @@ def segment(model: Any, image: np.ndarray, boxes: Any, args: argparse.Namespace)
     from seg.apis import AutomaticMaskGenerator, ImagePredictor
 
     if args.phrases:
-        finder = ImagePredictor(model)
+        least = args.min_iou or 0.0
+        finder = ImagePredictor(model, least)
         finder.set_image(image)
         seen = finder.find(args.phrases)
-        numbers = zip(seen.scores.tolist(), seen.rows.tolist(), strict=True)
-        return [as_dict(m, *number) for m, number in zip(seen.masks, numbers, strict=True)]
+        rows = zip(seen.masks, seen.scores.tolist(), seen.rows.tolist(), strict=True)
+        return [as_dict(mask, score, row) for mask, score, row in rows if score >= least]
+    least = 0.5 if args.min_iou is None else args.min_iou
     if boxes is None:
         generator = AutomaticMaskGenerator(
             model,
             points_per_side=args.points_per_side,
-            pred_iou_thresh=args.min_iou,
+            pred_iou_thresh=least,
             stability_score_thresh=args.min_stability,
             output_mode='coco_rle',
         )
         return generator.generate(image)
     if not boxes:
         return []
-    predictor = ImagePredictor(model, args.min_iou)
+    predictor = ImagePredictor(model, least)
     predictor.set_image(image)
     kind = 'relative_boxes' if args.relative_boxes else 'boxes'
     found = predictor.predict(**{kind: boxes})

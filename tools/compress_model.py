@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from seg.utils.cli import run_main
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,9 +46,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def weights_size(state: dict[str, Tensor]) -> int:
-    """Bytes of all tensors."""
-    return sum(value.numel() * value.element_size() for value in state.values())
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training may change."""
+    return sum(value.numel() for value in model.parameters())
+
+
+def weights_bytes(model: nn.Module) -> int:
+    """Bytes of all tensors of a model."""
+    return sum(value.numel() * value.element_size() for value in model.state_dict().values())
 
 
 def pruned(cfg: Any, model: Any, variant: str) -> tuple[Any, str]:
@@ -69,21 +74,17 @@ def main() -> None:
     args = parse_arguments()
     import torch
 
-    from ext.sam3 import image_weights
-    from seg.engine.config_options import load_config
+    from seg.apis import load_model
     from seg.models.detectors import Sam3Segmentor
-    from seg.registry import MODELS
-    from seg.utils.checkpoints import load_weights, read_weights, write_safetensors
+    from seg.utils.checkpoints import write_safetensors
     from seg.utils.checks import UserError
 
-    cfg = load_config(args.config)
-    cfg.model.init_cfg = None
-    model = MODELS.build(cfg.model).eval()
+    model: Any = load_model(args.config, args.checkpoint, 'cpu')
     if not isinstance(model, Sam3Segmentor):
         raise UserError(f'config: expected a Sam3Segmentor, got {type(model).__name__}')
-    name = str(args.checkpoint)
-    load_weights(model, image_weights(read_weights(args.checkpoint), name), name=name)
-    before = model.state_dict()
+    cfg = model.cfg
+    cfg.model.init_cfg = None
+    report = {'parameters_before': count_parameters(model), 'bytes_before': weights_bytes(model)}
     if args.variant is not None:
         model, table = pruned(cfg, model, args.variant)
         print(table, file=sys.stderr)
@@ -98,12 +99,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_safetensors(args.out / 'model.safetensors', state)
     cfg.dump(str(args.out / 'config.py'))
-    report = {
-        'parameters_before': sum(value.numel() for value in before.values()),
-        'parameters': sum(value.numel() for value in model.parameters()),
-        'bytes_before': weights_size(before),
-        'bytes': (args.out / 'model.safetensors').stat().st_size,
-    }
+    report['parameters'] = count_parameters(model)
+    report['bytes'] = (args.out / 'model.safetensors').stat().st_size
     print(json.dumps(report))
 
 

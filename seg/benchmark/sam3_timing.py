@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from seg.apis.loading import choose_device
 from seg.benchmark.machine import device_name
 from seg.benchmark.meters import Stopwatch
 from seg.models.detectors import Sam3Segmentor
@@ -43,10 +44,11 @@ def time_sam3(
         of the process (the GPU's, if it is one), 1e9 bytes; and what was run.
 
     Raises:
-        UserError: If there is no such variant, or no phrase.
+        UserError: If there is no such variant or device, or no phrase.
     """
     if not phrases or min(phrases) < 1:
         raise UserError(f'--phrases: expected whole numbers >= 1, got {list(phrases)}')
+    place = choose_device(device)
     torch.set_num_threads(threads)
     words = [f'thing {number}' for number in range(sum(phrases))]
     model = Sam3Segmentor(
@@ -55,15 +57,15 @@ def time_sam3(
         drop_text_encoder=drop_text_encoder,
         phrases=words if drop_text_encoder else (),
     )
-    model = model.to(torch.device(device), getattr(torch, dtype)).eval()
-    side, watch = model.image_size, Stopwatch(torch.device(device))
-    image = torch.randn(1, 1, 3, side, side, device=device, dtype=getattr(torch, dtype))
+    model = model.to(place, getattr(torch, dtype)).eval()
+    side, watch = model.image_size, Stopwatch(place)
+    image = torch.randn(1, 1, 3, side, side, device=place, dtype=getattr(torch, dtype))
     with watch.running('image'):
         features = model.extract_feat(image)
     for count in phrases:
         asked, words = words[:count], words[count:]
         sample = ClipSample(metainfo=dict(img_shape=(side, side), ori_shape=(side, side)))
-        sample.prompts = Prompts.create(texts=asked).to(device)
+        sample.prompts = Prompts.create(texts=asked).to(place)
         with watch.running(f'phrases_{count}'):
             model.predict_prompts(features, [sample])
     return {
@@ -71,12 +73,12 @@ def time_sam3(
         'dtype': dtype,
         'image_size': side,
         'text_encoder': not drop_text_encoder,
-        'machine': device_name(torch.device(device)),
+        'machine': device_name(place),
         'threads': threads,
         'parameters': sum(value.numel() for value in model.parameters()),
         'seconds': {name: round(value, 2) for name, value in watch.seconds.items()},
         'cpu_seconds': {name: round(value, 2) for name, value in watch.cpu_seconds.items()},
-        'peak_gb': round(_peak_bytes(torch.device(device)) / 1e9, 2),
+        'peak_gb': round(_peak_bytes(place) / 1e9, 2),
     }
 
 

@@ -75,3 +75,5 @@ def test_a_size_is_timed():
     assert found['parameters'] < 3_940_132
     with pytest.raises(UserError, match='--phrases: expected whole numbers'):
         time_sam3('tiny', phrases=[0])
+    with pytest.raises(UserError, match="device 'cuda:99': expected one that this machine has"):
+        time_sam3('tiny', device='cuda:99')

@@ -64,6 +64,11 @@ def test_a_folder_times_phrases(run_tool, files):
     assert [c['name'] for c in content['categories']] == ['disc', 'star']
     assert {a['category_id'] for a in content['annotations']} == {1, 2}
     assert all(0 <= a['score'] <= 1 for a in content['annotations'])
+    scores = [annotation['score'] for annotation in content['annotations']]
+    least = sorted(scores)[8]
+    more = ('--phrases', 'disc', 'star', '--fp16', '--overwrite', '--min-iou', least)
+    _, out, _ = run_tool('batch_inference', *places, *more)
+    assert json.loads(out.splitlines()[-1])['annotations'] == sum(s >= least for s in scores) < 16
     code, _, errors = run_tool('batch_inference', *places, '--phrases', 'ring')
     assert code == 2
     assert 'use another output folder, or --overwrite' in ' '.join(errors.split())

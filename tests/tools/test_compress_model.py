@@ -58,7 +58,31 @@ def test_compressed_model_gives_the_same_masks(repository, tmp_path, monkeypatch
 
     assert overlap / union > 0.99
     assert report['bytes'] < 0.2 * report['bytes_before']
+    assert report['parameters_before'] == sum(value.numel() for value in model.parameters())
     assert report['parameters'] < 0.4 * report['parameters_before']
+    again = (tmp_path / 'small/config.py', tmp_path / 'small/model.safetensors', tmp_path / 'one')
+    report = run_tool(
+        repository, monkeypatch, capsys, 'compress_model.py', *again, '--phrases', 'star'
+    )
+    assert report['parameters_before'] == report['parameters']
+    assert load_config(tmp_path / 'one/config.py').model.phrases == ('star',)
+
+
+@needs_host
+def test_weights_that_are_missing_or_gated(repository, tmp_path, monkeypatch, capsys):
+    def errors(config, checkpoint):
+        path = repository / 'tools/compress_model.py'
+        given = [path, repository / config, checkpoint, tmp_path / 'x']
+        monkeypatch.setattr('sys.argv', list(map(str, given)))
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(path), run_name='__main__')
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    assert 'https://huggingface.co/facebook/sam3' in errors(CONFIG, tmp_path / 'sam3.safetensors')
+    (tmp_path / 'sam3.safetensors').write_bytes(b'Access is restricted')
+    assert 'not a readable safetensors' in errors(CONFIG, tmp_path / 'sam3.safetensors')
+    assert not (tmp_path / 'x').exists()
 
 
 def test_pruning_keeps_global_blocks():

@@ -116,6 +116,10 @@ class Sam3Segmentor(TunedSegmentor):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        if not 0 <= score_threshold <= 1:
+            raise UserError(
+                f'model.score_threshold: expected a share in [0, 1], got {score_threshold}'
+            )
         sizes = variant if isinstance(variant, Sam3Variant) else sam3_variant(variant)
         sizes = replace(sizes, image_size=image_size or sizes.image_size)
         normalised = dict(mean=(127.5,) * 3, std=(127.5,) * 3, pad_divisor=sizes.image_size)
@@ -215,16 +219,19 @@ class Sam3Segmentor(TunedSegmentor):
     def keep_phrases(self, phrases: Sequence[str]) -> None:
         """Remove the text encoder; from now on these phrases are known, with the same answers.
 
+        A model without text encoder keeps those that it is told to.
+
         Raises:
-            UserError: If there is none, or one is empty or too long.
+            UserError: If there is none, or one is empty, too long or no longer known.
         """
         was_training = self.training
         self.eval()
         vocabulary = self._empty_vocabulary(phrases)
         known = self.embed_phrases(vocabulary.phrases)
         vocabulary.embeddings, vocabulary.valid = known.text.detach().clone(), known.valid.clone()
-        for name in TEXT_PARTS:
-            delattr(self, name)
+        if self.vocabulary is None:
+            for name in TEXT_PARTS:
+                delattr(self, name)
         self.vocabulary = vocabulary
         self.train(was_training)
 

@@ -125,6 +125,12 @@ def test_closed_vocabulary_gives_identical_answers(embedding):
         assert torch.equal(before.masks, other.masks)
         assert torch.equal(before.scores, other.scores)
     assert not any(name.startswith('text_') for name, _ in model.named_parameters())
+    model.keep_phrases(['circle'])
+    fewer = predict(model, embedding, prompts).pred_instances
+    assert torch.equal(before.scores, fewer.scores)
+    assert model.vocabulary.phrases == ('circle', 'visual')
+    with pytest.raises(UserError, match="unknown phrase 'star'"):
+        model.keep_phrases(['star'])
     with pytest.raises(UserError, match=r"unknown phrase 'dog'.*no text encoder"):
         model.embed_phrases(['dog'])
 
@@ -135,8 +141,13 @@ def test_prompts_that_cannot_be_answered(model, embedding):
         model.decode_prompts(embedding, [nothing])
     with pytest.raises(UserError, match='expected a short noun phrase'):
         model.decode_prompts(embedding, [Prompts.create(texts=[' '])])
+
+
+def test_settings_that_cannot_be():
     with pytest.raises(UserError, match=r'model\.phrases: expected the phrases'):
         toy(drop_text_encoder=True)
+    with pytest.raises(UserError, match=r'model\.score_threshold: expected a share'):
+        Sam3Segmentor('tiny', score_threshold=30)
 
 
 def test_missing_weights_say_where_to_ask():
