@@ -24,6 +24,8 @@ from seg.utils.cli import run_main
 if TYPE_CHECKING:
     import numpy as np
 
+    from seg.visualization.layers import Layer
+
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
@@ -173,8 +175,30 @@ def write_results(image: np.ndarray, masks: list[Any], stem: str, args: argparse
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(found.segment_map[0].numpy().astype(np.uint16)).save(folder / f'{stem}.png')
     if 'overlays' in args.save:
-        picture = SegmentVisualizer().draw_panoptic(image, found, ['object'])
+        visualizer = SegmentVisualizer()
+        if args.phrases:
+            picture = visualizer.draw_layers(image, phrase_layers(drawn, masks, args.phrases))
+        else:
+            picture = visualizer.draw_panoptic(image, found, ['object'])
         write_picture(args.output / 'overlays' / f'{stem}.png', picture)
+
+
+def phrase_layers(drawn: list[np.ndarray], masks: list[Any], phrases: list[str]) -> list[Layer]:
+    """Instances for a picture, called by the phrases that they answer."""
+    import numpy as np
+    import torch
+    from mmengine.structures import InstanceData
+
+    from seg.visualization.layers import instance_layers
+
+    if not masks:
+        return []
+    instances = InstanceData(
+        masks=torch.from_numpy(np.stack(drawn)[:, None]),
+        scores=torch.tensor([mask['predicted_iou'] for mask in masks]),
+        labels=torch.tensor([mask['category'] for mask in masks]),
+    )
+    return instance_layers(instances, phrases)
 
 
 def write_coco(records: list[Path], output: Path, names: list[str]) -> int:

@@ -12,6 +12,7 @@ from seg.apis import ImagePredictor, load_model
 from seg.datasets.shapes import ShapesWorld
 from seg.models.detectors import Sam3Segmentor
 from seg.utils.checks import UserError
+from seg.visualization import SegmentVisualizer
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('transformers') is None, reason='needs transformers'
@@ -54,7 +55,14 @@ def test_a_program_finds_instances(files):
         predictor.predict(points=[[[5, 5]]])
 
 
-def test_a_folder_times_phrases(run_tool, files):
+def test_a_folder_times_phrases(run_tool, files, monkeypatch):
+    captions = []
+
+    def draw(visualizer, image, layers, *unused):
+        captions.extend(layer.caption for layer in layers)
+        return image
+
+    monkeypatch.setattr(SegmentVisualizer, 'draw_layers', draw)
     places = (files / 'config.py', files / 'sam3.pth', files / 'photos', files / 'out')
     code, out, errors = run_tool('batch_inference', *places, '--phrases', 'disc', 'star', '--fp16')
     assert code == 0, errors
@@ -64,6 +72,7 @@ def test_a_folder_times_phrases(run_tool, files):
     assert [c['name'] for c in content['categories']] == ['disc', 'star']
     assert {a['category_id'] for a in content['annotations']} == {1, 2}
     assert all(0 <= a['score'] <= 1 for a in content['annotations'])
+    assert {caption.split()[0] for caption in captions} == {'disc', 'star'}
     scores = [annotation['score'] for annotation in content['annotations']]
     least = sorted(scores)[8]
     more = ('--phrases', 'disc', 'star', '--fp16', '--overwrite', '--min-iou', least)
