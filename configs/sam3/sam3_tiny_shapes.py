@@ -36,7 +36,7 @@ model = dict(
 )
 
 find_unused_parameters = False
-train_cfg = dict(by_epoch=False, max_iters=500, val_interval=250)
+train_cfg = dict(by_epoch=False, max_iters=1000, val_interval=500)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
