@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmengine.dataset import Compose
 from seg.apis.frame_packing import pack_image, prompts_on_canvas
 from seg.apis.inferencer import ImageSource
 from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
-from seg.apis.prompt_input import make_prompts
+from seg.apis.prompt_input import as_numbers, make_prompts
 from seg.apis.relative_boxes import boxes_in_pixels
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
@@ -204,7 +205,7 @@ class ImagePredictor:
             masks: At the size of the image, (N, H, W), bool or probabilities; or a list with
                 ``None`` for objects without a mask.
             texts: N phrases, ``None`` for objects without one.
-            object_ids: (N,); 1..N by default.
+            object_ids: (N,), each once; 1..N by default.
             previous_logits: What the model answered last about these objects, (N, h, w), see
                 :class:`ImageResult`.
             relative_boxes: xyxy as shares of the width and the height of the image, in [0, 1],
@@ -339,6 +340,7 @@ class ImagePredictor:
                 'prompts: expected points, boxes, masks or texts, got none of them; one click is '
                 'points=[[[x, y]]]'
             )
+        _check_distinct(prompts.object_ids.tolist())
         check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
         prompts = prompts_on_canvas(prompts, sample)
         logits = given.get('previous_logits')
@@ -380,6 +382,15 @@ class ImagePredictor:
         return (features if isinstance(features, torch.Tensor) else features[0]).device
 
 
+def _check_distinct(object_ids: Sequence[int]) -> None:
+    """Refuse ids that several rows share, for rows do not know of each other."""
+    if twice := sorted(i for i, count in Counter(object_ids).items() if count > 1):
+        raise UserError(
+            f'object_ids: expected each object once, got several rows for {twice}; say everything '
+            'about an object in one row'
+        )
+
+
 def _with_pixel_boxes(given: Mapping[str, Any], size: tuple[int, int]) -> Mapping[str, Any]:
     """Prompts whose boxes are in pixels."""
     relative = given.get('relative_boxes')
@@ -397,7 +408,7 @@ def _map_size(canvas: Sequence[int]) -> tuple[int, int]:
 
 def _previous(logits: Any, num_rows: int, canvas: tuple[int, int]) -> torch.Tensor:
     """Earlier logits (N, 1, h, w) from an array (N, h, w)."""
-    values = torch.as_tensor(np.asarray(logits, dtype=np.float32))
+    values = torch.from_numpy(as_numbers('previous_logits', logits, 'logits of shape (N, h, w)'))
     expected = (num_rows, *_map_size(canvas))
     if tuple(values.shape) != expected or not bool(torch.isfinite(values).all()):
         raise UserError(

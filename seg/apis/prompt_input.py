@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from seg.models.prompts.texts import check_texts
 from seg.structures import PointLabel, Prompts
 from seg.utils.checks import UserError
+
+_MAX_INTEGER = 2**53  # beyond that not every float is exact
 
 
 def make_prompts(
@@ -48,6 +50,11 @@ def make_prompts(
         return None
     if isinstance(texts, (str, bytes)):
         raise UserError(f'texts: expected a list of phrases, got {texts!r}; write [{texts!r}]')
+    if isinstance(texts, (Mapping, Set)):
+        raise UserError(
+            f'texts: expected a list of phrases, one per object, got a {type(texts).__name__}, '
+            'which has no rows; write [...]'
+        )
     _check_counts({**kinds, **({} if object_ids is None else {'object_ids': object_ids})})
     coords = None if points is None else _points(points)
     mask_maps = None if masks is None else _masks(masks)
@@ -58,7 +65,7 @@ def make_prompts(
         boxes=None if boxes is None else _boxes(boxes),
         masks=mask_maps,
         texts=texts,
-        object_ids=None if object_ids is None else _integers('object_ids', object_ids),
+        object_ids=None if object_ids is None else _object_ids(object_ids),
     )
     if masks is not None:
         has_mask = torch.tensor([mask is not None for mask in masks], dtype=torch.bool)
@@ -87,16 +94,31 @@ def _check_counts(kinds: dict[str, Any]) -> None:
         )
 
 
-def _numbers(name: str, value: Any, expected: str) -> np.ndarray:
+def as_numbers(name: str, value: Any, expected: str, dtype: Any = np.float32) -> np.ndarray:
+    """An array of numbers from arrays, lists, or tensors of any device.
+
+    Args:
+        name: What the value is called in errors.
+        value: The numbers.
+        expected: What they should be, for errors.
+        dtype: Of the result.
+
+    Raises:
+        UserError: If they are no such numbers, or rows differ in length.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (ValueError, TypeError):
+        with np.errstate(over='ignore'):  # what is too large becomes infinite, and is refused
+            return np.asarray(value, dtype=dtype)
+    except (ValueError, TypeError, RuntimeError):
         raise UserError(f'{name}: expected {expected}, got rows that are no such numbers') from None
 
 
 def _points(points: Any) -> torch.Tensor:
     expected = 'shape (N, P, 2), P points (x, y) for each of N objects'
-    coords = _numbers('points', points, f'{expected}, filled up with points of label -1')
+    coords = as_numbers('points', points, f'{expected}, filled up with points of label -1')
     if coords.ndim != 3 or coords.shape[-1] != 2:
         raise UserError(f'points: expected {expected}, got {coords.shape}; one click is [[[x, y]]]')
     return torch.from_numpy(coords)
@@ -120,15 +142,28 @@ def _labels(labels: Any, shape: Sequence[int]) -> torch.Tensor | None:
     return values
 
 
+def _object_ids(object_ids: Any) -> torch.Tensor:
+    values = _integers('object_ids', object_ids)
+    if values.ndim != 1:
+        raise UserError(
+            f'object_ids: expected one per object, shape (N,), got {tuple(values.shape)}'
+        )
+    return values
+
+
 def _integers(name: str, value: Any) -> torch.Tensor:
-    numbers = _numbers(name, value, 'whole numbers in rows of one length')
-    if not np.array_equal(numbers, np.rint(numbers)):
+    numbers = as_numbers(name, value, 'whole numbers in rows of one length', None)
+    if numbers.dtype.kind not in 'biuf' or not np.array_equal(numbers, np.rint(numbers)):
         raise UserError(f'{name}: expected whole numbers, got {numbers.tolist()}')
-    return torch.from_numpy(numbers).long()
+    if numbers.size and not -_MAX_INTEGER <= numbers.min() <= numbers.max() <= _MAX_INTEGER:
+        raise UserError(
+            f'{name}: expected whole numbers of at most {_MAX_INTEGER}, got {numbers.tolist()}'
+        )
+    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def _boxes(boxes: Any) -> torch.Tensor:
-    values = _numbers('boxes', boxes, 'shape (N, 4)')
+    values = as_numbers('boxes', boxes, 'shape (N, 4)')
     values = values.reshape(0, 4) if values.size == 0 else values
     if values.ndim != 2 or values.shape[1] != 4:
         raise UserError(
@@ -149,7 +184,7 @@ def _masks(masks: Any) -> torch.Tensor:
         raise UserError(
             f'masks: expected shape (N, H, W), got {masks.shape}; one mask is masks[None]'
         )
-    maps = [None if mask is None else _mask(np.asarray(mask)) for mask in masks]
+    maps = [None if mask is None else _mask(mask) for mask in masks]
     sizes = {mask.shape for mask in maps if mask is not None}
     if len(sizes) > 1:
         raise UserError(f'masks: expected masks of one size, that of the image, got {sizes}')
@@ -158,7 +193,8 @@ def _masks(masks: Any) -> torch.Tensor:
     return torch.from_numpy(np.stack(filled) if filled else np.zeros((0, *size), np.float32))
 
 
-def _mask(mask: np.ndarray) -> np.ndarray:
+def _mask(given: Any) -> np.ndarray:
+    mask = as_numbers('masks', given, 'shape (N, H, W), bool or probabilities', None)
     if mask.ndim != 2 or mask.dtype.kind not in 'buif':
         raise UserError(
             f'masks: expected (H, W) each, bool or probabilities, got {mask.shape} {mask.dtype}'

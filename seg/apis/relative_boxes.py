@@ -25,7 +25,7 @@ def boxes_in_pixels(boxes: Any, image_size: tuple[int, int]) -> np.ndarray:
     """
     try:
         values: np.ndarray = np.asarray(boxes, dtype=np.float32)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RuntimeError):
         values = np.zeros(0, dtype=np.float32)
     values = values.reshape(0, 4) if values.size == 0 and np.ndim(boxes) == 1 else values
     if values.ndim != 2 or values.shape[1] != 4:

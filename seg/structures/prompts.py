@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.utils.checks import UserError
+
 PROMPT_KINDS = ('click', 'box', 'mask', 'text')
 """The main kinds of prompts that are simulated and measured."""
 
@@ -89,12 +91,12 @@ class Prompts:
             frame_index: One frame for all rows, or (N,).
 
         Raises:
-            ValueError: If no kind is given, the kinds disagree about N, a shape is wrong, a label
+            UserError: If no kind is given, the kinds disagree about N, a shape is wrong, a label
                 is unknown, a coordinate is not finite, or a box is empty.
         """
         given = [x for x in (points, boxes, masks, texts) if x is not None]
         if not given:
-            raise ValueError(
+            raise UserError(
                 'prompts: expected points, boxes, masks or texts, got none of them; '
                 'give at least one prompt'
             )
@@ -121,7 +123,7 @@ class Prompts:
             texts=(None,) * num if texts is None else tuple(texts),
         )
         prompts.validate()
-        return prompts
+        return prompts._with_padding_at_zero()
 
     def __len__(self) -> int:
         """Number of rows N."""
@@ -152,11 +154,11 @@ class Prompts:
         """Check shapes and values.
 
         Raises:
-            ValueError: With the name of the field, what was expected and what came.
+            UserError: With the name of the field, what was expected and what came.
         """
         num = len(self.object_ids)
         if self.point_coords.ndim != 3 or self.point_coords.shape[-1] != 2:
-            raise ValueError(
+            raise UserError(
                 f'prompts.points: expected shape (N, P, 2), got {tuple(self.point_coords.shape)}; '
                 'give P points (x, y) for each of N objects'
             )
@@ -172,35 +174,43 @@ class Prompts:
             expected['previous_logits'] = ((num, *size), self.previous_logits.shape)
         if self.masks is not None:
             if self.masks.ndim != 3:
-                raise ValueError(
+                raise UserError(
                     f'prompts.masks: expected shape (N, H, W), got {tuple(self.masks.shape)}'
                 )
             expected['masks'] = ((num, *self.masks.shape[1:]), self.masks.shape)
         for name, (want, got) in expected.items():
             if tuple(want) != tuple(got):
-                raise ValueError(
+                raise UserError(
                     f'prompts.{name}: expected shape {tuple(want)} for {num} objects, '
                     f'got {tuple(got)}; every kind of prompt needs one row per object'
                 )
         self._validate_values()
 
     def _validate_values(self) -> None:
-        used = self.point_labels != PointLabel.PADDING
-        if not torch.isfinite(self.point_coords[used]).all():
-            raise ValueError('prompts.points: expected finite pixel coordinates, got NaN or inf')
         labels = self.point_labels
         if ((labels < PointLabel.PADDING) | (labels > PointLabel.FOREGROUND)).any():
-            raise ValueError(
+            raise UserError(
                 'prompts.point_labels: expected 1 (foreground), 0 (background) or -1 (padding), '
                 f'got {sorted(set(labels.flatten().tolist()))}'
             )
-        boxes = self.boxes[self.has_box]
-        if not torch.isfinite(boxes).all():
-            raise ValueError('prompts.boxes: expected finite pixel coordinates, got inf')
-        if (boxes[:, 2:] <= boxes[:, :2]).any():
-            raise ValueError(
-                'prompts.boxes: expected x1 < x2 and y1 < y2 (xyxy, pixels), got an empty box; '
-                'order the corners, and note that (x, y, width, height) is not accepted'
+        lost = ~torch.isfinite(self.point_coords).all(dim=-1) & (labels != PointLabel.PADDING)
+        if lost.any():
+            raise UserError(
+                'prompts.points: expected finite pixel coordinates, got '
+                f'{_shown(self.point_coords, lost)}; write label -1 for a point that does not exist'
+            )
+        missing = torch.isnan(self.boxes)
+        infinite = torch.isinf(self.boxes).any(dim=1)
+        if (broken := infinite | (missing.any(dim=1) & ~missing.all(dim=1))).any():
+            raise UserError(
+                'prompts.boxes: expected finite pixel coordinates, got '
+                f'{_shown(self.boxes, broken)}; a row of four NaN stands for no box'
+            )
+        if (empty := (self.boxes[:, 2:] <= self.boxes[:, :2]).any(dim=1)).any():
+            raise UserError(
+                'prompts.boxes: expected x1 < x2 and y1 < y2 (xyxy, pixels), got an empty box, '
+                f'{_shown(self.boxes, empty)}; order the corners, and note that '
+                '(x, y, width, height) is not accepted'
             )
 
     def with_points(self, coords: Tensor, labels: Tensor) -> Prompts:
@@ -211,7 +221,7 @@ class Prompts:
             labels: One :class:`PointLabel` per point, (N, K); padding where a row gets none.
 
         Raises:
-            ValueError: If the shapes or values are wrong.
+            UserError: If the shapes or values are wrong.
         """
         prompts = replace(
             self,
@@ -219,7 +229,12 @@ class Prompts:
             point_labels=torch.cat([self.point_labels, labels.to(self.point_labels)], dim=1),
         )
         prompts.validate()
-        return prompts
+        return prompts._with_padding_at_zero()
+
+    def _with_padding_at_zero(self) -> Prompts:
+        """The same with points that do not exist at (0, 0), so that none can be NaN."""
+        padding = (self.point_labels == PointLabel.PADDING).unsqueeze(-1)
+        return replace(self, point_coords=self.point_coords.masked_fill(padding, 0.0))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Prompts]) -> Prompts:
@@ -229,10 +244,10 @@ class Prompts:
         hold zeros there.
 
         Raises:
-            ValueError: If there are no parts.
+            UserError: If there are no parts.
         """
         if not parts:
-            raise ValueError('parts: expected at least one set of prompts, got none')
+            raise UserError('parts: expected at least one set of prompts, got none')
         most = max(part.point_coords.shape[1] for part in parts)
         padding = [(0, most - part.point_coords.shape[1]) for part in parts]
         joined: dict[str, Any] = {
@@ -289,6 +304,13 @@ def kinds_of(prompts: Prompts) -> list[str]:
         'text': any(text is not None for text in prompts.texts),
     }
     return [kind for kind, occurs in present.items() if occurs]
+
+
+def _shown(coords: Tensor, chosen: Tensor) -> str:
+    """The first of the chosen points or boxes and the row that it is in."""
+    place = chosen.nonzero()[0]
+    numbers = ', '.join(f'{value:g}' for value in coords[tuple(place)].tolist())
+    return f'({numbers}) in row {int(place[0])}'
 
 
 def _joined_maps(maps: Sequence[Tensor | None], lengths: Sequence[int]) -> Tensor | None:

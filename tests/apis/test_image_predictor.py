@@ -131,6 +131,8 @@ def test_no_objects_give_no_masks(predictor):
         (dict(masks=np.ones((1, 30, 30), bool)), '60 x 40 pixels, got 30 x 30'),
         (dict(points=[[[1, 1]]], previous_logits=np.zeros((1, 9, 9))), r'\(1, 16, 16\)'),
         (dict(points=[[[1, 1]]], previous_logits=np.full((1, 16, 16), np.nan)), 'finite'),
+        (dict(points=[[[1, 1]]], previous_logits=[[1, 2], [3]]), 'previous_logits: expected'),
+        (dict(points=[[[1, 1]], [[2, 2]]], object_ids=[4, 4]), r'several rows for \[4\]'),
         (dict(texts=['']), 'blank text'),
     ],
 )
@@ -157,6 +159,8 @@ def test_batches_name_the_image_with_the_mistake(predictor):
     predictor.set_images([picture(), picture()])
     with pytest.raises(ValueError, match=r'image 1: point \(99, 10\)'):
         predictor.predict_batch([dict(points=[[[1, 1]]]), dict(points=[[[99, 10]]])])
+    with pytest.raises(UserError, match=r'image 1: prompts.points: expected finite'):
+        predictor.predict_batch([dict(points=[[[1, 1]]]), dict(points=[[[1, float('nan')]]])])
     with pytest.raises(ValueError, match='each of 2 images, got 1'):
         predictor.predict_batch([dict(points=[[[1, 1]]])])
     with pytest.raises(ValueError, match='use predict_batch'):

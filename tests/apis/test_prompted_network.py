@@ -56,6 +56,14 @@ def test_another_object_leaves_the_first_one_alone(predictor):
     assert both.low_res_logits[0] == pytest.approx(alone.low_res_logits[0], abs=1e-3)
 
 
+def test_points_that_do_not_exist_may_be_nan(predictor):
+    nan = float('nan')
+    labels = [[1, -1]]
+    tidy = predictor.predict(points=[[[10, 20], [0, 0]]], point_labels=labels)
+    stray = predictor.predict(points=[[[10, 20], [nan, nan]]], point_labels=labels)
+    assert (stray.low_res_logits == tidy.low_res_logits).all()
+
+
 def test_logits_agree_with_masks(predictor):
     prompts = prompts_of_all_kinds()
     logits = predictor.predict(**prompts, return_logits=True).masks

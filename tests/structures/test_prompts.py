@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seg.structures import PointLabel, Prompts
+from seg.utils.checks import UserError
 
 
 def test_points_alone_are_foreground_clicks_of_one_object_each() -> None:
@@ -84,18 +85,28 @@ def test_moving_keeps_values() -> None:
             r'prompts.point_labels: expected shape \(1, 1\)',
         ),
         ({'points': torch.zeros(1, 1, 2), 'texts': ('a', 'b')}, 'prompts.texts'),
-        ({'points': torch.full((1, 1, 2), torch.nan)}, 'finite pixel coordinates, got NaN'),
+        (
+            {'points': torch.tensor([[[1.0, 2.0]], [[3.0, torch.nan]]])},
+            r'finite pixel coordinates, got \(3, nan\) in row 1; write label -1',
+        ),
         (
             {'points': torch.zeros(1, 1, 2), 'point_labels': torch.tensor([[2]])},
             r'expected 1 \(foreground\), 0 \(background\) or -1 \(padding\), got \[2\]',
         ),
-        ({'boxes': torch.tensor([[5.0, 5.0, 5.0, 9.0]])}, 'got an empty box'),
-        ({'boxes': torch.tensor([[0.0, 0.0, torch.inf, 9.0]])}, 'got inf'),
+        (
+            {'boxes': torch.tensor([[5.0, 5.0, 5.0, 9.0]])},
+            r'got an empty box, \(5, 5, 5, 9\) in row 0',
+        ),
+        ({'boxes': torch.tensor([[0.0, 0.0, torch.inf, 9.0]])}, r'got \(0, 0, inf, 9\) in row 0'),
+        (
+            {'boxes': torch.tensor([[torch.nan] * 4, [0.0, torch.nan, 4.0, 9.0]])},
+            r'got \(0, nan, 4, 9\) in row 1; a row of four NaN stands for no box',
+        ),
         ({'masks': torch.zeros(4, 5)}, r'prompts.masks: expected shape \(N, H, W\)'),
     ],
 )
 def test_nonsense_is_named(given, message) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         Prompts.create(**given)
 
 
@@ -106,6 +117,16 @@ def test_further_points_join_the_rows() -> None:
     assert more.point_labels.tolist() == [[0], [-1]]
     assert more.has_point.tolist() == [True, False]
     assert prompts.point_coords.shape == (2, 0, 2)
+
+
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -3e38])
+def test_points_that_do_not_exist_may_be_anywhere(value) -> None:
+    points, labels = torch.tensor([[[1.0, 2.0], [value, value]]]), torch.tensor([[1, -1]])
+    prompts = Prompts.create(points=points, point_labels=labels)
+    more = prompts.with_points(points[:, 1:], labels[:, 1:])
+
+    assert prompts.point_coords.tolist() == [[[1.0, 2.0], [0.0, 0.0]]]
+    assert more.point_coords.tolist() == [[[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]]]
 
 
 def test_concatenation_pads_what_parts_lack() -> None:

@@ -112,7 +112,8 @@ def test_order_of_points_changes_nothing(head):
 
 def test_padding_points_change_nothing(head):
     prompts = mixed()[[0]]
-    padded = prompts.with_points(torch.full((1, 2, 2), 5.0), torch.full((1, 2), -1))
+    padded = prompts.with_points(torch.zeros(1, 2, 2), torch.full((1, 2), -1))
+    padded.point_coords[:, 1:] = 5.0
 
     torch.testing.assert_close(logits_of(head, prompts), logits_of(head, padded))
 
