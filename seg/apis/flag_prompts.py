@@ -169,8 +169,8 @@ def _parse_numbers(text: str) -> tuple[float, ...]:
 
 
 def _read_mask(file: str) -> np.ndarray:
-    """Pixels brighter than half of the brightest, (H, W), bool."""
-    values = read_image(Path(file)).max(axis=2)
+    """Pixels brighter than half of the brightest, (H, W), bool; transparent ones are black."""
+    values = read_image(Path(file), exif=True, backdrop=(0, 0, 0)).max(axis=2)
     mask = values > values.max() / 2
     if not mask.any():
         raise UserError(f'mask {file}: expected an object in white on black, got black only')

@@ -13,21 +13,28 @@ from PIL import Image, ImageOps
 from seg.utils.checks import UserError
 
 MAX_PIXELS = 178_956_970  # Pillow refuses twice its 2**30 / 4 / 3 "decompression bomb" limit
+_WHITE = (255, 255, 255)
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error)
 
 
-def read_image(path: str | Path, *, exif: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(
+    path: str | Path,
+    *,
+    exif: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    backdrop: tuple[int, int, int] = _WHITE,
+) -> np.ndarray:
     """Read any image file as 8-bit RGB.
 
-    Grey, palette and CMYK images are converted, 16-bit ones are scaled by their full range, and
-    transparent ones are laid over white, as a viewer shows them. Of an animation the first frame
-    is read.
+    Grey, palette and CMYK images are converted, and 16-bit ones are scaled by their full range. Of
+    an animation the first frame is read.
 
     Args:
         path: The file.
         exif: Whether to turn the image as its EXIF orientation says. Data sets leave it off, as
             their masks are drawn on the pixels as stored; the demo and the API turn it on.
         max_pixels: Largest height times width to decode.
+        backdrop: RGB of what transparent images are laid over; white, as a viewer shows them.
 
     Returns:
         (H, W, 3), uint8, RGB.
@@ -37,7 +44,8 @@ def read_image(path: str | Path, *, exif: bool = False, max_pixels: int = MAX_PI
         UserError: If it is empty, no image, truncated, too large, or of an unsupported kind.
     """
     with _opened(Path(path), max_pixels) as image:
-        return _to_rgb(Path(path), ImageOps.exif_transpose(image) if exif else image)
+        upright = ImageOps.exif_transpose(image) if exif else image
+        return _to_rgb(Path(path), upright, backdrop)
 
 
 def read_id_map(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -149,7 +157,7 @@ def _too_large(path: Path, got: str, max_pixels: int) -> str:
     )
 
 
-def _to_rgb(path: Path, image: Image.Image) -> np.ndarray:
+def _to_rgb(path: Path, image: Image.Image, backdrop: tuple[int, int, int]) -> np.ndarray:
     """Pixels of a loaded image of any mode, (H, W, 3), uint8."""
     mode = image.mode
     if mode == 'RGB':
@@ -163,8 +171,8 @@ def _to_rgb(path: Path, image: Image.Image) -> np.ndarray:
         )
     if mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
         image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
+        under = Image.new('RGBA', image.size, (*backdrop, 255))
+        image = Image.alpha_composite(under, image)
     return np.array(image.convert('RGB'))
 
 

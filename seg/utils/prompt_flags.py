@@ -25,10 +25,14 @@ class PromptFlag(argparse.Action):
 
 
 def join_prompt_values(argv: Sequence[str]) -> list[str]:
-    """Make ``--point -3,5`` one word; argparse would take the value for a flag."""
+    """Make ``--point -3,5`` one word; argparse would take the value for a flag.
+
+    A word with two dashes stays one: the value before it was forgotten.
+    """
     joined: list[str] = []
     for word in argv:
-        if joined and joined[-1] in ('--point', '--box', '--text'):
+        forgotten = word.startswith('--')
+        if joined and joined[-1] in ('--point', '--box', '--text') and not forgotten:
             joined[-1] = f'{joined[-1]}={word}'
         else:
             joined.append(word)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from seg.visualization.palettes import Color
-from seg.visualization.text import Chip, Rect, best_rect
+from seg.visualization.text import Chip, Rect, best_rect, fit_text
 
 _WHITE: Color = (255, 255, 255)
 _INK: Color = (16, 18, 22)
@@ -119,13 +119,15 @@ class Canvas:
         """Write a caption in or beside a region, clear of the captions written before.
 
         Args:
-            text: One line; nothing is drawn for an empty one or an empty mask.
+            text: Cut where it is wider than the picture; nothing is drawn for an empty one or an
+                empty mask.
             mask: The region, (H, W) of the image, bool.
             color: RGB of the chip behind the text.
         """
         if not text or not mask.any():
             return
-        chip = Chip.render(text, self.font_size, color)
+        room = self.pixels.shape[1] - self.font_size  # the chip is a little wider than its text
+        chip = Chip.render(fit_text(text, room, self.font_size), self.font_size, color)
         rect = best_rect(chip.size, mask, self._chips, self.scale)
         chip.paste(self.pixels, rect)
         self._chips.append(rect)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from seg.visualization.text import Chip, Rect, render_text
+from seg.visualization.text import Chip, Rect, fit_text, render_text
 
 _PAPER = (250, 250, 250)
 _INK = (38, 42, 50)
@@ -47,7 +46,7 @@ def contact_sheet(
     fitted = [_fit_width(image, width) for image in images]
     columns = min(columns, len(images))
     gap, font_size = max(6, width // 40), int(np.clip(width // 36, 12, 24))
-    texts = [_fit_text(text, width, font_size) for text in captions or []]
+    texts = [fit_text(text, width, font_size) for text in captions or []]
     text_height = round(font_size * 1.7) if texts else 0
 
     rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
@@ -79,12 +78,3 @@ def _fit_width(image: np.ndarray, width: int) -> np.ndarray:
     size = width, max(1, round(image.shape[0] * width / image.shape[1]))
     shrink = width < image.shape[1]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
-
-
-def _fit_text(text: str, width: int, font_size: int) -> str:
-    """The text, cut so that it fits."""
-    shown = render_text(text, font_size).shape[1]
-    if shown <= width:
-        return text
-    keep = max(1, math.floor(len(text) * width / shown) - 2)
-    return text[:keep].rstrip() + '…'

@@ -149,6 +149,17 @@ def _interior_points(mask: np.ndarray, num_points: int = 4) -> list[tuple[float,
     return points
 
 
+def fit_text(text: str, width: int, font_size: int) -> str:
+    """The text on one line, cut with an ellipsis where it is wider than ``width`` pixels."""
+    line = ' '.join(text.split())
+    head = line[: max(width, 1)]  # hardly a letter is narrower than a pixel
+    shown = _font(font_size).getlength(head) + 1
+    if head == line and shown <= width:
+        return line
+    keep = max(1, math.floor(len(head) * min(width / shown, 1)) - 2)
+    return head[:keep].rstrip() + '…'
+
+
 def render_text(text: str, font_size: int) -> np.ndarray:
     """One line of text as opacity, (h, w), float32 in [0, 1]; h depends on the font size alone."""
     font = _font(font_size)

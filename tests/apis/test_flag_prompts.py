@@ -47,6 +47,24 @@ def test_masks_are_what_is_brighter_than_half(mask_file, bright):
     assert prompts.masks[0].bool().numpy().tolist() == (array > 0).tolist()
 
 
+def test_what_is_transparent_in_a_mask_is_black(mask_file):
+    array = np.zeros((6, 8, 4), np.uint8)
+    array[2:4, 3:5] = 255
+    prompts = read_prompt_flags([('mask', mask_file(array))])
+    assert prompts.masks[0].bool().numpy().tolist() == (array[..., 3] > 0).tolist()
+
+
+def test_a_mask_is_turned_like_its_picture(tmp_path):
+    array = np.zeros((6, 8), np.uint8)
+    array[:, :2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rows are columns
+    Image.fromarray(array).save(tmp_path / 'mask.jpg', exif=exif)
+    prompts = read_prompt_flags([('mask', str(tmp_path / 'mask.jpg'))])
+    assert prompts.masks.shape == (1, 8, 6)
+    assert prompts.masks[0, 0].all()
+
+
 def test_a_black_mask_is_refused(mask_file):
     with pytest.raises(ValueError, match='got black only'):
         read_prompt_flags([('mask', mask_file(np.zeros((6, 8), np.uint8)))])

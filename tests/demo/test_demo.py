@@ -169,6 +169,7 @@ def test_clicks_work_on_shapes_too(demo, tmp_path):
         (['--text', 'caf\udce9'], 'decode its bytes as UTF-8'),
         (['--object', '2', '--text', 'a', '--text', 'b'], 'at most one --text'),
         (['--min-iou', '1.5', '--point', '1,1'], '--min-iou'),
+        (['--task', 'panoptic', '--point', '1,1'], 'expected none for the task panoptic'),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(demo, photo, tmp_path, arguments, message):
@@ -177,6 +178,13 @@ def test_mistakes_are_one_line_and_leave_nothing(demo, photo, tmp_path, argument
     assert message in err
     assert err.count('\n') == 1
     assert files(tmp_path) == ['photo.jpg']
+
+
+@pytest.mark.parametrize('flag', ['--point', '--box', '--text'])
+def test_a_forgotten_value_is_named(demo, photo, flag):
+    code, _, err = demo('--input', photo, flag, '--output', 'out')
+    assert code == 2
+    assert f'argument {flag}: expected one argument' in err
 
 
 @pytest.mark.parametrize('task', ['panoptic', 'everything'])

@@ -1,6 +1,6 @@
 import numpy as np
 
-from seg.visualization.text import Chip, Rect, best_rect, render_text
+from seg.visualization.text import Chip, Rect, best_rect, fit_text, render_text
 
 
 def disc(height, width, x, y, radius):
@@ -49,6 +49,14 @@ def test_longer_text_is_wider_and_equally_high():
     short, long = render_text('cat', 20), render_text('elephant', 20)
     assert long.shape[1] > short.shape[1]
     assert long.shape[0] == short.shape[0]
+
+
+def test_a_text_is_cut_to_one_line_that_fits():
+    assert fit_text('the red\n star', 200, 16) == 'the red star'
+    cut = fit_text('word ' * 100_000, 200, 16)
+    assert cut.startswith('word word')
+    assert cut.endswith('…')
+    assert 150 < render_text(cut, 16).shape[1] <= 200
 
 
 def test_a_chip_that_sticks_out_is_cut():

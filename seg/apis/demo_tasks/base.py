@@ -114,6 +114,11 @@ class ImageDemoTask(DemoTask):
         if model.entry is not None and self.task not in model.entry.tasks:
             names = ', '.join(task.value for task in model.entry.tasks)
             raise UserError(f'task: expected one that the model knows ({names}), got {self.task}')
+        if request.prompts is not None and not self.task.is_prompted:
+            raise UserError(
+                f'prompts: expected none for the task {self.task}, got some; leave them out, or '
+                'use --task interactive_image'
+            )
         if not request.sources:
             check_knows_shapes(model.dataset_meta)
         for image in demo_images(model, request):

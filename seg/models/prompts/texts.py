@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -80,11 +80,38 @@ def tokens_within(text: str, room: int) -> tuple[int, ...]:
     return tokens[:room]
 
 
+def warn_of_unknown_words(text: str, room: int, known: Container[int]) -> None:
+    """Say which words of a phrase have tokens that are not known; once for the same words.
+
+    Args:
+        text: A phrase.
+        room: Most tokens that are read, and so the most words.
+        known: Tokens.
+    """
+    words = dict.fromkeys(_shortened(word) for word in text.lower().split()[:room])
+    unknown = [word for word in words if not all(token in known for token in text_tokens(word))]
+    if unknown:
+        _warn_of_words(_shortened(', '.join(unknown)))
+
+
+@lru_cache(maxsize=256)
+def _warn_of_words(words: str) -> None:
+    print_log(
+        f'this model was not taught the words {words!r} and takes them for any words; describe the '
+        'object in others',
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _MAX_SHOWN else f'{words[:_MAX_SHOWN]}...'
+
+
 @lru_cache(maxsize=256)
 def _warn_of_truncation(words: str, room: int) -> None:
-    shown = words if len(words) <= _MAX_SHOWN else f'{words[:_MAX_SHOWN]}...'
     print_log(
-        f'text {shown!r} is too long for this model and is cut after {room} tokens; '
+        f'text {_shortened(words)!r} is too long for this model and is cut after {room} tokens; '
         'describe the object in fewer words',
         logger='current',
         level=logging.WARNING,

@@ -9,7 +9,12 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ext.open_clip import build_text_tower, vocabulary_tokens
-from seg.models.prompts.texts import TextWords, check_texts, tokens_within
+from seg.models.prompts.texts import (
+    TextWords,
+    check_texts,
+    tokens_within,
+    warn_of_unknown_words,
+)
 from seg.registry import MODELS
 from seg.utils.checks import UserError
 
@@ -21,7 +26,8 @@ class VocabularyTextEncoder(BaseModule):
     """Trainable text transformer of open_clip's kind that knows the words of a vocabulary only.
 
     Phrases are split into tokens by open_clip's tokenizer. Tokens that no word of the vocabulary
-    needs share one embedding, which dropping known tokens at random in training gives a sense.
+    needs share one embedding, which dropping known tokens at random in training gives a sense;
+    when they are met outside of training, a warning names the words.
     The rows of the token embedding follow open_clip's order of tokens, so that the order of the
     vocabulary does not matter to a checkpoint.
 
@@ -95,9 +101,12 @@ class VocabularyTextEncoder(BaseModule):
     def _token_rows(self, texts: Sequence[str]) -> Tensor:
         """Rows of the token embedding, (N, context_length), int64, on the CPU."""
         rows = torch.full((len(texts), self.context_length), _PADDING)
+        room = self.context_length - 2
         for index, text in enumerate(texts):
-            tokens = tokens_within(text, self.context_length - 2)
+            tokens = tokens_within(text, room)
             known = [self._rows.get(token, _UNKNOWN) for token in tokens]
+            if _UNKNOWN in known and not self.training:
+                warn_of_unknown_words(text, room, self._rows)
             rows[index, : len(known) + 2] = torch.tensor([_START, *known, self._end])
         if self.training and self.unknown_prob:
             words = (rows >= _FIRST) & (rows < self._end)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seg.models.heads.prompt_training import PromptTraining
 from seg.models.heads.spoken_texts import SpokenTexts
 from seg.models.prompts import MaskTokens
 from seg.registry import MODELS
@@ -198,6 +199,58 @@ def test_all_prompt_parameters_learn(rounds):
         losses
     )
     assert [name for name in silent if 'token_embedding' not in name] == []
+
+
+@pytest.mark.parametrize(
+    ('name', 'parts'),
+    [
+        ('prompt_align', ('type_embed', 'fusion.kind_embed', 'fusion.text_proj', 'pos_proj')),
+        ('text_visual', ('fusion.text_encoder', 'fusion.text_proj')),
+    ],
+)
+def test_each_contrastive_loss_teaches_prompts_and_features_by_itself(name, parts):
+    head = wake(make_head()).train()
+    features, context, samples = make_batch([mixed(), mixed()])
+    found = head(features, context, head.router.routes[Task.PANOPTIC])[-1].mask_logits[0, 0] > 0
+    samples[0].gt_segments.masks[0] = found.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    features.requires_grad_()
+    head.loss(features, context, samples)[f'interactive_image/loss_{name}'].backward()
+    taught = {n for n, p in head.prompt_encoder.named_parameters() if p.grad is not None}
+    taught = {n for n in taught if head.prompt_encoder.get_parameter(n).grad.any()}
+
+    assert [part for part in parts if not any(n.startswith(part) for n in taught)] == []
+    assert features.grad.any()
+
+
+def test_of_the_candidates_only_the_best_gets_mask_losses():
+    head = wake(make_head(correction_rounds=1)).train()
+    features, context, samples = make_batch([mixed(), mixed()[[0]]])
+    targets = [head.targets(sample, Task.INTERACTIVE_IMAGE) for sample in samples]
+    wanted = frozenset({'mask', 'dice', 'iou'})
+    step = PromptTraining(
+        head, head.router.route(samples), wanted, features, context, samples, targets
+    )
+    first, second = step.rounds
+    logits, quality = first.outputs[-1].mask_logits, first.outputs[-1].iou_logits
+    logits.retain_grad()
+    quality.retain_grad()
+    averages = head.step_averages(Task.INTERACTIVE_IMAGE, step.counts(), features.device)
+    losses = step.losses(averages)
+    best = []
+    for j, truth in enumerate(torch.nn.functional.avg_pool2d(targets[0].masks.float(), 4)):
+        costs = []
+        for q in range(4 * j + 1, 4 * j + 4):  # the first of four is no candidate
+            probs = logits[0, q].sigmoid()
+            dice = 1 - (2 * (probs * truth).sum() + 1) / (probs.sum() + truth.sum() + 1)
+            costs.append(dice + torch.nn.functional.binary_cross_entropy(probs, truth))
+        best.append(4 * j + 1 + int(torch.stack(costs).argmin()))
+    (losses['mask'] + losses['dice']).backward(retain_graph=True)
+    trained = logits.grad[0].flatten(1).any(dim=1).nonzero().flatten().tolist()
+    losses['iou'].backward()
+
+    assert trained == sorted([0, 4, 8, 12, *best])
+    assert quality.grad[0].bool().all()
+    assert (first.num_tokens, second.num_tokens) == (4, 1)
 
 
 def test_a_loss_without_weight_is_not_computed():

@@ -113,6 +113,22 @@ def test_seed_reads_the_features_under_the_click():
     )
 
 
+def test_a_mask_seeds_its_query_with_the_mean_of_the_features_under_it():
+    encoder = PromptEncoder(16, fusion=dict(num_heads=2))
+    feats, mask = torch.randn(1, 1, 16, 8, 16), torch.zeros(1, 32, 64)
+    mask[:, 8:16, 16:40] = 1
+    prompts = [Prompts.create(masks=mask)]
+    result = encode(encoder, prompts, feats=feats)
+    plain = encode(encoder, prompts, feats=torch.zeros_like(feats))
+    weights = torch.full((8, 16), -4.0).sigmoid()
+    weights[2:4, 4:10] = torch.tensor(4.0).sigmoid()
+    seed = (feats[0, 0] * weights).sum(dim=(1, 2)) / weights.sum()
+
+    torch.testing.assert_close(
+        result.queries - plain.queries, seed.expand(1, 1, -1), atol=1e-5, rtol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     'prompts',
     [

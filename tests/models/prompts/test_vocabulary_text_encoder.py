@@ -109,8 +109,22 @@ def test_an_over_long_text_is_cut_with_one_warning(warnings_seen):
     assert 'is too long for this model and is cut after 22 tokens' in message
 
 
+def test_words_that_were_not_taught_are_named_once(warnings_seen):
+    model = encoder().eval()
+    model(['a Zebra left of the disc', 'the disc'])
+    model(['the disc', 'a  zebra LEFT of the star'])
+    (message,) = warnings_seen()
+    assert "not taught the words 'a, zebra' and" in message
+
+
+def test_words_that_are_dropped_in_training_are_not_told(warnings_seen):
+    encoder(unknown_prob=0.9)(['the red disc beside a zebra'])
+    encoder(unknown_prob=0.9).eval()(['the red disc'])
+    assert warnings_seen() == []
+
+
 def test_a_huge_text_does_not_take_long():
-    assert encoder().eval()(['abc' * 1_000_000]).isfinite().all()
+    assert encoder().eval()(['abc' * 1_000_000, 'abc ' * 500_000]).isfinite().all()
 
 
 @pytest.mark.parametrize(
