@@ -148,7 +148,7 @@ class Sam3Segmentor(TunedSegmentor):
 
         Raises:
             FileNotFoundError: If there is no such file, with where to get it.
-            UserError: If it belongs to another model.
+            UserError: If none is named, or it is unreadable or belongs to another model.
         """
         init_cfg = self.init_cfg
         kind = init_cfg.get('type') if isinstance(init_cfg, Mapping) else None
@@ -160,11 +160,8 @@ class Sam3Segmentor(TunedSegmentor):
         if kind not in ('Pretrained', 'Inherited'):
             super().init_weights()
             return
-        source = str(init_cfg['checkpoint'])
-        if '://' not in source and not Path(source).is_file():
-            raise FileNotFoundError(f'{source}: expected weights of SAM 3, found none; {WHERE}')
-        content = CheckpointLoader.load_checkpoint(source, 'cpu', logger='silent')
-        state = self.own_names(unwrap_state(content, source), source)
+        source = str(init_cfg.get('checkpoint', ''))
+        state = self.own_names(_read_start(source), source)
         if kind == 'Inherited':
             coverage = inherit_weights(
                 self,
@@ -405,3 +402,16 @@ class Sam3Segmentor(TunedSegmentor):
             for rows, answers in best or [nothing]
         ]
         return self._by_image(passes, list(map(len, prompts)), embeddings, candidates)
+
+
+def _read_start(source: str) -> dict[str, Tensor]:
+    """Weights to start from; errors say where published ones are to be had."""
+    if not source:
+        raise UserError(f'model.init_cfg.checkpoint: expected weights of SAM 3, got none; {WHERE}')
+    if '://' not in source and not Path(source).is_file():
+        raise FileNotFoundError(f'{source}: expected weights of SAM 3, found none; {WHERE}')
+    try:
+        content = CheckpointLoader.load_checkpoint(source, 'cpu', logger='silent')
+    except UserError as error:
+        raise UserError(f'{error}; {WHERE}') from error
+    return unwrap_state(content, source)

@@ -13,6 +13,7 @@ from seg.models.detectors import Sam3Segmentor
 from seg.structures import ClipSample, Prompts
 from seg.testing.concept_samples import concept_sample
 from seg.utils.checks import UserError
+from seg.utils.safe_loaders import install_safe_loaders
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec('transformers') is None, reason='needs transformers'
@@ -150,9 +151,21 @@ def test_settings_that_cannot_be():
         Sam3Segmentor('tiny', score_threshold=30)
 
 
-def test_missing_weights_say_where_to_ask():
-    model = toy(init_cfg=dict(type='Pretrained', checkpoint='nowhere/sam3.safetensors'))
-    with pytest.raises(FileNotFoundError, match=r'ask for access at https://huggingface'):
+@pytest.mark.parametrize(
+    ('name', 'error', 'message'),
+    [
+        (None, UserError, r'init_cfg\.checkpoint: expected weights of SAM 3, got none'),
+        ('nowhere.safetensors', FileNotFoundError, 'expected weights of SAM 3, found none'),
+        ('gated.safetensors', UserError, 'not a readable safetensors file'),
+    ],
+)
+@pytest.mark.parametrize('kind', ['Pretrained', 'Inherited'])
+def test_weights_to_start_from_say_where_to_ask(tmp_path, kind, name, error, message):
+    install_safe_loaders()
+    (tmp_path / 'gated.safetensors').write_bytes(b'Access is restricted')
+    start = {} if name is None else {'checkpoint': str(tmp_path / name)}
+    model = toy(init_cfg=dict(type=kind, **start))
+    with pytest.raises(error, match=rf'{message}.*ask for access at https://huggingface'):
         model.init_weights()
 
 
