@@ -239,7 +239,7 @@ class VideoFile(FrameSource):
         if not self.path.stat().st_size:
             raise UserError(f'{self.path}: expected a video, got a file of 0 bytes; copy it again')
         try:
-            with av.open(str(self.path)) as container:
+            with av.open(str(self.path), metadata_errors='replace') as container:
                 if not container.streams.video:
                     raise UserError(f'{self.path}: expected a video, got a file without pictures')
                 stream = container.streams.video[0]
@@ -261,7 +261,7 @@ class VideoFile(FrameSource):
 
         number = {time: index for index, time in enumerate(self._times)}
         expected = first
-        with av.open(str(self.path)) as container:
+        with av.open(str(self.path), metadata_errors='replace') as container:
             stream = container.streams.video[0]
             stream.codec_context.options = {'err_detect': 'explode'}
             if first:

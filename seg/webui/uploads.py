@@ -66,7 +66,7 @@ def _measure_video(path: Path, limits: Limits) -> None:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors='replace') as container:
             if not container.streams.video:
                 raise UserError('upload: expected a video, got a file without pictures')
             stream = container.streams.video[0]

@@ -43,12 +43,20 @@ def list_folder(folder: Path) -> list[dict[str, str]]:
             continue
         suffix = path.suffix.lower()
         if path.is_dir():
-            if any(child.suffix.lower() in IMAGE_SUFFIXES for child in path.iterdir()):
+            if _holds_images(path):
                 entries.append({'name': path.name, 'kind': 'folder'})
         elif suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
             kind = 'image' if suffix in IMAGE_SUFFIXES else 'video'
             entries.append({'name': path.name, 'kind': kind})
     return entries[:MAX_LISTED]
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether there are images in a folder; none are seen in one that may not be read."""
+    try:
+        return any(child.suffix.lower() in IMAGE_SUFFIXES for child in folder.iterdir())
+    except PermissionError:
+        return False
 
 
 def describe_session(held: Held) -> dict[str, Any]:

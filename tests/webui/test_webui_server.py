@@ -4,6 +4,7 @@ import io
 import re
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -513,3 +514,33 @@ def test_pictures_keep_their_pixels(client):
     shown = np.asarray(Image.open(io.BytesIO(client.get('/api/items/i1/image/0').content)))
     assert shown.shape == (40, 60, 3)
     assert np.abs(shown.astype(int) - smooth).max() < 8
+
+
+def test_videos_with_titles_that_are_not_utf8_open(client, tmp_path):
+    import av
+
+    with av.open(str(tmp_path / 'a.mp4'), 'w') as container:
+        container.metadata['title'] = 'title---'
+        stream = container.add_stream('mpeg4', rate=10)
+        stream.width, stream.height = 60, 40
+        for frame in fake_video(2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    content = (tmp_path / 'a.mp4').read_bytes()
+    assert b'title---' in content
+    reply = upload(client, content.replace(b'title---', b't\xeftre\xff\xfe-'), 'a.mp4')
+    assert (reply.status_code, reply.json()['frames']) == (200, 2)
+    assert client.get('/api/items/i1/image/1').status_code == 200
+
+
+def test_folders_that_may_not_be_read_show_nothing(with_folder, monkeypatch):
+    listed = Path.iterdir
+
+    def refuse(path):
+        if path.name == 'shots':
+            raise PermissionError(path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, 'iterdir', refuse)
+    files = with_folder.get('/api/state').json()['folders'][0]['files']
+    assert [entry['name'] for entry in files] == ['a.png', 'link.png']

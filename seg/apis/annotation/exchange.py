@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from seg.apis.annotation.arguments import checked_text
 from seg.apis.annotation.formats.records import MediaRecord, ObjectRecord
 from seg.apis.annotation.item import MAX_OBJECTS, AnnotatedItem
 from seg.apis.annotation.run_lengths import decode_mask
 from seg.apis.annotation.state import AnnotatedObject, FrameMask, Origin
 from seg.utils.checks import UserError
+
+MAX_ID = 1 << 30
+"""Larger ids of files are replaced: pages and other tools do not hold every whole number."""
 
 
 def record_of(item: AnnotatedItem, accepted_only: bool = False) -> MediaRecord:
@@ -40,7 +44,8 @@ def take_over(item: AnnotatedItem, record: MediaRecord) -> list[int]:
     Objects keep their ids where those are free.
 
     Raises:
-        UserError: If the record is of another size or number of frames.
+        UserError: If the record is of another size or number of frames, or a label is no short
+            text.
     """
     media = item.media
     if record.size != media.size or record.num_frames > media.num_frames:
@@ -53,8 +58,9 @@ def take_over(item: AnnotatedItem, record: MediaRecord) -> list[int]:
         raise UserError(f'objects: expected at most {MAX_OBJECTS} in one item, got more')
     state, ids = item.state, []
     for one in record.objects:
-        free = one.object_id >= 1 and one.object_id not in state.objects
-        new = AnnotatedObject(one.object_id if free else state.next_id, one.label)
+        free = 1 <= one.object_id <= MAX_ID and one.object_id not in state.objects
+        label = checked_text(one.label, f'{media.name}: label')
+        new = AnnotatedObject(one.object_id if free else state.next_id, label)
         for frame, counts in one.masks.items():
             decode_mask(counts, media.size, f'{media.name}, frame {frame}')
         masks = {frame: FrameMask(counts, Origin.FILE) for frame, counts in one.masks.items()}

@@ -258,3 +258,66 @@ def test_label_studio_gets_the_labels_of_its_project(tmp_path):
         for label in ElementTree.parse(tmp_path / 'label_studio.xml').iter('Label')
     }
     assert names == {one.label for one in image().objects}
+
+
+@pytest.mark.parametrize('name', ['coco', 'youtube_vis'])
+@pytest.mark.parametrize('value', ['x', 1e400, [], 'a\0b'])
+def test_ids_that_are_no_numbers_are_errors(tmp_path, name, value):
+    export_annotations([video()], name, tmp_path)
+    (file,) = tmp_path.glob('*.json')
+    content = json.loads(file.read_text())
+    content['annotations'][0]['object_id'] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf'{file.name}: expected .* got something else'):
+        import_annotations(name, tmp_path)
+
+
+def test_runs_beyond_every_number_are_errors(tmp_path):
+    export_annotations([image()], 'cvat_images', tmp_path)
+    file = tmp_path / 'annotations.xml'
+    tree = ElementTree.parse(file)
+    next(tree.iter('mask')).set('rle', '9' * 30)
+    tree.write(file)
+    with pytest.raises(UserError, match=r'annotations\.xml: expected CVAT XML 1\.1'):
+        import_annotations('cvat_images', tmp_path)
+
+
+@pytest.mark.parametrize('label', ['', 'a\0b', 'x' * 201, '\n'])
+def test_labels_that_no_object_may_have_are_not_taken_over(tmp_path, label):
+    bad = MediaRecord('photo', SIZE, 1, False, (ObjectRecord(1, label, {}),), image().read)
+    export_annotations([bad], 'coco', tmp_path)
+    content = json.loads((tmp_path / 'instances.json').read_text())
+    code = {'size': list(SIZE), 'counts': image().objects[0].masks[0]}
+    row = dict(id=1, image_id=1, category_id=1, segmentation=code)
+    content.update(annotations=[row], categories=[dict(id=1, name=label)])
+    (tmp_path / 'instances.json').write_text(json.dumps(content))
+    session = AnnotationSession(FakeAnnotationModel())
+    item = session.open(FRAMES[0], 'photo')
+    with pytest.raises(UserError, match='photo: label: expected a text'):
+        session.import_annotations('coco', tmp_path)
+    assert item.objects == []
+
+
+def test_ids_that_pages_do_not_hold_are_replaced(tmp_path):
+    huge = ObjectRecord(10**18, 'star', image().objects[0].masks)
+    export_annotations(
+        [MediaRecord('photo', SIZE, 1, False, (huge,), image().read)], 'coco', tmp_path
+    )
+    session = AnnotationSession(FakeAnnotationModel())
+    session.open(FRAMES[0], 'photo')
+    assert session.import_annotations('coco', tmp_path) == {'i1': [1]}
+
+
+def test_what_was_drawn_in_label_studio_takes_no_place_of_what_was_exported(tmp_path):
+    export_annotations([image()], 'label_studio', tmp_path)
+    file = tmp_path / 'label_studio.json'
+    (task,) = json.loads(file.read_text())
+    results = task['annotations'][0]['result']
+    drawn, again = ({**results[0], 'id': key} for key in ('Xy3_k', 'object-7'))
+    task['annotations'][0]['result'] = [drawn, *results, again]
+    task['data']['image'] = '/data/upload/3/0a1b2c3d-photo.png'
+    file.write_text(json.dumps([task]))
+    (record,) = import_annotations('label_studio', tmp_path)
+    assert record.name == 'photo'
+    assert [one.object_id for one in record.objects] == [8, 2, 7, 9]
+    assert record.objects[1:3] == image().objects

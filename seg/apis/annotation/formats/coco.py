@@ -18,6 +18,7 @@ from seg.apis.annotation.formats.records import (
     labels_of,
     pictures_of,
     read_json,
+    reading,
     write_frame,
     write_json,
 )
@@ -63,13 +64,9 @@ def import_coco(folder: Path) -> list[MediaRecord]:
         UserError: If it is malformed.
     """
     content = read_json(folder / INSTANCES)
-    try:
+    with reading(INSTANCES, 'COCO instances'):
         labels, rows = labels_and_rows(content, 'image_id')
         return [_image_record(entry, rows[entry['id']], labels) for entry in content['images']]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f'{INSTANCES}: expected COCO instances, got none ({error!s:.100})'
-        ) from None
 
 
 def export_panoptic(records: Sequence[MediaRecord], folder: Path) -> None:
@@ -106,15 +103,13 @@ def import_panoptic(folder: Path) -> list[MediaRecord]:
         UserError: If one is malformed, or leads out of the folder.
     """
     content = read_json(folder / PANOPTIC)
-    try:
+    with reading(PANOPTIC, 'COCO panoptic'):
         labels = {entry['id']: str(entry['name']) for entry in content['categories']}
         images = {entry['id']: entry for entry in content['images']}
         return [
             _panoptic_record(folder, images[entry['image_id']], entry, labels)
             for entry in content['annotations']
         ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f'{PANOPTIC}: expected COCO panoptic, got none ({error!s:.100})') from None
 
 
 def _panoptic_record(

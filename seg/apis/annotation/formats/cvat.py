@@ -14,6 +14,7 @@ from seg.apis.annotation.formats.records import (
     checked_size,
     labels_of,
     pictures_of,
+    reading,
     write_frame,
 )
 from seg.apis.annotation.run_lengths import decode_mask, encode_mask
@@ -46,10 +47,8 @@ def import_cvat_images(folder: Path) -> list[MediaRecord]:
         UserError: If it is malformed, or has shapes other than masks.
     """
     root = _read(folder / FILE)
-    try:
+    with reading(FILE, 'CVAT XML 1.1'):
         return [_image_record(element) for element in root.iter('image')]
-    except (KeyError, ValueError, TypeError) as error:
-        raise _malformed(error) from None
 
 
 def export_cvat_video(records: Sequence[MediaRecord], folder: Path) -> None:
@@ -75,10 +74,8 @@ def import_cvat_video(folder: Path) -> list[MediaRecord]:
     files = [folder / FILE] if (folder / FILE).is_file() else sorted(folder.glob(f'*/{FILE}'))
     if not files:
         raise FileNotFoundError(f'{FILE}: expected the file of a video, got none')
-    try:
+    with reading(FILE, 'CVAT XML 1.1'):
         return [_video_record(_read(file)) for file in files]
-    except (KeyError, ValueError, TypeError) as error:
-        raise _malformed(error) from None
 
 
 def _document(
@@ -190,12 +187,6 @@ def _check_shape(shape: Xml.Element) -> None:
         raise UserError(
             f'{FILE}: expected masks, got <{shape.tag:.40}>; convert other shapes to masks in CVAT'
         )
-
-
-def _malformed(error: Exception) -> UserError:
-    if isinstance(error, UserError):
-        return error
-    return UserError(f'{FILE}: expected CVAT XML 1.1, got something else ({error!s:.100})')
 
 
 def _write(path: Path, root: Xml.Element) -> None:

@@ -17,6 +17,7 @@ from seg.apis.annotation.formats.records import (
     labels_of,
     pictures_of,
     read_json,
+    reading,
     write_frame,
     write_json,
 )
@@ -26,6 +27,7 @@ from seg.utils.checks import UserError
 FILE = 'label_studio.json'
 LABELS_FILE = 'label_studio.xml'
 _REGION = re.compile(r'object-([1-9][0-9]{0,8})')
+_UPLOADED = re.compile(r'^[0-9a-f]{8}-')
 
 
 def export_label_studio(records: Sequence[MediaRecord], folder: Path) -> None:
@@ -56,12 +58,8 @@ def import_label_studio(folder: Path) -> list[MediaRecord]:
     tasks = read_json(folder / FILE)
     if not isinstance(tasks, list):
         raise UserError(f'{FILE}: expected a list of tasks, got something else')
-    try:
+    with reading(FILE, 'tasks with brush labels'):
         return [_record(task) for task in tasks]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(
-            f'{FILE}: expected tasks with brush labels, got none ({error!s:.100})'
-        ) from None
 
 
 def _region(picture: Picture, one: ObjectRecord, counts: str) -> dict[str, Any]:
@@ -89,18 +87,34 @@ def _record(task: Mapping[str, Any]) -> MediaRecord:
     height = shape.get('original_height') or meta['height']
     width = shape.get('original_width') or meta['width']
     size = checked_size(height, width, FILE)
-    objects: dict[int, ObjectRecord] = {}
-    for region in results:
+    objects = []
+    for region, object_id in zip(results, _object_ids(results), strict=True):
         if region['type'] != 'brushlabels':
             raise UserError(f'{FILE}: expected brushlabels, got {region["type"]!r:.40}')
-        named = _REGION.fullmatch(str(region['id']))
-        object_id = int(named[1]) if named else max(objects, default=0) + 1
         mask = decode_brush(region['value']['rle'], size, FILE)
         label = str(region['value']['brushlabels'][0])
-        objects[object_id] = ObjectRecord(object_id, label, {0: encode_mask(mask)})
-    name = str(task['data']['image']).partition('images/')[2] or str(task['data']['image'])
-    stem = name.rpartition('.')[0].replace('/', '_')
-    return MediaRecord(stem, size, 1, False, tuple(objects.values()))
+        objects.append(ObjectRecord(object_id, label, {0: encode_mask(mask)}))
+    stem = _picture_name(str(task['data']['image'])).rpartition('.')[0].replace('/', '_')
+    return MediaRecord(stem, size, 1, False, tuple(objects))
+
+
+def _object_ids(results: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Ids of regions: those that exports gave them, new ones for what was drawn since."""
+    named = [_REGION.fullmatch(str(region['id'])) for region in results]
+    given = [int(match[1]) if match else 0 for match in named]
+    taken: set[int] = set()
+    ids = []
+    for known in given:
+        is_free = known > 0 and known not in taken
+        ids.append(known if is_free else max([*given, *taken]) + 1)
+        taken.add(ids[-1])
+    return ids
+
+
+def _picture_name(address: str) -> str:
+    """What a picture was called before Label Studio took it, which puts a code before names."""
+    inner = address.partition('images/')[2]
+    return inner or _UPLOADED.sub('', address.rpartition('/')[2])
 
 
 def _labelling_config(labels: Sequence[str]) -> str:

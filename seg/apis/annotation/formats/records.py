@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,6 +151,28 @@ def checked_size(height: Any, width: Any, where: str) -> tuple[int, int]:
             f'{height!r:.20} and {width!r:.20}'
         )
     return size
+
+
+@contextmanager
+def reading(file_name: str, kind: str) -> Iterator[None]:
+    """Turns what a malformed file leads to into an error that names the file.
+
+    Args:
+        file_name: What is read.
+        kind: What is expected in it.
+
+    Raises:
+        UserError: If it holds something else.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        reason = f'no {error}' if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f'{file_name}: expected {kind}, got something else ({reason:.100})'
+        ) from None
 
 
 def labels_and_rows(

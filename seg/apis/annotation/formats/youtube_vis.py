@@ -14,6 +14,7 @@ from seg.apis.annotation.formats.records import (
     labels_and_rows,
     labels_of,
     read_json,
+    reading,
     write_frame,
     write_json,
 )
@@ -54,13 +55,9 @@ def import_youtube_vis(folder: Path) -> list[MediaRecord]:
         UserError: If it is malformed.
     """
     content = read_json(folder / FILE)
-    try:
+    with reading(FILE, 'YouTube-VIS'):
         labels, rows = labels_and_rows(content, 'video_id')
         return [_record(video, rows[video['id']], labels) for video in content['videos']]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(
-            f'{FILE}: expected YouTube-VIS, got something else ({error!s:.100})'
-        ) from None
 
 
 def _tube(one: ObjectRecord, record: MediaRecord) -> dict[str, Any]:
