@@ -15,6 +15,7 @@ from seg.apis.annotation.model import (
     Given,
     NamedMask,
 )
+from seg.apis.image_predictor import FoundInstances
 from seg.structures import Task
 from seg.testing.fake_segmentor import ALL_PROMPT_KINDS, FakeSegmentor
 
@@ -26,6 +27,7 @@ class FakeAnnotationModel(AnnotationModel):
         name: What it is called.
         prompt_kinds: What it says it understands.
         shift: Pixels per frame.
+        finds: Whether it finds all instances of a phrase.
     """
 
     def __init__(
@@ -33,15 +35,21 @@ class FakeAnnotationModel(AnnotationModel):
         name: str = 'fake',
         prompt_kinds: Collection[str] = ALL_PROMPT_KINDS,
         shift: int = 1,
+        finds: bool = False,
     ) -> None:
         super().__init__(FakeSegmentor(prompt_kinds=prompt_kinds), name)
-        self.shift = shift
+        self.shift, self._finds = shift, finds
         self.steps: list[list[int]] = []
 
     @property
     def follows(self) -> bool:
         """It does."""
         return True
+
+    @property
+    def finds(self) -> bool:
+        """As it was told."""
+        return self._finds
 
     @property
     def names_everything(self) -> bool:
@@ -58,7 +66,24 @@ class FakeAnnotationModel(AnnotationModel):
 
 
 class FakeView(FrameView):
-    """Finds a star at the top left and grass below everything."""
+    """Finds a star at the top left and grass below everything, and two squares for any phrase."""
+
+    def find(
+        self,
+        key: Any,
+        image: np.ndarray,
+        text: str | None,
+        box: tuple[float, float, float, float] | None,
+    ) -> FoundInstances:
+        """The squares."""
+        if not self.owner.finds:
+            return super().find(key, image, text, box)
+        masks = np.zeros((2, *image.shape[:2]), dtype=bool)
+        masks[0, 2:12, 2:12] = masks[1, 2:12, 22:32] = True
+        boxes = np.array([[2, 2, 12, 12], [22, 2, 32, 12]], dtype=np.float32)
+        return FoundInstances(
+            masks, np.array([0.9, 0.8], dtype=np.float32), boxes, np.zeros(2, int)
+        )
 
     def everything(self, image: np.ndarray) -> list[NamedMask]:
         """The two of them."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seg.apis.annotation.arguments import (
+    checked_box,
+    checked_number,
+    checked_place,
+    checked_text,
+)
 from seg.apis.annotation.history import History
 from seg.apis.annotation.media import Media
-from seg.apis.annotation.model import FrameView
+from seg.apis.annotation.model import FrameView, NamedMask
 from seg.apis.annotation.run_lengths import decode_mask, encode_mask
 from seg.apis.annotation.state import (
     AnnotatedObject,
@@ -25,7 +30,6 @@ from seg.utils.checks import UserError
 
 MAX_OBJECTS = 200
 MAX_CLICKS = 64
-MAX_TEXT = 200
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class AnnotatedItem:
         Raises:
             UserError: If there is no such object, or the label is no short text.
         """
-        self._change(replace(self.object(object_id), label=_checked_text(label, 'label')))
+        self._change(replace(self.object(object_id), label=checked_text(label, 'label')))
 
     def accept(self, object_id: int, accepted: bool = True) -> None:
         """Call an object done, or not.
@@ -192,7 +196,7 @@ class AnnotatedItem:
         said = self._said(object_id, frame)
         if len(said.clicks) >= MAX_CLICKS:
             raise UserError(f'clicks: expected at most {MAX_CLICKS} on a frame, got more')
-        click = Click(_number(x, 'x'), _number(y, 'y'), bool(positive))
+        click = Click(checked_number(x, 'x'), checked_number(y, 'y'), bool(positive))
         self._ask(object_id, frame, replace(said, clicks=(*said.clicks, click)))
 
     def move_click(self, object_id: int, index: int, x: float, y: float, frame: int = 0) -> None:
@@ -203,8 +207,8 @@ class AnnotatedItem:
         """
         said = self._said(object_id, frame)
         clicks = list(said.clicks)
-        old = clicks[_place(index, clicks)]
-        clicks[index] = Click(_number(x, 'x'), _number(y, 'y'), old.positive)
+        old = clicks[checked_place(index, clicks)]
+        clicks[index] = Click(checked_number(x, 'x'), checked_number(y, 'y'), old.positive)
         self._ask(object_id, frame, replace(said, clicks=tuple(clicks)))
 
     def remove_click(self, object_id: int, index: int, frame: int = 0) -> None:
@@ -215,7 +219,7 @@ class AnnotatedItem:
         """
         said = self._said(object_id, frame)
         clicks = list(said.clicks)
-        del clicks[_place(index, clicks)]
+        del clicks[checked_place(index, clicks)]
         self._ask(object_id, frame, replace(said, clicks=tuple(clicks)))
 
     def set_box(self, object_id: int, box: Sequence[float] | None, frame: int = 0) -> None:
@@ -225,7 +229,7 @@ class AnnotatedItem:
             UserError: As :meth:`add_click`, or if the box is empty.
         """
         said = self._said(object_id, frame)
-        self._ask(object_id, frame, replace(said, box=None if box is None else _box(box)))
+        self._ask(object_id, frame, replace(said, box=None if box is None else checked_box(box)))
 
     def set_text(self, object_id: int, text: str | None, frame: int = 0) -> None:
         """Name an object in words, or take them away with ``None``.
@@ -234,7 +238,7 @@ class AnnotatedItem:
             UserError: As :meth:`add_click`, or if the text is empty or long.
         """
         said = self._said(object_id, frame)
-        words = None if text is None else _checked_text(text, 'text')
+        words = None if text is None else checked_text(text, 'text')
         self._ask(object_id, frame, replace(said, text=words))
 
     def set_mask(self, object_id: int, mask: np.ndarray | None, frame: int = 0) -> None:
@@ -272,25 +276,28 @@ class AnnotatedItem:
     ) -> list[int]:
         """Add an object for every instance of a phrase, or of what a box shows; returns their ids.
 
+        What an object of the same label covers already, by half of both together, is not added
+        again.
+
         Raises:
             UserError: If the model cannot find, or a prompt is wrong.
         """
-        words = None if text is None else _checked_text(text, 'text')
-        example = None if box is None else _box(box)
+        words = None if text is None else checked_text(text, 'text')
+        example = None if box is None else checked_box(box)
         if words is None and example is None:
             raise UserError('find: expected a text or a box, got neither')
         self.check_frame(frame)
         image = self.media.read(frame)
         found = self._view().find((self.item_id, frame), image, words, example)
-        state = self.state
-        for mask, score in zip(found.masks, found.scores, strict=True):
-            new = self._new_object(state, label or words or 'object')
-            answer = FrameMask(encode_mask(mask), Origin.FILE, float(score))
-            state = state.with_object(new.with_answer(frame, None, answer))
-        ids = [key for key in state.objects if key not in self.state.objects]
-        if ids:
-            self._set(state, len(ids))
-        return ids
+        called = label or words or 'object'
+        return self._add_found(
+            [
+                NamedMask(called, mask, float(score))
+                for mask, score in zip(found.masks, found.scores, strict=True)
+            ],
+            [one for one in self.objects if one.label == called],
+            frame,
+        )
 
     def find_everything(self, frame: int = 0) -> list[int]:
         """Add an object for every segment that the model finds, named by its class.
@@ -304,20 +311,8 @@ class AnnotatedItem:
             UserError: If the model does not know classes, or there would be too many objects.
         """
         self.check_frame(frame)
-        known = [
-            mask for one in self.objects if (mask := self.mask(one.object_id, frame)) is not None
-        ]
-        state, before = self.state, set(self.state.objects)
-        for found in self._view().everything(self.media.read(frame)):
-            if any(mask_iou(found.mask, mask) >= 0.5 for mask in known):
-                continue
-            answer = FrameMask(encode_mask(found.mask), Origin.FILE, found.score)
-            new = self._new_object(state, found.label)
-            state = state.with_object(new.with_answer(frame, None, answer))
-        ids = [key for key in state.objects if key not in before]
-        if ids:
-            self._set(state, len(ids))
-        return ids
+        found = self._view().everything(self.media.read(frame))
+        return self._add_found(found, self.objects, frame)
 
     # Going back and forth.
 
@@ -368,7 +363,24 @@ class AnnotatedItem:
     def _new_object(self, state: ItemState, label: str) -> AnnotatedObject:
         if len(state.objects) >= MAX_OBJECTS:
             raise UserError(f'objects: expected at most {MAX_OBJECTS} in one item, got more')
-        return AnnotatedObject(state.next_id, _checked_text(label, 'label'))
+        return AnnotatedObject(state.next_id, checked_text(label, 'label'))
+
+    def _add_found(
+        self, found: Sequence[NamedMask], known: Sequence[AnnotatedObject], frame: int
+    ) -> list[int]:
+        """Add objects as one step, without those that known ones cover; returns their ids."""
+        covered = [mask for one in known if (mask := self.mask(one.object_id, frame)) is not None]
+        state, before = self.state, set(self.state.objects)
+        for one in found:
+            if any(mask_iou(one.mask, mask) >= 0.5 for mask in covered):
+                continue
+            answer = FrameMask(encode_mask(one.mask), Origin.FILE, one.score)
+            new = self._new_object(state, one.label)
+            state = state.with_object(new.with_answer(frame, None, answer))
+        ids = [key for key in state.objects if key not in before]
+        if ids:
+            self._set(state, len(ids))
+        return ids
 
     def _said(self, object_id: int, frame: int) -> FramePrompts:
         """What was said on a frame so far; the first prompts there correct the mask there is."""
@@ -395,33 +407,3 @@ class AnnotatedItem:
         self._check_idle()
         self.history.push(state, cost)
         self._on_change(self)
-
-
-def _checked_text(text: str, name: str) -> str:
-    stripped = ' '.join(text.split()) if isinstance(text, str) else ''
-    if not stripped or len(stripped) > MAX_TEXT or not stripped.isprintable():
-        raise UserError(f'{name}: expected a text of 1 to {MAX_TEXT} characters, got {text!r:.60}')
-    return stripped
-
-
-def _number(value: float, name: str) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
-        raise UserError(f'{name}: expected a finite number, got {value!r:.60}')
-    return float(value)
-
-
-def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-    if not isinstance(box, (list, tuple, np.ndarray)) or len(box) != 4:
-        raise UserError(f'box: expected four numbers x1, y1, x2, y2, got {box!r:.60}')
-    x1, y1, x2, y2 = (_number(value, 'box') for value in np.asarray(box, dtype=object).tolist())
-    if x2 <= x1 or y2 <= y1:
-        raise UserError(f'box: expected x1 < x2 and y1 < y2, got {x1:g}, {y1:g}, {x2:g}, {y2:g}')
-    return x1, y1, x2, y2
-
-
-def _place(index: int, clicks: Sequence[Click]) -> int:
-    whole = isinstance(index, int) and not isinstance(index, bool)
-    if not whole or not 0 <= index < len(clicks):
-        raise UserError(f'click: expected a number from 0 to {len(clicks) - 1}, got {index!r}')
-    return index

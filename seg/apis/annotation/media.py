@@ -22,6 +22,35 @@ from seg.utils.checks import UserError
 _HELD_BYTES = 64 << 20
 
 
+class ImageSource(FrameSource):
+    """An image file as a video of one frame, which is read whenever it is asked for.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.num_frames = path, path.stem, 1
+
+    def forwards(self, start: int = 0) -> Iterator[FrameRead]:
+        """The image."""
+        yield self.read(start)
+
+    def read(self, index: int) -> FrameRead:
+        """The image, upright.
+
+        Raises:
+            FileNotFoundError: If the file is gone.
+            UserError: If it is broken, or another frame is asked for.
+        """
+        self._check_start(index)
+        return FrameRead(index, read_image(self.path, exif=True), name=self.name)
+
+    def backwards(self, start: int) -> Iterator[FrameRead]:
+        """The image."""
+        yield self.read(start)
+
+
 class Media:
     """An image, or a video with a known number of frames.
 
@@ -42,24 +71,27 @@ class Media:
         self.name, self.source, self.is_video, self.path = name, source, is_video, path
         self.num_frames: int = source.num_frames
         self._held: OrderedDict[int, np.ndarray] = OrderedDict()
-        height, width = self.read(0).shape[:2]
+        height, width = self._load(0).shape[:2]
         self.size: tuple[int, int] = (height, width)
 
     def read(self, frame: int) -> np.ndarray:
         """A frame, (H, W, 3), uint8, RGB.
 
         Raises:
-            UserError: If there is no such frame, or it is broken.
+            FileNotFoundError: If its file is gone.
+            UserError: If there is no such frame, it is broken, or of another size than the first.
         """
         if frame in self._held:
             self._held.move_to_end(frame)
             return self._held[frame]
-        read = self.source.read(frame)
-        if read.image is None:
-            assert read.error is not None, 'a frame without a picture says why'
-            raise read.error
-        self._hold(read)
-        return read.image
+        image = self._load(frame)
+        if image.shape[:2] != self.size:
+            self._held.pop(frame)
+            raise UserError(
+                f'{self.name}: frame {frame}: expected {self.size[1]} x {self.size[0]} pixels as '
+                f'when it was opened, got {image.shape[1]} x {image.shape[0]}; open the file anew'
+            )
+        return image
 
     def stream(self, start: int, direction: int) -> Iterator[FrameRead]:
         """The frames from ``start`` on, forwards or backwards."""
@@ -68,6 +100,14 @@ class Media:
     def release(self) -> None:
         """Forget the frames that are held."""
         self._held.clear()
+
+    def _load(self, frame: int) -> np.ndarray:
+        read = self.source.read(frame)
+        if read.image is None:
+            assert read.error is not None, 'a frame without a picture says why'
+            raise read.error
+        self._hold(read)
+        return read.image
 
     def _hold(self, read: FrameRead) -> None:
         assert read.image is not None, 'checked before'
@@ -85,8 +125,7 @@ def open_media(path: Path, name: str | None = None) -> Media:
     """
     called = path.stem if name is None else name
     if not path.is_dir() and path.suffix.lower() in IMAGE_SUFFIXES:
-        image = read_image(path, exif=True)
-        return Media(called, ArraySource(image[None]), is_video=False, path=path)
+        return Media(called, ImageSource(path), is_video=False, path=path)
     if not path.is_dir() and path.suffix.lower() not in VIDEO_SUFFIXES and path.exists():
         raise UserError(
             f'{path.name}: expected an image ({", ".join(IMAGE_SUFFIXES)}) or a video '

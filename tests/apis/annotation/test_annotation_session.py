@@ -296,3 +296,47 @@ def test_the_embedded_model_names_shapes():
         covered += item.mask(one.object_id)
     assert covered.max() == 1
     assert (covered == 1).mean() > 0.7
+
+
+def test_only_the_image_that_is_looked_at_is_in_memory(model, tmp_path):
+    for name in 'abc':
+        Image.fromarray(IMAGE).save(tmp_path / f'{name}.png')
+    session = AnnotationSession(model)
+    items = [session.item(one) for one in session.open_folder(tmp_path)]
+    for item in items:
+        item.add_click(item.add_object(), 10, 10)
+    session.item(items[1].item_id).media.read(0)
+    held = [sum(image.nbytes for image in item.media._held.values()) for item in items]
+    assert held == [0, IMAGE.nbytes, 0]
+    assert not any(
+        isinstance(value, np.ndarray) for i in items for value in vars(i.media.source).values()
+    )
+
+
+def test_images_that_changed_are_named(model, tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / 'a.png')
+    session = AnnotationSession(model)
+    item = session.open(tmp_path / 'a.png')
+    session.release()
+    Image.fromarray(IMAGE[:20]).save(tmp_path / 'a.png')
+    for _ in range(2):
+        with pytest.raises(UserError, match=r'a: frame 0: expected 60 x 40 .* got 60 x 20'):
+            item.add_click(item.add_object(), 10, 10)
+    (tmp_path / 'a.png').unlink()
+    with pytest.raises(FileNotFoundError):
+        item.media.read(0)
+
+
+def test_phrases_find_every_instance_once():
+    item = AnnotationSession(FakeAnnotationModel(finds=True)).open(IMAGE, 'photo')
+    assert item.find(text='dark square') == [1, 2]
+    assert [one.label for one in item.objects] == ['dark square'] * 2
+    assert item.find(text='dark square') == []
+    item.delete_object(1)
+    assert item.find(text='dark square') == [3]
+    assert item.find(text='light square') == [4, 5]
+    assert item.find(box=[2, 2, 12, 12], label='square') == [6, 7]
+    item.undo()
+    assert len(item.objects) == 4
+    with pytest.raises(UserError, match='find: expected a text or a box'):
+        item.find()
