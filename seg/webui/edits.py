@@ -94,7 +94,7 @@ def _text(item: AnnotatedItem, asked: Asked) -> None:
 def _find(item: AnnotatedItem, asked: Asked) -> None:
     found = item.find(asked.text('text', None), asked.numbers('box'), asked.whole('frame'))
     if not found:
-        raise UserError('find: expected at least one instance, found none; try other words')
+        raise UserError('find: expected at least one new instance, found none; try other words')
 
 
 def _everything(item: AnnotatedItem, asked: Asked) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 import zipfile
 
@@ -124,6 +125,44 @@ def test_everything_is_found(page):
     wait(page, "document.getElementById('message').textContent.includes('found none')")
     page.keyboard.press('z')
     wait(page, 'rapsam.state.item.objects.length === 0')
+
+
+def test_words_and_an_example_find_all_where_the_model_does(browser, serve, tmp_path, folder):
+    model = FakeAnnotationModel(finds=True)
+    settings = Settings(tmp_path / 'other', {'finder': lambda: model}, {'pictures': folder})
+    page = browser.new_context().new_page()
+    page.goto(serve(make_app(settings)))
+    open_file(page, 'photo.png')
+    page.keyboard.press('b')
+    drag(page, (2, 2), (12, 12))
+    wait(page, 'rapsam.state.item.objects.length === 2')
+    page.keyboard.press('t')
+    page.keyboard.type('dark square')
+    page.keyboard.press('Enter')
+    wait(page, 'rapsam.state.item.objects.length === 4')
+    drag(page, (20, 20), (40, 36))  # about the object that is chosen
+    wait(page, 'rapsam.state.shown.objects[4].prompts !== null')
+    assert len(labels(page)) == 4
+    page.context.close()
+
+
+def test_all_keys_are_listed_on_the_page(page):
+    page.keyboard.press('?')
+    listed = page.inner_text('#help').lower()
+    names = {'arrowleft': 'left', 'arrowright': 'right', ' ': 'space', 'escape': 'esc'}
+    keys = page.evaluate('Object.keys(KEYS)')
+    assert len(keys) > 20
+    shown = set(re.split(r'[\s,+]+', listed))
+    assert [key for key in keys if names.get(key, key) not in shown] == []
+
+
+def test_a_frame_is_forgotten(page):
+    open_file(page, 'photo.png')
+    click(page, 15, 20)
+    page.keyboard.press('Backspace')
+    wait(page, 'stage.layer === null')
+    assert page.evaluate('rapsam.state.shown.objects[1].prompts') is None
+    assert labels(page) == ['1 object']
 
 
 def test_objects_are_named_hidden_accepted_and_deleted(page):

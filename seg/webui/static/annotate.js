@@ -316,8 +316,9 @@ stage.canvas.addEventListener('pointerup', (event) => {
     }
   } else if (state.tool === 'box' && ended.button === 0) {
     const box = boxOf(ended.from, place);
-    if (ended.moved && box[2] - box[0] >= 1 && box[3] - box[1] >= 1) prompted({ action: 'box', box }, started);
-    else stage.draw();
+    if (!ended.moved || box[2] - box[0] < 1 || box[3] - box[1] < 1) stage.draw();
+    else if (state.session.finds && !state.chosen) edit({ action: 'find', box }, started);
+    else prompted({ action: 'box', box }, started);
   } else if (stage.isInside(place) && !ended.moved && ended.button !== 1) {
     prompted({ action: 'click', x, y, positive: ended.button !== 2 && !state.negative }, started);
   }
@@ -557,6 +558,7 @@ const KEYS = {
   h: () => { const one = chosenObject(); if (one) edit({ action: 'hide', object: one.id, hidden: !one.hidden }); },
   l: () => { const one = chosenObject(); if (one) relabel(one.id); },
   delete: () => { const one = chosenObject(); if (one) edit({ action: 'delete', object: one.id }); },
+  backspace: () => { const one = chosenObject(); if (one) edit({ action: 'clear', object: one.id }); },
   0: () => { const one = chosenObject(); if (one) edit({ action: 'absent', object: one.id }); },
   z: (event) => edit({ action: event.shiftKey ? 'redo' : 'undo' }),
   arrowleft: (event) => { stopPlaying(); goTo(state.frame - (event.shiftKey ? 10 : 1)); },
