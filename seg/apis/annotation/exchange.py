@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from seg.apis.annotation.arguments import checked_text
 from seg.apis.annotation.formats.records import MediaRecord, ObjectRecord
 from seg.apis.annotation.item import MAX_OBJECTS, AnnotatedItem
@@ -33,9 +35,14 @@ def record_of(item: AnnotatedItem, accepted_only: bool = False) -> MediaRecord:
         for one in item.objects
         if one.accepted or not accepted_only
     )
-    return MediaRecord(
-        media.name, media.size, media.num_frames, media.is_video, objects, media.read
-    )
+
+    def read(frame: int) -> np.ndarray:
+        """A frame that is not held, as exports go through all media of a session."""
+        image = media.read(frame)
+        media.release()
+        return image
+
+    return MediaRecord(media.name, media.size, media.num_frames, media.is_video, objects, read)
 
 
 def take_over(item: AnnotatedItem, record: MediaRecord) -> list[int]:

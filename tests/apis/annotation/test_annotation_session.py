@@ -308,6 +308,8 @@ def test_only_the_image_that_is_looked_at_is_in_memory(model, tmp_path):
     session.item(items[1].item_id).media.read(0)
     held = [sum(image.nbytes for image in item.media._held.values()) for item in items]
     assert held == [0, IMAGE.nbytes, 0]
+    session.export('coco', tmp_path / 'out')
+    assert not any(item.media._held for item in items)
     assert not any(
         isinstance(value, np.ndarray) for i in items for value in vars(i.media.source).values()
     )
