@@ -145,7 +145,8 @@ class _Server:
 
     async def upload(self, request: Request) -> Response:
         """Take an image or a video into the session."""
-        name = Path(request.query_params.get('name', 'upload').replace('\\', '/')).stem
+        given = request.query_params.get('name', '').replace('\\', '/')
+        name = Path(given).stem or 'upload'
         limits = self.settings.limits
         with tempfile.TemporaryDirectory(dir=self._scratch()) as scratch:
             path = await self._receive(request, Path(scratch))
@@ -164,10 +165,10 @@ class _Server:
                 target = kept / f'{secrets.token_hex(6)}{path.suffix}'
                 shutil.move(path, target)
                 try:
-                    item = held.session.open(target, name or 'upload')
-                except UserError:
+                    item = held.session.open(target, name)
+                except UserError as error:
                     target.unlink()
-                    raise
+                    raise UserError(str(error).replace(target.name, name)) from None
                 return describe_item(held.session, item)
 
             return await self._reply_with_session(request, take)

@@ -289,6 +289,12 @@ def test_names_never_become_paths(client, tmp_path, name):
     assert re.fullmatch(r'[0-9a-f]{12}\.png', files[0].name)
 
 
+def test_errors_call_an_upload_by_its_name(client):
+    reply = upload(client, picture()[:200], 'holiday.png')
+    assert reply.status_code == 400
+    assert re.search(r'\bholiday: expected a readable image', reply.json()['error'])
+
+
 @pytest.fixture
 def with_folder(tmp_path):
     root = tmp_path / 'pictures'
