@@ -187,7 +187,11 @@ def _masks(masks: Any) -> torch.Tensor:
     maps = [None if mask is None else _mask(mask) for mask in masks]
     sizes = {mask.shape for mask in maps if mask is not None}
     if len(sizes) > 1:
-        raise UserError(f'masks: expected masks of one size, that of the image, got {sizes}')
+        shown = ' and '.join(f'{width} x {height}' for height, width in sorted(sizes))
+        raise UserError(
+            f'masks: expected masks of one size, that of the image, got {shown} pixels; draw all '
+            'of them on this image'
+        )
     size = sizes.pop() if sizes else (1, 1)
     filled = [np.zeros(size, np.float32) if mask is None else mask for mask in maps]
     return torch.from_numpy(np.stack(filled) if filled else np.zeros((0, *size), np.float32))

@@ -74,7 +74,10 @@ def test_no_objects_are_fine(given):
         (dict(boxes=[[NAN] * 4]), 'got nothing for row 0'),
         (dict(points=[[[1, 2]], [[0, 0]]], point_labels=[[1], [-1]]), 'nothing for row 1'),
         (dict(masks=MASK), r'one mask is masks\[None\]'),
-        (dict(masks=[MASK, np.eye(9, dtype=bool)]), 'masks of one size'),
+        (
+            dict(masks=[MASK, np.eye(9, dtype=bool)]),
+            'got 8 x 8 and 9 x 9 pixels',
+        ),
         (dict(masks=[MASK * 255]), 'mask > 127'),
         (dict(masks=[MASK * NAN]), 'probabilities'),
         (dict(masks=[np.zeros((8, 8))]), 'an empty one'),
