@@ -33,7 +33,7 @@ model['head'].update(
         long_mem_size=10,
         short_mem_size=5,
         update_strategy='adaptive',
-        reader=dict(stride=2, key_channels=48),
+        reader=dict(stride=2, key_channels=48, max_cells=512),
     ),
     dual_path=dict(type=DualPathRefinement),
     clip_schedule=dict(detach_every=3, truth_steps=300, correction_prob=0.5),

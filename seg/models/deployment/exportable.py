@@ -242,7 +242,9 @@ class PropagationStep(nn.Module):
         canvas = size[0] * STRIDE, size[1] * STRIDE
         frame = Frame(features, _one_frame(context_feats), canvas, [canvas])
         keys = adapter.encode(mask_features).of_clip(0)
-        masks = adapter.reader(state, keys, memory.prompted_frames)
+        readout = adapter.read(state, keys, features[0, 0], memory.prompted_frames)
+        assert readout is not None, 'a memory of at least one frame was asked for'
+        masks = readout.masks
         step = ClipStep(self.head, self.head.router.routes[self.task])
         count = state.num_objects
         yes = torch.ones(1, count, dtype=torch.bool, device=features.device)
@@ -263,7 +265,7 @@ class PropagationStep(nn.Module):
             given=~yes,
             propagated=yes,
             again=masks.redetected[None],
-            contents=adapter.objects.read(state)[None],
+            contents=readout.contents[None],
             moved=masks.moved[None],
         )
         answer = step.answer(asked, [state], frame, has_paths=step.refines)

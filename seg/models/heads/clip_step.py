@@ -78,7 +78,10 @@ class ClipStep:
             for state, rows in zip(states, prompts, strict=True)
         ]
         keys = self.memory.encode(frame.mask_features[:, 0])
-        readouts = [self.memory.read(state, keys.of_clip(i)) for i, state in enumerate(states)]
+        readouts = [
+            self.memory.read(state, keys.of_clip(i), frame.mask_features[i, 0])
+            for i, state in enumerate(states)
+        ]
         asked = self._ask(states, frame, prompts, readouts)
         has_paths = self.refines and bool(asked.propagated.any())
         answer = self.answer(asked, states, frame, has_paths=has_paths)

@@ -18,6 +18,7 @@ from seg.registry import MODELS
 
 NUM_SIGNS = 4
 _LEAST_AREA = 0.5  # cells
+_LEAST_PROB = 1e-4
 
 
 class MemoryReadout(NamedTuple):
@@ -112,16 +113,29 @@ class StreamingMemoryAdapter(BaseModule):
         """Keys of frames (B, C, h, w)."""
         return self.reader.encode(mask_features)
 
-    def read(self, state: MemoryState, keys: FrameKeys) -> MemoryReadout | None:
+    def read(
+        self,
+        state: MemoryState,
+        keys: FrameKeys,
+        mask_features: Tensor,
+        prompted_frames: Tensor | None = None,
+    ) -> MemoryReadout | None:
         """What is remembered, seen in a new frame; ``None`` if nothing is.
 
         Args:
             state: The memory.
             keys: Of the frame, without the axis B.
+            mask_features: Of the frame, (C, h, w).
+            prompted_frames: See :meth:`MemoryReader.forward`.
         """
         if not state.num_frames or not state.num_objects:
             return None
-        return MemoryReadout(self.reader(state, keys), self.objects.read(state), state.known)
+        masks = self.reader(state, keys, prompted_frames)
+        wholes = self.objects.read(state)
+        # Pixels vote for what they look like, wholes are searched for: small things have few votes.
+        votes = masks.redetected.logit(eps=_LEAST_PROB)
+        redetected = (votes + wholes.search(mask_features)).sigmoid()
+        return MemoryReadout(masks._replace(redetected=redetected), wholes.contents, state.known)
 
     def score(self, queries: Tensor, mask_logits: Tensor, proposed: Tensor, last: Tensor) -> Tensor:
         """Logit of each mask being its object, (Q,), from the query and four signs.

@@ -15,6 +15,8 @@ from seg.registry import MODELS
 
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
+_LEAST_SHARE = 0.01  # of an object in a pixel
+_GROUP = 16  # remembered pixels that are looked at together
 _TILE = 8  # side of the tiles of the local read, cells
 
 
@@ -63,7 +65,11 @@ class MemoryReader(BaseModule):
     Args:
         feat_channels: Width C of the mask features.
         key_channels: Width K of keys.
-        stride: Cells of mask features along a side of a cell of memory; 4 is stride 16.
+        stride: Least number of cells of mask features along a side of a cell of memory; 4 is
+            stride 16.
+        max_cells: Most cells of memory that a frame gets; larger frames get a coarser stride. The
+            coarse read compares all pairs of a new and a remembered cell, which would cost 16
+            times as much in a video of twice the height and width.
         top_k: Remembered pixels that vote for each pixel; 0 for all.
         local_radius: Reach of the read of the last frame, cells of mask features; 0 for none.
 
@@ -79,18 +85,21 @@ class MemoryReader(BaseModule):
         *,
         key_channels: int = 64,
         stride: int = 4,
+        max_cells: int = 1024,
         top_k: int = 32,
         local_radius: int = 4,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if key_channels < 1 or stride < 1 or top_k < 0 or local_radius < 0:
+        if min(key_channels, stride, max_cells) < 1 or top_k < 0 or local_radius < 0:
             raise ValueError(
-                'MemoryReader: expected key_channels and stride >= 1 and top_k and local_radius '
-                f'>= 0, got {key_channels}, {stride}, {top_k} and {local_radius}'
+                'MemoryReader: expected key_channels, stride and max_cells >= 1 and top_k and '
+                f'local_radius >= 0, got {key_channels}, {stride}, {max_cells}, {top_k} and '
+                f'{local_radius}'
             )
         self.key_channels = key_channels
         self.stride = stride
+        self.max_cells = max_cells
         self.top_k = top_k
         self.local_radius = local_radius
         self.key_proj = nn.Conv2d(feat_channels, key_channels, 1)
@@ -110,20 +119,32 @@ class MemoryReader(BaseModule):
 
     def key_size(self, fine_size: tuple[int, int]) -> tuple[int, int]:
         """(h', w') for mask features of (h, w)."""
-        return -(-fine_size[0] // self.stride), -(-fine_size[1] // self.stride)
+        stride = self._stride_for(fine_size)
+        return -(-fine_size[0] // stride), -(-fine_size[1] // stride)
+
+    def _stride_for(self, fine_size: tuple[int, int]) -> int:
+        """The least stride, from the one that was set on, that keeps to ``max_cells``."""
+        height, width = fine_size
+        stride = self.stride
+        while -(-height // stride) * -(-width // stride) > self.max_cells:
+            stride += 1
+        return stride
 
     def encode(self, mask_features: Tensor) -> FrameKeys:
         """Keys of frames (B, C, h, w)."""
         with torch.autocast(mask_features.device.type, enabled=False):
             fine = self.key_proj(mask_features.float())
-            coarse = F.avg_pool2d(fine, self.stride, ceil_mode=True) if self.stride > 1 else fine
-            return FrameKeys(F.normalize(coarse, dim=1), F.normalize(fine, dim=1))
+            return FrameKeys(F.normalize(self._pool(fine), dim=1), F.normalize(fine, dim=1))
 
     def cover(self, masks: Tensor) -> Tensor:
         """Masks (N, h, w) at the memory's stride, (N, h', w')."""
-        if self.stride == 1:
-            return masks
-        return F.avg_pool2d(masks.unsqueeze(1), self.stride, ceil_mode=True).squeeze(1)
+        return self._pool(masks.unsqueeze(1)).squeeze(1)
+
+    def _pool(self, maps: Tensor) -> Tensor:
+        """Means over the cells of memory, (B, C, h, w) to (B, C, h', w')."""
+        height, width = maps.shape[-2:]
+        stride = self._stride_for((height, width))
+        return maps if stride == 1 else F.avg_pool2d(maps, stride, ceil_mode=True)
 
     def forward(
         self, state: MemoryState, keys: FrameKeys, prompted_frames: Tensor | None = None
@@ -139,9 +160,11 @@ class MemoryReader(BaseModule):
         if prompted_frames is None:
             prompted_frames = (state.prompted & state.written).any(dim=1).nonzero().flatten()
         with torch.autocast(keys.fine.device.type, enabled=False):
-            similarity = self._compare(state.keys, keys.coarse)
-            far = self._vote(similarity - self._penalty(state), state, state.written)
-            again = self._vote_again(similarity, state, prompted_frames)
+            far = self._vote(self._compare_nearby(state, keys.coarse), state, state.written)
+            chosen = state.keep_frames(prompted_frames)
+            again = self._vote(
+                self._compare(chosen.keys, keys.coarse), chosen, chosen.prompted & chosen.written
+            )
             size = keys.fine.shape[-2:]
             far, again = (
                 F.interpolate(votes[None], size=size, mode='bilinear', align_corners=False)[0]
@@ -155,76 +178,120 @@ class MemoryReader(BaseModule):
             return ProposedMasks(self._sharpen(joined), self._sharpen(again), near)
 
     def _compare(self, keys: Tensor, coarse: Tensor) -> Tensor:
-        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F, h'w')."""
-        flat = keys.flatten(2)
-        return self.log_scale.exp() * torch.einsum('kq,fkp->qfp', coarse.flatten(1), flat)
+        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F * h'w')."""
+        return self.log_scale.exp() * (coarse.flatten(1).T @ _pixels(keys))
 
-    def _penalty(self, state: MemoryState) -> Tensor:
-        """What distant places lose, (h'w', F, h'w')."""
+    def _compare_nearby(self, state: MemoryState, coarse: Tensor) -> Tensor:
+        """The same, less what distant places lose.
+
+        A squared distance is a product of four channels, |q|^2 - 2 q p + |p|^2, so that it costs
+        no pass over all pairs.
+        """
         gap = (state.num_seen - state.frame_index).clamp(min=1).float()
         at_once, per_frame = self.log_reach.exp()
         variance = at_once.square() + gap * per_frame.square()
-        places = _places(state.keys.shape[-2:], state.keys.device)
-        distance = torch.cdist(places, places).square()
-        return distance.unsqueeze(1) / (2 * variance)[None, :, None]
-
-    def _vote_again(self, similarity: Tensor, state: MemoryState, frames: Tensor) -> Tensor:
-        chosen = state.keep_frames(frames)
-        return self._vote(similarity[:, frames], chosen, chosen.prompted & chosen.written)
+        places = _places(state.keys.shape[-2:], state.keys.device)  # (2, h'w')
+        lengths = places.square().sum(dim=0, keepdim=True)
+        here = torch.cat([2 * places, -torch.ones_like(lengths), -lengths])
+        there = torch.cat([places, lengths, torch.ones_like(lengths)])
+        there = there / (2 * variance)[:, None, None]
+        looks = self.log_scale.exp() * state.keys.flatten(2)
+        keys = torch.cat([looks, there], dim=1)
+        return torch.cat([coarse.flatten(1), here]).T @ _pixels(keys)
 
     def _vote(self, logits: Tensor, state: MemoryState, counted: Tensor) -> Tensor:
         """Mean cover of remembered pixels, weighted by softmax, (N, h', w').
 
         Args:
-            logits: (h'w', F, h'w').
+            logits: (h'w', F * h'w').
             state: The frames.
             counted: Which frames count for which object, (F, N), bool.
         """
         size = state.keys.shape[-2:]
-        flat = logits.flatten(1)
-        if not flat.shape[1]:
+        if not logits.shape[1]:
             return state.covers.new_zeros(state.num_objects, *size)
-        if 0 < self.top_k < flat.shape[1]:
-            least = flat.detach().topk(self.top_k, dim=1).values[:, -1:]
-            flat = flat.masked_fill(flat < least, -torch.inf)
-        weights = flat.softmax(dim=1)
         counts = counted.float()
         masks = (state.covers.flatten(2) * counts.unsqueeze(-1)).transpose(1, 2).flatten(0, 1)
-        mass = weights.view_as(logits).sum(dim=-1) @ counts
-        votes = (weights @ masks) / mass.clamp(min=_LEAST_MASS)
-        return votes.T.unflatten(1, size)
+        if 0 < self.top_k < logits.shape[1]:
+            values, index = _largest(logits, self.top_k)
+            weights = values.softmax(dim=1)
+            frames = index.div(size[0] * size[1], rounding_mode='floor')
+            mass = torch.einsum('qk,qkn->qn', weights, counts[frames])
+            votes = torch.einsum('qk,qkn->qn', weights, masks[index])
+        else:
+            weights = logits.softmax(dim=1)
+            mass = weights.unflatten(1, (len(counts), -1)).sum(dim=-1) @ counts
+            votes = weights @ masks
+        return (votes / mass.clamp(min=_LEAST_MASS)).T.unflatten(1, size)
 
     def _carry(self, state: MemoryState, fine: Tensor) -> Tensor:
         """Masks of the last frame at their new place, (N, h, w).
 
         Tiles of the frame are compared with windows of the last one, which costs little more
-        than the pairs that count and is a product of matrices.
+        than the pairs that count and is a product of matrices. Where the window shows none of the
+        objects, nothing can come from.
         """
         radius, size = self.local_radius, fine.shape[-2:]
-        tiles = _cut(fine, _TILE, 0)  # (tiles, K, 64)
-        windows = _cut(state.last_key, _TILE, radius)
-        cosines = tiles.transpose(1, 2) @ windows
+        masks = _cut(state.last_masks, _TILE, radius)  # (tiles, N, window)
+        some = _where(masks.flatten(1).amax(dim=1) > _LEAST_SHARE)
+        tiles = _cut(fine, _TILE, 0)[some]  # (tiles that count, K, 64)
+        cosines = tiles.transpose(1, 2) @ _cut(state.last_key, _TILE, radius)[some]
         open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-torch.inf])])
         logits = self.local_scale.exp() * cosines + open_bias[self.offsets]
-        inside = _cut(fine.new_ones(1, *size), _TILE, radius) > 0  # (tiles, 1, window)
+        inside = _cut(fine.new_ones(1, *size), _TILE, radius)[some] > 0  # (tiles, 1, window)
         weights = logits.masked_fill(~inside, -torch.inf).softmax(dim=-1)
-        masks = weights @ _cut(state.last_masks, _TILE, radius).transpose(1, 2)
+        moved = masks.new_zeros(len(masks), _TILE**2, masks.shape[1])
+        moved = moved.index_copy(0, some, weights @ masks[some].transpose(1, 2))
         down, across = (-(-length // _TILE) for length in size)
-        masks = masks.view(down, across, _TILE, _TILE, -1).permute(4, 0, 2, 1, 3)
-        return masks.reshape(-1, down * _TILE, across * _TILE)[:, : size[0], : size[1]]
+        moved = moved.view(down, across, _TILE, _TILE, -1).permute(4, 0, 2, 1, 3)
+        return moved.reshape(-1, down * _TILE, across * _TILE)[:, : size[0], : size[1]]
 
     def _sharpen(self, shares: Tensor) -> Tensor:
         """Votes as probabilities."""
         return (self.sharpness * (shares - self.border)).sigmoid()
 
 
+def _where(flags: Tensor) -> Tensor:
+    """Places of true values; all places in an exported program, whose sizes cannot depend on it."""
+    if torch.compiler.is_compiling():
+        return torch.arange(len(flags), device=flags.device)
+    return flags.nonzero().squeeze(1)
+
+
+def _pixels(keys: Tensor) -> Tensor:
+    """Keys (F, K, ...) of the pixels of all frames, (K, F * pixels)."""
+    return keys.flatten(2).transpose(0, 1).flatten(1)
+
+
+def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of each row and their places, in any order, (rows, count) each.
+
+    They are in the groups with the largest maxima, and to select among groups is much cheaper
+    than among all of a row.
+    """
+    length = values.shape[1]
+    num_groups = -(-length // _GROUP)
+    if num_groups <= count:
+        best = values.topk(count, dim=1, sorted=False)
+        return best.values, best.indices
+    detached = F.pad(values.detach(), (0, num_groups * _GROUP - length), value=-torch.inf)
+    # A group's members lie far apart: maxima over rows of a matrix are what processors do fast.
+    maxima = detached.unflatten(1, (_GROUP, num_groups)).amax(dim=1)
+    groups = maxima.topk(count, dim=1, sorted=False).indices.unsqueeze(2)
+    members = groups + num_groups * torch.arange(_GROUP, device=values.device)
+    members = members.flatten(1)
+    best = detached.gather(1, members).topk(count, dim=1, sorted=False)
+    index = members.gather(1, best.indices)
+    return values.gather(1, index), index
+
+
 def _places(size: torch.Size, device: torch.device) -> Tensor:
-    """Centres (x, y) of cells over the longer side, (h'w', 2)."""
+    """Centres (x, y) of cells over the longer side, (2, h'w')."""
     height, width = size
     y, x = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing='ij'
     )
-    return torch.stack([x, y], dim=-1).flatten(0, 1).float() / max(height, width)
+    return torch.stack([x, y]).flatten(1).float() / max(height, width)
 
 
 def _bell(radius: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -17,15 +18,36 @@ from seg.registry import MODELS
 _LONGEST_GAP = 1024.0  # frames; older ones count as that old
 
 
+class ObjectRead(NamedTuple):
+    """What a memory knows of N objects as wholes.
+
+    Attributes:
+        contents: To add to their prompts, (N, C).
+        kernels: What to multiply mask features with to find the objects anywhere, (N, C).
+        biases: What to add to that, (N,).
+    """
+
+    contents: Tensor
+    kernels: Tensor
+    biases: Tensor
+
+    def search(self, mask_features: Tensor) -> Tensor:
+        """Logits of where the objects may be in a frame (C, h, w), (N, h, w)."""
+        found = torch.einsum('nc,chw->nhw', self.kernels, mask_features.float())
+        return found / math.sqrt(len(mask_features)) + self.biases[:, None, None]
+
+
 @MODELS.register_module()
 class ObjectMemory(BaseModule):
     """One token per object and frame, read by the object's query.
 
     A token joins the features under the object's mask, those around it and its query. A query
     attends to its own object's tokens alone, each with a code of how long ago it was. What was
-    said about the object in words is added to the query through a gate that starts closed, and
-    what was read is added to the object's prompt through a layer that starts at zero, so a new
-    memory changes nothing.
+    said about the object in words is added to the query through a gate that starts closed. What
+    was read is added to the object's prompt, and becomes a kernel that finds it again by its looks
+    (as the kernels of Tian et al., "Conditional Convolutions for Instance Segmentation", ECCV
+    2020, do on the same picture); both through layers that start at zero, so a new memory changes
+    nothing.
 
     Args:
         feat_channels: Width C.
@@ -53,7 +75,9 @@ class ObjectMemory(BaseModule):
         self.norm = nn.LayerNorm(width)
         self.out_proj = nn.Linear(width, width)
         self.text_gate = nn.Parameter(torch.zeros(width))
+        self.search_mlp = mlp(width, width, width + 1, num_layers=2)
         start_at_zero(self.out_proj)
+        start_at_zero(self.search_mlp[-1])
 
     def describe(self, masks: Tensor, queries: Tensor, mask_features: Tensor) -> Tensor:
         """Tokens of objects on one frame.
@@ -73,11 +97,12 @@ class ObjectMemory(BaseModule):
         pooled = [_mean_under(weights, mask_features) for weights in (masks, grown - masks)]
         return self.token_norm(self.token_mlp(torch.cat([*pooled, queries.float()], dim=-1)))
 
-    def read(self, state: MemoryState) -> Tensor:
-        """What to add to the prompt of each object, (N, C); zero for objects without memory."""
+    def read(self, state: MemoryState) -> ObjectRead:
+        """What is remembered of each object; zeros for objects without memory."""
         num_objects, channels = state.queries.shape
         if not state.num_frames or not num_objects:
-            return state.queries.new_zeros(num_objects, channels)
+            zeros = state.queries.new_zeros(num_objects, channels)
+            return ObjectRead(zeros, zeros, zeros[:, :1].squeeze(1))
         gaps = (state.num_seen - state.frame_index).float().clamp(1.0, _LONGEST_GAP)
         ages = sine_encoding((gaps.log() / math.log(_LONGEST_GAP)).unsqueeze(-1), channels)
         tokens = (state.tokens + ages.unsqueeze(1)).transpose(0, 1)  # (N, F, C)
@@ -85,8 +110,10 @@ class ObjectMemory(BaseModule):
         hidden[:, 0] &= state.known
         query = (state.queries + self.text_gate.tanh() * state.texts).unsqueeze(1)
         read, _ = self.attn(query, tokens, tokens, key_padding_mask=hidden, need_weights=False)
-        added = self.out_proj(self.norm(query + read).squeeze(1))
-        return added * state.known.unsqueeze(-1)
+        joined = self.norm(query + read).squeeze(1)
+        known = state.known.unsqueeze(-1)
+        searched = self.search_mlp(joined) * known
+        return ObjectRead(self.out_proj(joined) * known, searched[:, :-1], searched[:, -1])
 
 
 def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:

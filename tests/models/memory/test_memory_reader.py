@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seg.models.memory import MemoryReader, SeenObjects, StreamingMemoryAdapter
+from seg.models.memory.memory_reader import _largest
 
 
 def make_memory(**settings):
@@ -50,6 +51,10 @@ def written(memory, shifts=(0,), ids=(1, 2), visible=None):
     return state
 
 
+def read(memory, state, features):
+    return memory.read(state, memory.encode(features[None]).of_clip(0), features)
+
+
 def overlap(first, second):
     first, second = first > 0.5, second > 0.5
     return float((first & second).sum() / (first | second).sum())
@@ -60,7 +65,7 @@ def overlap(first, second):
 def test_masks_follow_what_moves(local_radius):
     memory = make_memory() if local_radius else make_memory_without_local()
     features, masks = picture(shift=2)
-    readout = memory.read(written(memory), memory.encode(features[None]).of_clip(0))
+    readout = read(memory, written(memory), features)
 
     for i in range(2):
         assert overlap(readout.masks.propagated[i], masks[i]) > 0.7
@@ -78,9 +83,8 @@ def make_memory_without_local():
 def test_objects_do_not_depend_on_each_other_nor_on_their_slot():
     memory = make_memory()
     features, _ = picture(shift=1)
-    keys = memory.encode(features[None]).of_clip(0)
     state = written(memory, shifts=(0, 1))
-    both, alone = memory.read(state, keys), memory.read(state.without_object(1), keys)
+    both, alone = (read(memory, objects, features) for objects in (state, state.without_object(1)))
 
     torch.testing.assert_close(alone.masks.propagated[0], both.masks.propagated[1])
     torch.testing.assert_close(alone.masks.redetected[0], both.masks.redetected[1])
@@ -92,7 +96,7 @@ def test_an_absent_object_writes_nothing_and_returns():
     memory = make_memory()
     state = written(memory, shifts=(0, 0, 0), visible=[(True, True), (True, False), (True, False)])
     features, masks = picture(shift=0)
-    readout = memory.read(state, memory.encode(features[None]).of_clip(0))
+    readout = read(memory, state, features)
 
     assert state.written.tolist() == [[True, True], [True, False], [True, False]]
     assert not state.last_masks[1].any()
@@ -130,10 +134,71 @@ def test_near_places_win_over_equal_looks():
     keys = memory.encode(features[None]).of_clip(0)
     state = memory.start(features).with_objects([1])
     state = memory.write(state, keys, seen(masks[:1], (True,), (True,)), features)
-    readout = memory.read(state, keys).masks
+    readout = read(memory, state, features).masks
 
     assert overlap(readout.propagated[0], masks[0]) > 0.8
     assert readout.redetected[0][masks[1] > 0].mean() > readout.propagated[0][masks[1] > 0].mean()
+
+
+@torch.no_grad()
+def test_only_the_best_remembered_pixels_vote():
+    memory = make_memory(top_k=5)
+    state, (features, _) = written(memory, shifts=(0, 1)), picture(shift=2)
+    reader = memory.reader
+    keys = memory.encode(features[None]).of_clip(0)
+    logits = reader._compare(state.keys, keys.coarse)
+    votes = reader._vote(logits, state, state.written)
+
+    size = state.keys.shape[-2:]
+    covers = state.covers.flatten(2)  # (F, N, P)
+    for place in (0, 17, 50):
+        flat = logits[place].flatten()
+        best = flat.topk(5).indices
+        weights = flat[best].softmax(dim=0)
+        expected = sum(
+            weight * covers[int(i) // covers.shape[2], :, int(i) % covers.shape[2]]
+            for weight, i in zip(weights, best, strict=True)
+        )
+        torch.testing.assert_close(votes[:, place // size[1], place % size[1]], expected)
+
+
+@pytest.mark.parametrize('length', [5, 40, 100, 1000])
+def test_the_largest_are_found_by_groups(length):
+    values = torch.randn(7, length, generator=torch.Generator().manual_seed(length))
+    best, index = _largest(values, 5)
+
+    assert best.sort(dim=1).values.equal(values.topk(5, dim=1).values.flip(1))
+    assert values.gather(1, index).equal(best)
+
+
+def test_large_frames_get_no_more_cells_than_allowed():
+    reader = MemoryReader(8, stride=2, max_cells=100)
+    for size in ((16, 24), (20, 20), (21, 20), (270, 480), (1, 3000)):
+        keys = reader.encode(torch.zeros(1, 8, *size))
+
+        assert keys.coarse.shape[-2:] == reader.key_size(size)
+        assert reader.cover(torch.zeros(3, *size)).shape[-2:] == reader.key_size(size)
+        assert keys.coarse[0, 0].numel() <= 100
+    assert reader.key_size((20, 20)) == (10, 10), 'as many as allowed'
+    assert reader.key_size((16, 24)) == (8, 12), 'the stride that was set'
+
+
+@torch.no_grad()
+def test_objects_are_searched_for_by_their_looks():
+    memory = make_memory()
+    features, masks = picture()
+    state = written(memory)
+    unsearched = read(memory, state, features).masks.redetected
+    with torch.enable_grad():
+        found = read(memory, state, features).masks.redetected
+        (-found[masks > 0].log().mean()).backward()
+    bias = memory.objects.search_mlp[-1].bias
+
+    assert bias.grad.abs().sum() > 0
+    assert unsearched.equal(found), 'the search starts as nothing'
+    bias[:-1] = 4 * features[:, masks[0] > 0].mean(dim=1)  # a kernel like the first object
+    searched = read(memory, state, features).masks.redetected
+    assert (searched > unsearched)[0][masks[0] > 0].all()
 
 
 def test_tiles_equal_a_plain_search():
@@ -160,5 +225,5 @@ def test_tiles_equal_a_plain_search():
 
 
 def test_wrong_settings():
-    with pytest.raises(ValueError, match='stride >= 1'):
+    with pytest.raises(ValueError, match='max_cells >= 1'):
         MemoryReader(8, stride=0)
