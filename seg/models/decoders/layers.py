@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def mlp(
@@ -14,6 +15,14 @@ def mlp(
     for i in range(num_layers):
         layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of maps (B, C, h, w), channels beside each other in memory.
+
+    As a product of matrices it takes mask features as they are; the convolution would copy them.
+    """
+    return F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
 
 
 def start_at_zero(layer: nn.Module) -> None:

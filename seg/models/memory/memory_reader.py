@@ -10,12 +10,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.models.decoders.layers import pointwise
 from seg.models.memory.memory_state import MemoryState
 from seg.registry import MODELS
 
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
-_LEAST_SHARE = 0.01  # of an object in a pixel
+_LEAST_SHARE = 0.05  # of an object in a pixel
 _GROUP = 16  # remembered pixels that are looked at together
 _TILE = 8  # side of the tiles of the local read, cells
 
@@ -133,7 +134,7 @@ class MemoryReader(BaseModule):
     def encode(self, mask_features: Tensor) -> FrameKeys:
         """Keys of frames (B, C, h, w)."""
         with torch.autocast(mask_features.device.type, enabled=False):
-            fine = self.key_proj(mask_features.float())
+            fine = pointwise(self.key_proj, mask_features.float())
             return FrameKeys(F.normalize(self._pool(fine), dim=1), F.normalize(fine, dim=1))
 
     def cover(self, masks: Tensor) -> Tensor:
@@ -231,31 +232,40 @@ class MemoryReader(BaseModule):
         than the pairs that count and is a product of matrices. Where the window shows none of the
         objects, nothing can come from.
         """
-        radius, size = self.local_radius, fine.shape[-2:]
-        masks = _cut(state.last_masks, _TILE, radius)  # (tiles, N, window)
-        some = _where(masks.flatten(1).amax(dim=1) > _LEAST_SHARE)
-        tiles = _cut(fine, _TILE, 0)[some]  # (tiles that count, K, 64)
-        cosines = tiles.transpose(1, 2) @ _cut(state.last_key, _TILE, radius)[some]
+        radius, (height, width) = self.local_radius, fine.shape[-2:]
+        shown = F.pad(state.last_masks.amax(dim=0), _missing(height, width))
+        reach = _TILE + 2 * radius
+        near = F.max_pool2d(shown[None], reach, stride=_TILE, padding=radius)[0] > _LEAST_SHARE
+        places = _places_of(near)
+        tiles = _cut(fine, places, 0)  # (tiles that count, 64, K)
+        windows = _cut(state.last_key, places, radius)
         open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-torch.inf])])
-        logits = self.local_scale.exp() * cosines + open_bias[self.offsets]
-        inside = _cut(fine.new_ones(1, *size), _TILE, radius)[some] > 0  # (tiles, 1, window)
-        weights = logits.masked_fill(~inside, -torch.inf).softmax(dim=-1)
-        moved = masks.new_zeros(len(masks), _TILE**2, masks.shape[1])
-        moved = moved.index_copy(0, some, weights @ masks[some].transpose(1, 2))
-        down, across = (-(-length // _TILE) for length in size)
-        moved = moved.view(down, across, _TILE, _TILE, -1).permute(4, 0, 2, 1, 3)
-        return moved.reshape(-1, down * _TILE, across * _TILE)[:, : size[0], : size[1]]
+        logits = torch.baddbmm(
+            open_bias[self.offsets], self.local_scale.exp() * tiles, windows.transpose(1, 2)
+        )
+        inside = _cut(fine.new_ones(1, height, width), places, radius).squeeze(2) > 0
+        weights = logits.masked_fill(~inside.unsqueeze(1), -torch.inf).softmax(dim=-1)
+        found = weights @ _cut(state.last_masks, places, radius)  # (tiles that count, 64, N)
+        moved = found.new_zeros(*near.shape, *found.shape[1:]).index_put(places, found)
+        moved = moved.unflatten(2, (_TILE, _TILE)).permute(4, 0, 2, 1, 3)
+        return moved.flatten(3).flatten(1, 2)[:, :height, :width]
 
     def _sharpen(self, shares: Tensor) -> Tensor:
         """Votes as probabilities."""
         return (self.sharpness * (shares - self.border)).sigmoid()
 
 
-def _where(flags: Tensor) -> Tensor:
-    """Places of true values; all places in an exported program, whose sizes cannot depend on it."""
+def _places_of(flags: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of true values of a map.
+
+    In an exported program, whose sizes cannot depend on values, those of all.
+    """
     if torch.compiler.is_compiling():
-        return torch.arange(len(flags), device=flags.device)
-    return flags.nonzero().squeeze(1)
+        sides = (torch.arange(length, device=flags.device) for length in flags.shape)
+        rows, columns = torch.meshgrid(*sides, indexing='ij')
+        return rows.flatten(), columns.flatten()
+    rows, columns = flags.nonzero().unbind(dim=1)
+    return rows, columns
 
 
 def _pixels(keys: Tensor) -> Tensor:
@@ -300,14 +310,24 @@ def _bell(radius: int) -> Tensor:
     return -(steps[:, None].square() + steps[None, :].square()) / (2 * (radius / 2) ** 2)
 
 
-def _cut(maps: Tensor, side: int, margin: int) -> Tensor:
-    """Square tiles of maps (D, h, w) with a margin around each, (tiles, D, pixels), rows first."""
-    height, width = maps.shape[-2:]
-    missing = (-height % side, -width % side)
-    padded = F.pad(maps, (margin, margin + missing[1], margin, margin + missing[0]))
-    whole = side + 2 * margin
-    tiles = padded.unfold(1, whole, side).unfold(2, whole, side)  # (D, down, across, y, x)
-    return tiles.permute(1, 2, 0, 3, 4).flatten(3).flatten(0, 1)
+def _missing(height: int, width: int) -> tuple[int, int, int, int]:
+    """What has to be added to a map on the left, right, top and bottom to cut it into tiles."""
+    return 0, -width % _TILE, 0, -height % _TILE
+
+
+def _cut(maps: Tensor, places: tuple[Tensor, Tensor], margin: int) -> Tensor:
+    """Tiles of maps (D, h, w) with a margin around each, (tiles, pixels, D), rows first.
+
+    Args:
+        maps: The maps.
+        places: Rows and columns of the wanted tiles.
+        margin: Pixels; those outside are zero.
+    """
+    missing = _missing(*maps.shape[-2:])
+    padded = F.pad(maps[None], tuple(margin + more for more in missing))[0]
+    whole = _TILE + 2 * margin
+    tiles = padded.unfold(1, whole, _TILE).unfold(2, whole, _TILE)  # (D, down, across, y, x)
+    return tiles.permute(1, 2, 3, 4, 0)[places].flatten(1, 2)
 
 
 def _offsets(radius: int) -> Tensor:

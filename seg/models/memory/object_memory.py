@@ -92,8 +92,7 @@ class ObjectMemory(BaseModule):
         """
         if not len(masks):
             return queries.new_zeros(0, mask_features.shape[0])
-        side = 2 * self.ring + 1
-        grown = F.max_pool2d(masks.unsqueeze(1), side, stride=1, padding=self.ring).squeeze(1)
+        grown = _grow(masks, self.ring)
         pooled = [_mean_under(weights, mask_features) for weights in (masks, grown - masks)]
         return self.token_norm(self.token_mlp(torch.cat([*pooled, queries.float()], dim=-1)))
 
@@ -114,6 +113,13 @@ class ObjectMemory(BaseModule):
         known = state.known.unsqueeze(-1)
         searched = self.search_mlp(joined) * known
         return ObjectRead(self.out_proj(joined) * known, searched[:, :-1], searched[:, -1])
+
+
+def _grow(masks: Tensor, reach: int) -> Tensor:
+    """Masks (N, h, w) made larger by some cells; down and across, which is cheaper than at once."""
+    side = 2 * reach + 1
+    down = F.max_pool2d(masks, (side, 1), stride=1, padding=(reach, 0))
+    return F.max_pool2d(down, (1, side), stride=1, padding=(0, reach))
 
 
 def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:

@@ -7,14 +7,15 @@ from typing import NamedTuple
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from seg.models.decoders.layers import start_at_zero
+from seg.models.decoders.layers import pointwise, start_at_zero
 from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.registry import MODELS
 
 NUM_HINTS = 4
 _MAX_LOGIT = 8.0
+_MANY = 1 << 30
+_CACHED = 1 << 19  # numbers in a map of all channels
 
 
 class RefinedMasks(NamedTuple):
@@ -77,41 +78,63 @@ class MaskRefiner(BaseModule):
             mask_logits: (B, Q, T, h, w).
             hints: Maps about each mask in about [-1, 1], (B, Q, T, NUM_HINTS, h, w).
         """
-        batch_size, num_queries, num_frames = mask_logits.shape[:3]
-        shared = self.feat_conv(mask_features.flatten(0, 1)).unflatten(0, (batch_size, 1, -1))
+        shared, looks = (
+            pointwise(conv, mask_features.flatten(0, 1)).unflatten(0, mask_features.shape[:2])
+            for conv in (self.feat_conv, self.look_conv)
+        )
+        parts = [
+            self._refine(shared, looks, *some)
+            for some in zip(
+                *(queries.split(_at_once(looks), dim=1) for queries in (mask_logits, hints)),
+                strict=True,
+            )
+        ]
+        return RefinedMasks(
+            torch.cat([part.mask_logits for part in parts], dim=1),
+            torch.cat([part.iou_change for part in parts], dim=1),
+        )
+
+    def _refine(
+        self, shared: Tensor, looks: Tensor, mask_logits: Tensor, hints: Tensor
+    ) -> RefinedMasks:
+        """Refine some of the masks; features are (B, T, hidden, h, w)."""
+        rows = mask_logits.shape[:3]
         scaled = mask_logits.clamp(-_MAX_LOGIT, _MAX_LOGIT).unsqueeze(3) / _MAX_LOGIT
         maps = _channels_last(torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2))
-        own = self.hint_conv(maps).unflatten(0, (batch_size, num_queries, num_frames))
-        unlike = self._unlikeness(mask_features, mask_logits)
-        x = _channels_last((own + shared + self.unlike_scale * unlike).flatten(0, 2)).relu()
+        own = self.hint_conv(maps).unflatten(0, rows)
+        unlike = self.unlike_scale * self._unlikeness(looks, mask_logits)
+        x = _channels_last((own + shared.unsqueeze(1) + unlike).flatten(0, 2)).relu()
         for conv in self.convs:
             x = x + conv(x).relu()
-        change = self._change(x).unflatten(0, (batch_size, num_queries, num_frames))
-        refined = mask_logits + change.float()
+        change = pointwise(self.mask_conv, x).squeeze(1)
+        refined = mask_logits + change.unflatten(0, rows).float()
         return RefinedMasks(refined, self._judge(x, refined))
 
-    def _change(self, x: Tensor) -> Tensor:
-        """What to add to each mask, (N, h, w); a matrix product, with channels last already."""
-        weight = self.mask_conv.weight.flatten(1)
-        return F.linear(x.permute(0, 2, 3, 1), weight, self.mask_conv.bias).squeeze(-1)
-
-    def _unlikeness(self, mask_features: Tensor, mask_logits: Tensor) -> Tensor:
+    def _unlikeness(self, looks: Tensor, mask_logits: Tensor) -> Tensor:
         """How each cell differs from the mean look under each mask, (B, Q, T, hidden, h, w)."""
-        looks = self.look_conv(mask_features.flatten(0, 1))
-        looks = looks.unflatten(0, mask_features.shape[:2])  # (B, T, hidden, h, w)
         mean = self.pooling(mask_logits.detach(), looks)  # (B, Q, hidden)
         return (looks.unsqueeze(1) - mean[:, :, None, :, None, None].to(looks)).abs()
 
     def _judge(self, x: Tensor, refined: Tensor) -> Tensor:
         """Change of the quality estimate, (B, Q), from what lies inside and at the border."""
-        probs = refined.detach().sigmoid().flatten(0, 2).unsqueeze(1)
-        border = 4 * probs * (1 - probs)
-        pooled = [
-            (x * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1)
-            for weight in (probs, border)
-        ]
-        judged = self.iou_proj(torch.cat(pooled, dim=1)).squeeze(-1)
+        probs = refined.detach().sigmoid().flatten(0, 2).flatten(1)  # (N, hw)
+        weights = torch.stack([probs, 4 * probs * (1 - probs)], dim=1)
+        with torch.autocast(x.device.type, enabled=False):
+            sums = weights @ x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (N, 2, hidden)
+        pooled = sums / weights.sum(dim=2, keepdim=True).clamp(min=1)
+        judged = self.iou_proj(pooled.flatten(1)).squeeze(-1)
         return judged.unflatten(0, refined.shape[:3]).mean(dim=2)
+
+
+def _at_once(looks: Tensor) -> int:
+    """How many queries go through the convolutions together.
+
+    With few, what they leave behind stays in the cache of a processor. In training all of it is
+    kept anyway, and programs that are exported or compiled have no loops over queries.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or looks.device.type != 'cpu':
+        return _MANY
+    return max(1, _CACHED // looks.numel())
 
 
 def _channels_last(x: Tensor) -> Tensor:
