@@ -49,10 +49,24 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
     Raises:
         OSError: If that fails.
     """
+    _write(report, render(report), folder)
+    plot_parts(report['results'], folder / 'report.png')
+
+
+def write_video_report(report: dict[str, Any], text: str, folder: Path) -> None:
+    """The same of a report on following objects, with its Markdown.
+
+    Raises:
+        OSError: If that fails.
+    """
+    _write(report, text, folder)
+    plot_video(report, folder / 'report.png')
+
+
+def _write(report: dict[str, Any], text: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(folder / 'report.json', json.dumps(report, indent=1).encode())
-    write_bytes_atomically(folder / 'report.md', f'{render(report)}\n'.encode())
-    plot_parts(report['results'], folder / 'report.png')
+    write_bytes_atomically(folder / 'report.md', f'{text}\n'.encode())
 
 
 def plot_parts(results: Sequence[dict[str, Any]], path: Path) -> None:
@@ -70,6 +84,32 @@ def plot_parts(results: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel('processor seconds per step')
     axes.legend(fontsize='small')
     figure.savefig(path, dpi=120)
+
+
+def plot_video(report: dict[str, Any], path: Path) -> None:
+    """Draw time and memory over the frames of a video, and time over numbers of objects."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.2), layout='constrained')
+    time, memory, objects = figure.subplots(1, 3)
+    for row in report['long']:
+        if row['curve']:
+            frames, seconds, mib = zip(*row['curve'], strict=True)
+            label = f'{row["objects"]} object' + 's' * (row['objects'] > 1)
+            time.plot(frames, [1000 * value for value in seconds], label=label)
+            memory.plot(frames, mib, label=label)
+            time.legend()
+    rows = report['objects']
+    counts, costs = [row['objects'] for row in rows], [1000 * row['seconds'] for row in rows]
+    objects.plot(counts, costs, marker='o', label='measured')
+    objects.plot(
+        counts, [n * costs[0] / counts[0] for n in counts], '--', label='one after another'
+    )
+    objects.legend()
+    time.set(xlabel='frame', ylabel='processor ms per frame', ylim=(0, None))
+    memory.set(xlabel='frame', ylabel='resident MiB', ylim=(0, None))
+    objects.set(xlabel='objects', ylabel='processor ms per frame', ylim=(0, None))
+    figure.savefig(path, dpi=110)
 
 
 def _before(parts: dict[str, dict[str, float]], name: str) -> float:

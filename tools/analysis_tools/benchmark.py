@@ -44,6 +44,7 @@ def parse_arguments() -> argparse.Namespace:
         '--allow-fallback', action='store_true', help='go on uncompiled if that fails'
     )
     parser.add_argument('--no-fuse', action='store_true', help='keep normalisations as layers')
+    parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
     parser.add_argument('--threads', type=_count, help='CPU threads; by default those of torch')
     parser.add_argument('--frames', type=_count, default=3, help='steps that count (default: 3)')
@@ -132,7 +133,7 @@ def main() -> int:
     from seg.benchmark.measuring import DTYPES, Plan, check_dtype, measure
     from seg.benchmark.peers import plain_like
     from seg.benchmark.report import render, write_report
-    from seg.models.deployment import fuse
+    from seg.models.deployment import fuse, quantize
 
     device = choose_device(arguments.device)
     check_dtype(device, arguments.dtype)
@@ -143,6 +144,8 @@ def main() -> int:
     plain = plain_like(model, depth) if 'reference' in arguments.compare else None
     if not arguments.no_fuse:
         fuse(model)
+    if arguments.int8:
+        model = quantize(model)
     roofline = measure_roofline(device, DTYPES[arguments.dtype])
     report = {
         'config': arguments.config.stem,
@@ -151,6 +154,7 @@ def main() -> int:
         'batch': arguments.batch,
         'dtype': arguments.dtype,
         'fused': not arguments.no_fuse,
+        'int8': arguments.int8,
         'compiled': arguments.compile and _compile(arguments, model, device),
         'machine': describe_machine(device, roofline),
         'results': [

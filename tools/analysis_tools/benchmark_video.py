@@ -1,29 +1,26 @@
 """Measure what following objects costs: memory and time over a long video, and per object.
 
-The frames are drawn squares on noise; the weights do not matter for the cost, so they are random
+The frames are drawn discs on noise; the weights do not matter for the cost, so they are random
 unless a checkpoint is given.
 
 Example:
-    python tools/analysis_tools/benchmark_video.py --frames 200 2000 --json
+    python tools/analysis_tools/benchmark_video.py --frames 200 2000 --out outputs/bench_video
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.json_text import json_text
 from seg.utils.paths import config_dir
 
 DEFAULT_CONFIG = config_dir() / 'rap_sam' / 'rap_sam_nano_shapes.py'
@@ -61,55 +58,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--size', type=int, nargs=2, default=(128, 160), metavar=('H', 'W'))
     parser.add_argument('--threads', type=int, help='CPU threads; by default those of torch')
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
+    parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
-
-
-def build_predictor(arguments: argparse.Namespace) -> Any:
-    """A predictor for frames of the size asked for."""
-    import torch
-    from mmengine.config import Config
-
-    from seg.apis import VideoPredictor
-    from seg.apis.loading import choose_device, read_config
-    from seg.registry import MODELS
-    from seg.utils.checkpoints import load_weights, read_weights
-
-    cfg = read_config(arguments.config)
-    torch.manual_seed(0)
-    model: Any = MODELS.build(cfg.model)
-    if arguments.checkpoint is not None:
-        load_weights(model, read_weights(arguments.checkpoint))
-    pipeline = [dict(type='TestResize', scale=tuple(arguments.size)), dict(type='PackClip')]
-    model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
-    model.entry = None
-    return VideoPredictor(model.to(choose_device(arguments.device)).eval())
-
-
-def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """A frame (H, W, 3) with squares that go round, and their ids (H, W)."""
-    height, width = size
-    rng = np.random.default_rng(index % 16)
-    image = rng.integers(0, 60, (height, width, 3), dtype=np.uint8)
-    ids = np.zeros((height, width), dtype=np.int32)
-    side, columns = max(height // 6, 4), 4
-    for k in range(num_objects):
-        phase = 2 * np.pi * (index % 64) / 64
-        y = int((k // columns + 0.5) * height / 4 + 4 * np.sin(phase)) - side // 2
-        x = int((k % columns + 0.5) * width / columns + 4 * np.cos(phase)) - side // 2
-        here = np.s_[max(y, 0) : y + side, max(x, 0) : x + side]
-        image[here] = (37 * k + 90) % 256, (91 * k + 150) % 256, (53 * k + 30) % 256
-        ids[here] = k + 1
-    return image, ids
-
-
-def start_session(predictor: Any, num_objects: int, size: Sequence[int]) -> Any:
-    """A session with that many objects prompted on the first frame."""
-    session = predictor.start(*size, task='vos')
-    _, ids = draw_frame(0, num_objects, size)
-    for object_id in range(1, num_objects + 1):
-        session.add_prompts(object_id, mask=ids == object_id)
-    return session
 
 
 def resident_mib() -> float:
@@ -126,40 +77,39 @@ def resident_mib() -> float:
     return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-def measure_long(predictor: Any, num_objects: int, arguments: argparse.Namespace) -> dict:
-    """Memory and time per frame at an early and at a late frame."""
-    early, late = arguments.frames
-    session = start_session(predictor, num_objects, arguments.size)
+def measure_long(workload: Any, num_objects: int, frames: tuple[int, int]) -> dict[str, Any]:
+    """Memory and time per frame at an early and at a late frame, and what lies between."""
+    early, late = frames
+    workload.reset()
     times: list[float] = []
-    found: dict[str, Any] = {'objects': num_objects}
-    for index in range(late):
-        image, _ = draw_frame(index, num_objects, arguments.size)
-        begin = time.process_time()
-        session.step(image)
-        times.append(time.process_time() - begin)
-        if index + 1 in (early, late):
-            which = 'early' if index + 1 == early else 'late'
-            found[f'{which}_frame'] = index + 1
+    found: dict[str, Any] = {'objects': num_objects, 'curve': []}
+    for frame in range(1, late + 1):
+        times.append(timed_step(workload, frame))
+        if frame in (early, late):
+            which = 'early' if frame == early else 'late'
+            found[f'{which}_frame'] = frame
             found[f'{which}_mib'] = resident_mib()
             found[f'{which}_seconds'] = statistics.median(times[-WINDOW:])
-        if len(times) > WINDOW:
-            del times[0]
+        if frame % WINDOW == 0:
+            found['curve'].append((frame, statistics.median(times[-WINDOW:]), resident_mib()))
     found['memory_growth'] = found['late_mib'] / found['early_mib'] - 1
     found['time_growth'] = found['late_seconds'] / found['early_seconds'] - 1
     found['met'] = found['memory_growth'] <= MEMORY_TARGET and found['time_growth'] <= TIME_TARGET
     return found
 
 
-def measure_objects(predictor: Any, num_objects: int, arguments: argparse.Namespace) -> dict:
+def measure_objects(workload: Any, num_objects: int) -> dict[str, Any]:
     """Time per frame once the memory is full."""
-    session = start_session(predictor, num_objects, arguments.size)
-    times = []
-    for index in range(2 * WARM_UP):
-        image, _ = draw_frame(index, num_objects, arguments.size)
-        begin = time.process_time()
-        session.step(image)
-        times.append(time.process_time() - begin)
+    workload.reset()
+    times = [timed_step(workload, frame) for frame in range(2 * WARM_UP)]
     return {'objects': num_objects, 'seconds': statistics.median(times[WARM_UP:])}
+
+
+def timed_step(workload: Any, frame: int) -> float:
+    """Processor seconds of a frame."""
+    begin = time.process_time()
+    workload.step(frame)
+    return time.process_time() - begin
 
 
 def render(report: dict[str, Any]) -> str:
@@ -188,16 +138,35 @@ def main() -> int:
         raise UserError('objects: expected numbers >= 1')
     import torch
 
+    from seg.apis.loading import choose_device
+    from seg.benchmark.building import build_model
+    from seg.benchmark.report import write_video_report
+    from seg.benchmark.workloads import check_memory, video_workload
+    from seg.structures import Task
+
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    predictor = build_predictor(arguments)
+    device = choose_device(arguments.device)
+    model, _ = build_model(arguments.config, arguments.checkpoint, device)
+    check_memory(model, Task.VOS)
+    size = tuple(arguments.size)
+
+    def following(num_objects: int) -> Any:
+        return video_workload(model, size, num_objects, Task.VOS)
+
     report = {
-        'long': [measure_long(predictor, n, arguments) for n in arguments.long_objects],
-        'objects': [measure_objects(predictor, n, arguments) for n in arguments.objects],
+        'size': list(size),
+        'threads': torch.get_num_threads(),
+        'long': [
+            measure_long(following(n), n, tuple(arguments.frames)) for n in arguments.long_objects
+        ],
+        'objects': [measure_objects(following(n), n) for n in arguments.objects],
     }
     print(render(report))
+    if arguments.out is not None:
+        write_video_report(report, render(report), arguments.out)
     if arguments.json:
-        print(json.dumps(report))
+        print(json_text(report))
     return 0
 
 

@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', type=Path, help='run whose learning curve is drawn; with --out'
     )
+    parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
     parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
@@ -69,10 +70,13 @@ def main() -> int:
     from seg.apis.report import ReportData
     from seg.apis.shapes_samples import check_knows_shapes
     from seg.datasets.shapes.statistics import shapes_statistics
+    from seg.models.deployment import quantize
 
     name = arguments.config or DEFAULT_MODEL
     model: Any = load_model(name, arguments.checkpoint, arguments.device)
     check_knows_shapes(model.dataset_meta)
+    if arguments.int8:
+        model = quantize(model)
     reports = choose_reports(arguments.tasks, model)
     data = ReportData(arguments.num, arguments.clips, arguments.frames, arguments.seed)
     samples = {report.name: report.samples(model, data) for report in reports}

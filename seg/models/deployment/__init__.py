@@ -3,5 +3,6 @@
 from seg.models.deployment.compiling import compile_parts
 from seg.models.deployment.fusing import fuse
 from seg.models.deployment.packing import pack_weights
+from seg.models.deployment.quantizing import quantize
 
-__all__ = ['compile_parts', 'fuse', 'pack_weights']
+__all__ = ['compile_parts', 'fuse', 'pack_weights', 'quantize']

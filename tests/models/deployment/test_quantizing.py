@@ -1,0 +1,42 @@
+"""Linear layers in 8 bits answer nearly the same."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from seg.models.deployment import quantize
+from seg.registry import MODELS
+from seg.testing.tiny_rapsam import tiny_rapsam_cfg
+from seg.utils.checks import UserError
+
+
+@torch.no_grad()
+def test_a_whole_model_predicts_nearly_the_same():
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_rapsam_cfg()).eval()
+    inputs = torch.randn(1, 1, 3, 64, 96)
+    before = model(inputs, mode='tensor')[-1].class_logits
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        small = quantize(model)
+    after = small(inputs, mode='tensor')[-1].class_logits
+
+    assert not after.equal(before), 'something was rounded'
+    likeness = torch.cosine_similarity(after.flatten(), before.flatten(), dim=0)
+    assert float(likeness) > 0.95, 'untrained weights make large errors of small ones'
+    assert model(inputs, mode='tensor')[-1].class_logits.equal(before), 'the original stays'
+
+
+def test_linear_layers_become_small():
+    plain = nn.Sequential(nn.Linear(64, 64), nn.Conv2d(1, 1, 1))
+    small = quantize(plain)
+
+    assert small[0].weight().dtype == torch.qint8
+    assert isinstance(small[1], nn.Conv2d)
+
+
+def test_other_types_are_refused():
+    with pytest.raises(UserError, match=r'expected fp32 weights on the CPU, got torch\.bfloat16'):
+        quantize(nn.Linear(2, 2).bfloat16())
