@@ -98,17 +98,21 @@ def plot_video(report: dict[str, Any], path: Path) -> None:
             label = f'{row["objects"]} object' + 's' * (row['objects'] > 1)
             time.plot(frames, [1000 * value for value in seconds], label=label)
             memory.plot(frames, mib, label=label)
-            time.legend()
     rows = report['objects']
     counts, costs = [row['objects'] for row in rows], [1000 * row['seconds'] for row in rows]
-    objects.plot(counts, costs, marker='o', label='measured')
-    objects.plot(
-        counts, [n * costs[0] / counts[0] for n in counts], '--', label='one after another'
-    )
-    objects.legend()
-    time.set(xlabel='frame', ylabel='processor ms per frame', ylim=(0, None))
-    memory.set(xlabel='frame', ylabel='resident MiB', ylim=(0, None))
-    objects.set(xlabel='objects', ylabel='processor ms per frame', ylim=(0, None))
+    alone = [count * costs[0] / counts[0] for count in counts]
+    objects.plot(counts, costs, marker='o', label='together')
+    objects.plot(counts, alone, '--', label='one after another')
+    milliseconds = 'processor ms per frame'
+    for axes, xlabel, ylabel in (
+        (time, 'frame', milliseconds),
+        (memory, 'frame', 'resident MiB'),
+        (objects, 'objects', milliseconds),
+    ):
+        highest = max((max(line.get_ydata()) for line in axes.lines), default=1)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.25 * highest))
+        if axes.lines:
+            axes.legend(fontsize='small')
     figure.savefig(path, dpi=110)
 
 
