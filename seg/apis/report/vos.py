@@ -12,6 +12,7 @@ from seg.apis.report.base import (
     MAIN,
     Answers,
     VideoReport,
+    run_model,
     without_predictions,
 )
 from seg.apis.report.video_baselines import copy_first_masks
@@ -21,11 +22,11 @@ from seg.evaluation.metrics.clip_metric import ClipMetric
 from seg.models.detectors.rapsam import FRAMES_AT_ONCE, ClipFeatures
 from seg.structures import ClipSample, Task, TrackData
 
-NO_MEMORY = 'no_memory'
+NO_MEMORY, NO_DPSR = 'no_memory', 'no_dpsr'
 
 
 class VosReport(VideoReport):
-    """J and F of objects given by their masks, with the memory and without it."""
+    """J and F of objects given by their masks; without the memory and without DPSR as well."""
 
     name = 'vos'
     task = Task.VOS
@@ -34,6 +35,7 @@ class VosReport(VideoReport):
         ('davis/J', 'J'),
         ('davis/F', 'F'),
         (f'{NO_MEMORY}/J&F', 'J&F_no_memory'),
+        (f'{NO_DPSR}/J&F', 'J&F_no_dpsr'),
     )
 
     def prompt_kinds(self, model: Any) -> tuple[str, ...]:
@@ -41,21 +43,25 @@ class VosReport(VideoReport):
         return ('mask',)
 
     def metrics(self) -> Mapping[str, Sequence[ClipMetric]]:
-        """J and F of both runs."""
-        return {MAIN: [DavisMetric()], NO_MEMORY: [DavisMetric(prefix=NO_MEMORY)]}
+        """J and F of all runs."""
+        return {
+            MAIN: [DavisMetric()],
+            **{run: [DavisMetric(prefix=run)] for run in (NO_MEMORY, NO_DPSR)},
+        }
 
     def answers(self, model: Any, packed: PackedClip) -> Answers:
-        """With the memory and without."""
+        """With the memory and without; by memory alone where the model has a second path."""
         return {
             MAIN: self.predict(model, packed),
             NO_MEMORY: answer_without_memory(model, packed),
+            **answer_without_dpsr(model, packed),
         }
 
     def baseline(self, packed: PackedClip) -> Answers:
-        """Objects stay where they were given; that is what either run is compared with."""
+        """Objects stay where they were given; that is what every run is compared with."""
         sample = without_predictions(packed.sample)
         sample.pred_tracks = copy_first_masks(sample)
-        return {MAIN: sample, NO_MEMORY: sample}
+        return {MAIN: sample, NO_MEMORY: sample, NO_DPSR: sample}
 
 
 class IdentityReport(VideoReport):
@@ -64,9 +70,12 @@ class IdentityReport(VideoReport):
     name = 'identity'
     task = Task.VOS
     with_events = True
-    keys = tuple(
-        (f'identity/{name}', name)
-        for name in ('survival', 'survival_crossing', 'survival_occlusion', 'num_cases')
+    keys = (
+        *(
+            (f'identity/{name}', name)
+            for name in ('survival', 'survival_crossing', 'survival_occlusion', 'num_cases')
+        ),
+        (f'{NO_DPSR}/survival', 'survival_no_dpsr'),
     )
 
     def prompt_kinds(self, model: Any) -> tuple[str, ...]:
@@ -75,13 +84,30 @@ class IdentityReport(VideoReport):
 
     def metrics(self) -> Mapping[str, Sequence[ClipMetric]]:
         """The share of ids that survive."""
-        return {MAIN: [IdentityMetric()]}
+        return {MAIN: [IdentityMetric()], NO_DPSR: [IdentityMetric(prefix=NO_DPSR)]}
+
+    def answers(self, model: Any, packed: PackedClip) -> Answers:
+        """As :class:`VosReport` without DPSR."""
+        return {MAIN: self.predict(model, packed), **answer_without_dpsr(model, packed)}
 
     def baseline(self, packed: PackedClip) -> Answers:
         """Objects stay where they were given."""
         sample = without_predictions(packed.sample)
         sample.pred_tracks = copy_first_masks(sample)
-        return {MAIN: sample}
+        return {MAIN: sample, NO_DPSR: sample}
+
+
+def answer_without_dpsr(model: Any, packed: PackedClip) -> Answers:
+    """The same weights with nothing found anew; nothing for models without a second path."""
+    head: Any = getattr(model, 'head', None)
+    dual_path = getattr(head, 'dual_path', None)
+    if dual_path is None:
+        return {}
+    head.dual_path = None
+    try:
+        return {NO_DPSR: run_model(model, packed.inputs, without_predictions(packed.sample))}
+    finally:
+        head.dual_path = dual_path
 
 
 @torch.no_grad()

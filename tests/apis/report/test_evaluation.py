@@ -72,7 +72,7 @@ def test_the_keys_of_the_report_card():
     ]
     assert keys['panoptic'] == ['PQ', 'SQ', 'RQ']
     assert keys['interactive_image'][:4] == ['mIoU@1', 'mIoU@3', 'mIoU@5', 'box_mIoU']
-    assert keys['vos'] == ['J&F', 'J', 'F', 'J&F_no_memory']
+    assert keys['vos'] == ['J&F', 'J', 'F', 'J&F_no_memory', 'J&F_no_dpsr']
     assert keys['interactive_video'] == ['J&F@1click', 'J&F_corrected', 'text_J&F']
     assert (keys['vis'], keys['video_panoptic']) == (['AP'], ['VPQ', 'STQ'])
 
