@@ -18,7 +18,6 @@ from seg.registry import MODELS
 
 NUM_SIGNS = 4
 _LEAST_AREA = 0.5  # cells
-_LEAST_PROB = 1e-4
 
 
 class MemoryReadout(NamedTuple):
@@ -132,9 +131,8 @@ class StreamingMemoryAdapter(BaseModule):
             return None
         masks = self.reader(state, keys, prompted_frames)
         wholes = self.objects.read(state)
-        # Pixels vote for what they look like, wholes are searched for: small things have few votes.
-        votes = masks.redetected.logit(eps=_LEAST_PROB)
-        redetected = (votes + wholes.search(mask_features)).sigmoid()
+        # Small things are outvoted, pixel by pixel, and large ones are more than one kernel finds.
+        redetected = torch.maximum(masks.redetected, wholes.search(mask_features).sigmoid())
         return MemoryReadout(masks._replace(redetected=redetected), wholes.contents, state.known)
 
     def score(self, queries: Tensor, mask_logits: Tensor, proposed: Tensor, last: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from seg.models.prompts.positional import sine_encoding
 from seg.registry import MODELS
 
 _LONGEST_GAP = 1024.0  # frames; older ones count as that old
+_NOTHING = -4.0  # logit
 
 
 class ObjectRead(NamedTuple):
@@ -46,8 +47,8 @@ class ObjectMemory(BaseModule):
     said about the object in words is added to the query through a gate that starts closed. What
     was read is added to the object's prompt, and becomes a kernel that finds it again by its looks
     (as the kernels of Tian et al., "Conditional Convolutions for Instance Segmentation", ECCV
-    2020, do on the same picture); both through layers that start at zero, so a new memory changes
-    nothing.
+    2020, do on the same picture); both through layers that start at zero, the search far below
+    the threshold, so a new memory changes nothing.
 
     Args:
         feat_channels: Width C.
@@ -77,7 +78,10 @@ class ObjectMemory(BaseModule):
         self.text_gate = nn.Parameter(torch.zeros(width))
         self.search_mlp = mlp(width, width, width + 1, num_layers=2)
         start_at_zero(self.out_proj)
-        start_at_zero(self.search_mlp[-1])
+        last = self.search_mlp[-1]
+        assert isinstance(last, nn.Linear), 'the last layer of an mlp is linear'
+        start_at_zero(last)
+        nn.init.constant_(last.bias[-1:], _NOTHING)
 
     def describe(self, masks: Tensor, queries: Tensor, mask_features: Tensor) -> Tensor:
         """Tokens of objects on one frame.
