@@ -1,7 +1,8 @@
-"""Keep JSON logs of measurements and write the tables of docs/models.md from them.
+"""Keep JSON logs of measurements and write the tables of pages from them.
 
 ``record`` runs a tool whose last line of output is JSON and keeps it with the command; ``write``
-fills the tables of a page, which stand between marks that name a log.
+fills the tables of pages, which stand between marks that name a log, and where not all of it is
+wanted a file that says which scores in what words.
 
 Examples:
     python tools/docs_tools/result_tables.py record report_card \
@@ -27,8 +28,14 @@ from seg.utils.cli import run_main
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / 'docs' / 'logs'
-PAGE = ROOT / 'docs' / 'models.md'
-_TABLE = re.compile(r'(<!-- table of logs/(\w+)\.json -->\n).*?(<!-- end of table -->)', re.S)
+TABLES = ROOT / 'docs' / 'tables'
+PAGES = [
+    ROOT / name for name in ('docs/models.md', 'docs/benchmarks.md', 'README.md', 'README.zh-CN.md')
+]
+_TABLE = re.compile(
+    r'(<!-- table of logs/(\w+)\.json(?: by tables/(\w+)\.json)? -->\n).*?(<!-- end of table -->)',
+    re.S,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,9 +48,10 @@ def parse_arguments() -> argparse.Namespace:
     record.add_argument('name', help='of the log')
     record.add_argument('command', nargs=argparse.REMAINDER, help='tool with its arguments')
     record.add_argument('--logs', type=Path, default=LOGS, help='folder of logs')
-    write = commands.add_parser('write', help='write the tables of a page')
-    write.add_argument('--page', type=Path, default=PAGE, help='default: %(default)s')
+    write = commands.add_parser('write', help='write the tables of pages')
+    write.add_argument('--page', type=Path, nargs='+', default=PAGES, help='default: all there are')
     write.add_argument('--logs', type=Path, default=LOGS, help='folder of logs')
+    write.add_argument('--tables', type=Path, default=TABLES, help='folder of what tables show')
     return parser.parse_args()
 
 
@@ -72,13 +80,58 @@ def record_log(name: str, command: list[str], logs: Path = LOGS) -> None:
     (logs / f'{name}.json').write_text(json.dumps(log, indent=2) + '\n', encoding='utf-8')
 
 
-def filled_page(text: str, logs: Path = LOGS) -> str:
+def filled_page(text: str, logs: Path = LOGS, tables: Path = TABLES) -> str:
     """A page with its tables written anew.
 
     Raises:
         UserError: If a log is missing or broken.
     """
-    return _TABLE.sub(lambda m: f'{m[1]}\n{table_of(read_log(logs, m[2]))}\n\n{m[3]}', text)
+
+    def fill(match: re.Match[str]) -> str:
+        log = read_log(logs, match[2])
+        if match[3] is None:
+            table = table_of(log)
+        else:
+            chosen = json.loads((tables / f'{match[3]}.json').read_text(encoding='utf-8'))
+            table = table_of_chosen(log['result'], chosen)
+        return f'{match[1]}\n{table}\n\n{match[4]}'
+
+    return _TABLE.sub(fill, text)
+
+
+def table_of_chosen(result: dict[str, Any], chosen: dict[str, Any]) -> str:
+    """Scores of a report card as a Markdown table.
+
+    Args:
+        result: The report card.
+        chosen: ``header``, titles of the columns (name, model, baseline and perhaps the wanted
+            score); ``between``, what stands between scores in one cell; ``rows``, each a name, one
+            or several ``task/metric`` and, for a column of wanted scores, a number or ``null``.
+            A score that is as good as wanted stands in bold.
+
+    Raises:
+        UserError: If there is no such score.
+    """
+    header = chosen['header']
+    lines = [f'| {" | ".join(header)} |', '|' + '---|' * len(header)]
+    for name, metrics, *wanted in chosen['rows']:
+        pairs = [metric.split('/', 1) for metric in metrics]
+        if any(metric not in result.get(task, {}) for task, metric in pairs):
+            raise UserError(f'{metrics}: expected scores of the report card; record it anew')
+        values = [result[task][metric] for task, metric in pairs]
+        model = chosen['between'].join(map(cell_text, values))
+        if wanted and wanted[0] is not None and is_reached(metrics[0], values[0], wanted[0]):
+            model = f'**{model}**'
+        trivial = [cell_text(result['baseline'][task].get(metric)) for task, metric in pairs]
+        cells = [name, model, chosen['between'].join(trivial)]
+        cells += ['' if value is None else str(value) for value in wanted]
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def is_reached(metric: str, value: float, wanted: float) -> bool:
+    """Whether a score is as good as wanted; of clicks, fewer are better."""
+    return value <= wanted if 'NoC' in metric else value >= wanted
 
 
 def read_log(logs: Path, name: str) -> dict[str, Any]:
@@ -134,8 +187,10 @@ def main() -> None:
     if arguments.action == 'record':
         record_log(arguments.name, arguments.command, arguments.logs)
         return
-    text = arguments.page.read_text(encoding='utf-8')
-    arguments.page.write_text(filled_page(text, arguments.logs), encoding='utf-8')
+    for page in arguments.page:
+        text = page.read_text(encoding='utf-8')
+        filled = filled_page(text, arguments.logs, arguments.tables)
+        page.write_text(filled, encoding='utf-8')
 
 
 if __name__ == '__main__':

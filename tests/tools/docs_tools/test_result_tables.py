@@ -7,13 +7,56 @@ TOOL = 'docs_tools/result_tables'
 PAGE = 'Text.\n\n<!-- table of logs/sizes.json -->\nold\n<!-- end of table -->\nMore.\n'
 
 
-def test_the_page_in_the_repository_is_up_to_date(run_tool, repository, tmp_path):
-    page = tmp_path / 'models.md'
-    shutil.copy(repository / 'docs' / 'models.md', page)
-    code, _, errors = run_tool(TOOL, 'write', '--page', page)
+PAGES = ['docs/models.md', 'docs/benchmarks.md', 'README.md', 'README.zh-CN.md']
+
+
+def test_the_pages_in_the_repository_are_up_to_date(run_tool, repository, tmp_path):
+    copies = [tmp_path / str(i) for i in range(len(PAGES))]
+    for name, copy in zip(PAGES, copies, strict=True):
+        shutil.copy(repository / name, copy)
+    code, _, errors = run_tool(TOOL, 'write', '--page', *copies)
 
     assert code == 0, errors
-    assert page.read_text() == (repository / 'docs' / 'models.md').read_text()
+    for name, copy in zip(PAGES, copies, strict=True):
+        assert copy.read_text() == (repository / name).read_text(), name
+        assert '<!-- table of logs/' in copy.read_text(), name
+
+
+def test_some_scores_in_words(run_tool, tmp_path):
+    result = {'image': {'PQ': 50.0, 'NoC': 4.0}, 'baseline': {'image': {'PQ': 1.0, 'NoC': 9.0}}}
+    (tmp_path / 'card.json').write_text(json.dumps(dict(command='c', result=result)))
+    rows = [['both', ['image/PQ', 'image/NoC']], ['quality', ['image/PQ'], 40]]
+    rows += [['clicks', ['image/NoC'], 3], ['no bar', ['image/PQ'], None]]
+    chosen = dict(header=['score', 'model', 'trivial'], between='; ', rows=rows)
+    (tmp_path / 'some.json').write_text(json.dumps(chosen))
+    page = tmp_path / 'page.md'
+    page.write_text(PAGE.replace('sizes.json', 'card.json by tables/some.json'))
+    code, _, errors = run_tool(
+        TOOL, 'write', '--page', page, '--logs', tmp_path, '--tables', tmp_path
+    )
+
+    assert code == 0, errors
+    for line in (
+        '| both | 50.0; 4.0 | 1.0; 9.0 |',
+        '| quality | **50.0** | 1.0 | 40 |',
+        '| clicks | 4.0 | 9.0 | 3 |',
+        '| no bar | 50.0 | 1.0 |  |',
+    ):
+        assert line in page.read_text()
+
+
+def test_a_score_that_is_not_there(run_tool, tmp_path):
+    (tmp_path / 'card.json').write_text(json.dumps(dict(command='c', result={'baseline': {}})))
+    chosen = dict(header=['a', 'b', 'c'], between=', ', rows=[['quality', ['image/PQ']]])
+    (tmp_path / 'some.json').write_text(json.dumps(chosen))
+    page = tmp_path / 'page.md'
+    page.write_text(PAGE.replace('sizes.json', 'card.json by tables/some.json'))
+    code, _, errors = run_tool(
+        TOOL, 'write', '--page', page, '--logs', tmp_path, '--tables', tmp_path
+    )
+
+    assert code == 2
+    assert "['image/PQ']: expected scores of the report card; record it anew" in errors
 
 
 def test_rows_become_a_table_with_their_command(run_tool, tmp_path):
