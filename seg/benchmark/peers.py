@@ -167,7 +167,8 @@ def sam_workload(
     name = 'EfficientSAM-Ti' if efficient else 'SAM ViT-B'
     model = MODELS.build(settings).to(device).requires_grad_(False)
     model.eval()
-    work = interactive_workload(model, size, num_objects, 'both', name)
+    canvas = (1024, 1024)
+    work = interactive_workload(model, size, num_objects, 'both', name, encoded=canvas)
     work.note = 'clicks, encodes 1024x1024'
     return work
 

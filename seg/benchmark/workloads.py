@@ -60,7 +60,7 @@ def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.nd
 
 
 def for_programs(model: Any, size: Sequence[int]) -> Any:
-    """The model with a pipeline that leaves frames of this size as they are."""
+    """The model with a pipeline that brings frames to this size, with their aspect kept."""
     pipeline = [dict(type='TestResize', scale=tuple(size)), dict(type='PackClip')]
     model.cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
     model.entry = None
@@ -114,7 +114,13 @@ def threshold_for(class_logits: Tensor, num_kept: int) -> float:
 
 
 def interactive_workload(
-    model: Any, size: tuple[int, int], num_objects: int, work: str, name: str = 'RapSAM'
+    model: Any,
+    size: tuple[int, int],
+    num_objects: int,
+    work: str,
+    name: str = 'RapSAM',
+    *,
+    encoded: tuple[int, int] | None = None,
 ) -> Workload:
     """Clicks on a frame.
 
@@ -124,8 +130,9 @@ def interactive_workload(
         num_objects: Clicks, one per object.
         work: ``'encode'`` (``set_image``), ``'click'`` (ask about an encoded frame) or ``'both'``.
         name: Of the workload.
+        encoded: Size that frames are brought to before; that of the frames when left out.
     """
-    predictor = ImagePredictor(for_programs(model, size))
+    predictor = ImagePredictor(for_programs(model, encoded or size))
     images = [draw_frame(i, num_objects, size)[0] for i in range(4)]
     ids = draw_frame(0, num_objects, size)[1]
     points = [[_middle(ids == k + 1)] for k in range(num_objects)]
