@@ -267,6 +267,7 @@ class PropagationStep(nn.Module):
             again=masks.redetected[None],
             contents=readout.contents[None],
             moved=masks.moved[None],
+            searched=readout.searched[None],
         )
         answer = step.answer(asked, [state], frame, has_paths=step.refines)
         seen = step.seen(answer, asked, 0, count)

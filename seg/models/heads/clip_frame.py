@@ -49,6 +49,7 @@ class FrameAnswer(NamedTuple):
         active: Objects that were prompted on this frame or one before, (B, N), bool.
         propagated: Objects that come from memory alone, (B, N), bool.
         moved: The last frame's masks carried to this one, (B, N, h, w), in [0, 1].
+        searched: Logits of where memory finds each object by its looks, (B, N, h, w).
     """
 
     outputs: list[StageOutput]
@@ -64,6 +65,7 @@ class FrameAnswer(NamedTuple):
     active: Tensor
     propagated: Tensor
     moved: Tensor
+    searched: Tensor
 
     @property
     def num_objects(self) -> int:
@@ -92,3 +94,4 @@ class AskedFrame(NamedTuple):
     again: Tensor  # masks found anew
     contents: Tensor
     moved: Tensor
+    searched: Tensor  # logits

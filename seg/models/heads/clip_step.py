@@ -110,7 +110,7 @@ class ClipStep:
         zeros = batch.mask_probs.new_zeros
         given = zeros(batch.valid.shape).bool()
         known = torch.zeros_like(given)
-        ahead, again, moved = (zeros(*batch.valid.shape, *size) for _ in range(3))
+        ahead, again, moved, searched = (zeros(*batch.valid.shape, *size) for _ in range(4))
         contents = zeros(*batch.valid.shape, channels)
         for i, readout in enumerate(readouts):
             n = states[i].num_objects
@@ -118,7 +118,7 @@ class ClipStep:
             if readout is not None:
                 known[i, :n] = readout.known
                 ahead[i, :n], again[i, :n], moved[i, :n] = readout.masks
-                contents[i, :n] = readout.contents
+                contents[i, :n], searched[i, :n] = readout.contents, readout.searched
         propagated = known & ~given
         corrected = (known & given & ~batch.has_mask & ~batch.has_previous)[..., None, None, None]
         proposal = (WINDOW_LOGIT * (2 * ahead - 1)).unsqueeze(2)
@@ -130,7 +130,7 @@ class ClipStep:
             has_previous=batch.has_previous | corrected[..., 0, 0, 0],
             valid=given | propagated,
         )
-        return AskedFrame(batch, given, propagated, again, contents, moved)
+        return AskedFrame(batch, given, propagated, again, contents, moved, searched)
 
     def answer(
         self, asked: AskedFrame, states: Sequence[MemoryState], frame: Frame, *, has_paths: bool
@@ -174,6 +174,7 @@ class ClipStep:
             active=asked.batch.valid,
             propagated=asked.propagated,
             moved=asked.moved,
+            searched=asked.searched,
         )
         if has_paths:
             answer = self._fuse(answer)

@@ -81,6 +81,7 @@ class ClipTraining:
         self.states = self._run(context_feats)
         self.rounds = [self._judge(t, answer) for t, answer in self.answers]
         self.started = [self._started(t, answer) for t, answer in self.answers]
+        self.searched = [self._searched(t, answer) for t, answer in self.answers]
 
     def _run(self, context_feats: Tensor | None) -> list[MemoryState]:
         """All frames in order; returns the memories after the last one."""
@@ -164,14 +165,19 @@ class ClipTraining:
 
     def _started(self, t: int, answer: FrameAnswer) -> AnsweredRound:
         """The masks that the memory proposed, as a prediction of their own."""
-        masks, queries = answer.proposed.unsqueeze(2), answer.outputs[-1].queries
-        proposals = StageOutput(queries, masks, class_logits=None, iou_logits=None)
         chosen = []
         for i in range(len(self.targets)):
             objects, rows = self._rows(i, t, answer, visible=True)
             kept = answer.propagated[i, objects]
             chosen.append(self._targets(i, t, objects[kept], rows[kept]))
-        return AnsweredRound([proposals], 1, chosen, chosen)
+        return _masks_alone(answer.proposed, answer.outputs[-1].queries, chosen)
+
+    def _searched(self, t: int, answer: FrameAnswer) -> AnsweredRound:
+        """What the memory found by looks as wholes, as a prediction of its own."""
+        counted = answer.propagated & self._all_visible(t, answer)
+        objects = [counted[i].nonzero().flatten() for i in range(len(self.targets))]
+        chosen = [self._targets(i, t, rows, rows) for i, rows in enumerate(objects)]
+        return _masks_alone(answer.searched, answer.queries, chosen)
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, summed over the frames."""
@@ -179,6 +185,7 @@ class ClipTraining:
             'prompts': float(sum(len(rows) for rows in self._first_rows())),
             'texts': float(len(self.spoken)),
             'proposals': count_rounds(self.head.criterion, self.started)['masks'],
+            'searches': count_rounds(self.head.criterion, self.searched)['masks'],
             'neighbours': float(sum(int(m.sum()) for _, _, m in self._neighbours())),
             'pairs': float(sum(int(m.sum()) for _, m in self._pairs())),
             'tokens': float(sum(int(m.sum()) for _, m in self._token_pairs())),
@@ -190,11 +197,13 @@ class ClipTraining:
         criterion = self.head.criterion
         raw = round_losses(criterion, self.rounds, self.wanted, averages)
         parts = self.wanted & {'mask', 'dice'}
-        divided = {**averages, 'masks': averages['proposals']}
-        for name, value in round_losses(
-            criterion, self.started, parts, {**divided, 'qualities': averages['proposals']}
-        ).items():
-            raw[f'proposal.{name}'] = value
+        for kind, rounds, count in (
+            ('proposal', self.started, averages['proposals']),
+            ('search', self.searched, averages['searches']),
+        ):
+            divided = {**averages, 'masks': count, 'qualities': count}
+            found = round_losses(criterion, rounds, parts, divided)
+            raw |= {f'{kind}.{name}': value for name, value in found.items()}
         computed = {
             'temporal': (self._temporal_loss, 'neighbours'),
             'dpsr': (self._dpsr_loss, 'pairs'),
@@ -329,6 +338,12 @@ class ClipTraining:
 
 TEMPERATURE = 0.1
 """Cosines of tokens are divided by it."""
+
+
+def _masks_alone(mask_logits: Tensor, queries: Tensor, chosen: Sequence[Targets]) -> AnsweredRound:
+    """Masks (B, rows, h, w) as a prediction of which nothing else is judged."""
+    masks = StageOutput(queries, mask_logits.unsqueeze(2), class_logits=None, iou_logits=None)
+    return AnsweredRound([masks], 1, chosen, chosen)
 
 
 def _as_slots(prompts: Prompts, order: Tensor) -> Prompts:

@@ -155,7 +155,7 @@ class RapSAMVideoHead(BaseModule):
         self.step_averages = StepAverages(
             [
                 *('masks', 'qualities', 'prompts', 'texts', 'segments'),
-                *('proposals', 'neighbours', 'pairs', 'tokens'),
+                *('proposals', 'searches', 'neighbours', 'pairs', 'tokens'),
                 *classes,
             ]
         )

@@ -26,11 +26,13 @@ class MemoryReadout(NamedTuple):
     Attributes:
         masks: Where they should be.
         contents: To add to their queries, (N, C).
+        searched: Logits of where each object is by its looks as a whole, (N, h, w).
         known: Which objects are remembered at all, (N,), bool.
     """
 
     masks: ProposedMasks
     contents: Tensor
+    searched: Tensor
     known: Tensor
 
 
@@ -131,9 +133,13 @@ class StreamingMemoryAdapter(BaseModule):
             return None
         masks = self.reader(state, keys, prompted_frames)
         wholes = self.objects.read(state)
-        # Small things are outvoted, pixel by pixel, and large ones are more than one kernel finds.
-        redetected = torch.maximum(masks.redetected, wholes.search(mask_features).sigmoid())
-        return MemoryReadout(masks._replace(redetected=redetected), wholes.contents, state.known)
+        searched = wholes.search(mask_features)
+        # Of small things that went out of sight too few pixels are remembered to be voted for.
+        # The search has a loss of its own: from this maximum it would learn to keep still.
+        lost = ~state.last_masks.flatten(1).any(dim=1)[:, None, None]
+        found = torch.maximum(masks.redetected, searched.detach().sigmoid())
+        masks = masks._replace(redetected=torch.where(lost, found, masks.redetected))
+        return MemoryReadout(masks, wholes.contents, searched, state.known)
 
     def score(self, queries: Tensor, mask_logits: Tensor, proposed: Tensor, last: Tensor) -> Tensor:
         """Logit of each mask being its object, (Q,), from the query and four signs.

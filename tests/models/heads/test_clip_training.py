@@ -60,6 +60,7 @@ def test_all_losses_are_there_and_train_the_memory(task):
 
     assert names >= set(ROW)
     assert f'{task}/proposal.loss_mask' in losses
+    assert f'{task}/search.loss_mask' in losses
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert [name for name in silent if not (task == 'vos' and 'text' in name)] == []
 
