@@ -57,6 +57,19 @@ def test_clicks(work):
         assert answer.masks.shape == (2, 1, *SIZE)
 
 
+def test_frames_of_one_size_are_encoded_at_another():
+    model = tiny(tiny_prompted_cfg())
+    seen = []
+    model.data_preprocessor.register_forward_hook(
+        lambda module, inputs, output: seen.append(tuple(output['inputs'].shape[-2:]))
+    )
+    load = workloads.interactive_workload(model, (64, 128), 1, 'both', encoded=(32, 64))
+    load.reset()
+
+    assert load.step(0).masks.shape == (1, 1, 64, 128), 'masks are as large as the frame'
+    assert set(seen) == {(32, 64)}
+
+
 @pytest.mark.parametrize('task', [Task.VOS, Task.INTERACTIVE_VIDEO])
 def test_videos_begin_anew_after_a_reset(task):
     load = workloads.video_workload(tiny(tiny_video_cfg()), SIZE, 2, task)
