@@ -30,14 +30,14 @@ PARAMETERS = {
     'convl_12e_adaptor': 213_991_157,
     'r50_custom_coco': 48_178_204,
     'r50_coco_yt19_points': 47_780_117,
-    'r50_coco_yt21_davis_ref': 48_653_998,
-    'r50_joint': 48_653_998,
+    'r50_coco_yt21_davis_ref': 48_785_839,
+    'r50_joint': 48_785_839,
     'nano_quick_shapes': 4_612_245,
     'nano_shapes_long': 4_612_245,
     'nano_coco_sample': 4_637_641,
     'nano_prompts_shapes': 5_253_430,
-    'nano_joint_shapes': 5_352_159,
-    'nano_shapes': 5_352_159,
+    'nano_joint_shapes': 5_370_880,
+    'nano_shapes': 5_370_880,
 }
 SIZE = (48, 72)
 
