@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -340,7 +339,6 @@ class ImagePredictor:
                 'prompts: expected points, boxes, masks or texts, got none of them; one click is '
                 'points=[[[x, y]]]'
             )
-        _check_distinct(prompts.object_ids.tolist())
         check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
         prompts = prompts_on_canvas(prompts, sample)
         logits = given.get('previous_logits')
@@ -380,15 +378,6 @@ class ImagePredictor:
         encoded = self._require_images()
         features = encoded.features
         return (features if isinstance(features, torch.Tensor) else features[0]).device
-
-
-def _check_distinct(object_ids: Sequence[int]) -> None:
-    """Refuse ids that several rows share, for rows do not know of each other."""
-    if twice := sorted(i for i, count in Counter(object_ids).items() if count > 1):
-        raise UserError(
-            f'object_ids: expected each object once, got several rows for {twice}; say everything '
-            'about an object in one row'
-        )
 
 
 def _with_pixel_boxes(given: Mapping[str, Any], size: tuple[int, int]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
@@ -27,6 +28,7 @@ def check_prompts(
     Raises:
         UserError: With the first prompt that cannot be used.
     """
+    _check_distinct(prompts)
     height, width = image_size
     used = prompts.point_labels != PointLabel.PADDING
     for x, y in prompts.point_coords[used].tolist():
@@ -55,6 +57,16 @@ def check_prompts(
                 f'{PROMPT_FEATURES[kind]}{reason}; leave them out, give every click '
                 'an object of its own, or use another model'
             )
+
+
+def _check_distinct(prompts: Prompts) -> None:
+    """Refuse ids that several rows share, for rows do not know of each other."""
+    counts = Counter(prompts.object_ids.tolist())
+    if twice := sorted(object_id for object_id, count in counts.items() if count > 1):
+        raise UserError(
+            f'object_ids: expected each object once, got several rows for {twice}; say everything '
+            'about an object in one row'
+        )
 
 
 def check_min_iou_score(value: float) -> float:

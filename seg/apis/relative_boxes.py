@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seg.apis.prompt_input import as_numbers
 from seg.utils.checks import UserError
 
 
@@ -23,16 +24,11 @@ def boxes_in_pixels(boxes: Any, image_size: tuple[int, int]) -> np.ndarray:
     Raises:
         UserError: If the shape is wrong, a number is outside [0, 1], or a box is empty.
     """
-    try:
-        values: np.ndarray = np.asarray(boxes, dtype=np.float32)
-    except (ValueError, TypeError, RuntimeError):
-        values = np.zeros(0, dtype=np.float32)
-    values = values.reshape(0, 4) if values.size == 0 and np.ndim(boxes) == 1 else values
+    expected = 'shape (N, 4), [x1, y1, x2, y2] each, as shares of the image'
+    values = as_numbers('relative_boxes', boxes, expected)
+    values = values.reshape(0, 4) if values.size == 0 and values.ndim == 1 else values
     if values.ndim != 2 or values.shape[1] != 4:
-        raise UserError(
-            'relative_boxes: expected shape (N, 4), [x1, y1, x2, y2] each, as shares of the image, '
-            f'got {boxes!r:.80}'
-        )
+        raise UserError(f'relative_boxes: expected {expected}, got {boxes!r:.80}')
     given = values[~np.isnan(values).all(axis=1)]
     if not ((given >= 0) & (given <= 1)).all():
         raise UserError(

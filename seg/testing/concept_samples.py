@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from mmengine.structures import InstanceData
@@ -11,6 +12,27 @@ from seg.structures import ClipSample, Prompts
 
 CONCEPT_WORDS = ('circle', 'star', 'cross')
 """What the classes are called."""
+
+
+def write_untrained_sam3(config: Path, folder: Path) -> tuple[Path, Path]:
+    """A config and weights of an untrained SAM 3 that is sure of everything.
+
+    Args:
+        config: Of the tiny one.
+        folder: Where to write both files.
+
+    Returns:
+        Paths of the config and of the weights.
+    """
+    from seg.engine.config_options import load_config
+    from seg.models.detectors import Sam3Segmentor
+
+    cfg = load_config(config)
+    cfg.model.score_threshold = 0.0
+    cfg.dump(str(folder / 'config.py'))
+    torch.manual_seed(0)
+    torch.save(Sam3Segmentor('tiny').state_dict(), folder / 'sam3.pth')
+    return folder / 'config.py', folder / 'sam3.pth'
 
 
 def concept_sample(labels: Sequence[int], phrase_labels: Sequence[int], side: int) -> ClipSample:

@@ -12,8 +12,8 @@ from PIL import Image
 from seg.apis import load_model
 from seg.apis.demo_tasks import DemoRequest, find_demo_task
 from seg.engine.config_options import load_config
-from seg.models.detectors import Sam3Segmentor
 from seg.structures import Prompts
+from seg.testing.concept_samples import write_untrained_sam3
 from seg.utils.checks import UserError
 
 pytestmark = pytest.mark.skipif(
@@ -25,11 +25,7 @@ pytestmark = pytest.mark.skipif(
 def files(repository, tmp_path_factory):
     """An untrained model that is sure of everything, and a photo."""
     root = tmp_path_factory.mktemp('concepts')
-    cfg = load_config(repository / 'configs/sam3/sam3_tiny_shapes.py')
-    cfg.model.score_threshold = 0.0
-    cfg.dump(str(root / 'config.py'))
-    torch.manual_seed(0)
-    torch.save(Sam3Segmentor('tiny').state_dict(), root / 'sam3.pth')
+    write_untrained_sam3(repository / 'configs/sam3/sam3_tiny_shapes.py', root)
     pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(root / 'photo.png')
     return root

@@ -22,7 +22,7 @@ from seg.utils.checks import UserError
 _HELD_BYTES = 64 << 20
 
 
-class ImageSource(FrameSource):
+class ImageFile(FrameSource):
     """An image file as a video of one frame, which is read whenever it is asked for.
 
     Args:
@@ -125,7 +125,7 @@ def open_media(path: Path, name: str | None = None) -> Media:
     """
     called = path.stem if name is None else name
     if not path.is_dir() and path.suffix.lower() in IMAGE_SUFFIXES:
-        return Media(called, ImageSource(path), is_video=False, path=path)
+        return Media(called, ImageFile(path), is_video=False, path=path)
     if not path.is_dir() and path.suffix.lower() not in VIDEO_SUFFIXES and path.exists():
         raise UserError(
             f'{path.name}: expected an image ({", ".join(IMAGE_SUFFIXES)}) or a video '

@@ -36,7 +36,7 @@ def quantize(model: M) -> M:
             f'model: expected fp32 weights on the CPU, got {parameter.dtype} on '
             f'{parameter.device}; load it with device="cpu"'
         )
-    if 'none' in (engines := torch.backends.quantized.supported_engines) and len(engines) == 1:
+    if set(torch.backends.quantized.supported_engines) <= {'none'}:
         raise UserError(
             'torch: expected kernels for 8 bits (fbgemm, qnnpack or onednn), got none; leave '
             'the model in fp32'

@@ -5,13 +5,11 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from seg.apis import load_model
 from seg.apis.annotation import AnnotationModel, AnnotationSession
-from seg.engine.config_options import load_config
-from seg.models.detectors import Sam3Segmentor
+from seg.testing.concept_samples import write_untrained_sam3
 from seg.testing.fake_annotation import fake_video
 from seg.utils.checks import UserError
 
@@ -24,13 +22,9 @@ CLIP = fake_video(2, (60, 90))
 @pytest.fixture(scope='module')
 def model(repository, tmp_path_factory):
     """An untrained one that is sure of everything."""
-    root = tmp_path_factory.mktemp('sam3')
-    cfg = load_config(repository / 'configs/sam3/sam3_tiny_shapes.py')
-    cfg.model.score_threshold = 0.0
-    cfg.dump(str(root / 'config.py'))
-    torch.manual_seed(0)
-    torch.save(Sam3Segmentor('tiny').state_dict(), root / 'sam3.pth')
-    return AnnotationModel(load_model(root / 'config.py', root / 'sam3.pth', 'cpu'), 'sam3')
+    config = repository / 'configs/sam3/sam3_tiny_shapes.py'
+    config, weights = write_untrained_sam3(config, tmp_path_factory.mktemp('sam3'))
+    return AnnotationModel(load_model(config, weights, 'cpu'), 'sam3')
 
 
 def test_sessions_find_and_refuse(model):

@@ -7,6 +7,7 @@ import torch
 
 from seg.models.memory import MemoryReader, SeenObjects, StreamingMemoryAdapter
 from seg.models.memory.memory_reader import _largest
+from seg.models.memory.object_memory import _grow
 
 
 def make_memory(**settings):
@@ -181,6 +182,31 @@ def test_large_frames_get_no_more_cells_than_allowed():
         assert keys.coarse[0, 0].numel() <= 100
     assert reader.key_size((20, 20)) == (10, 10), 'as many as allowed'
     assert reader.key_size((16, 24)) == (8, 12), 'the stride that was set'
+
+
+@torch.no_grad()
+def test_distant_places_lose_by_their_squared_distance():
+    memory = make_memory()
+    state = written(memory, shifts=(0, 1, 2))
+    features, _ = picture(shift=3)
+    keys = memory.encode(features[None]).of_clip(0)
+    reader, (height, width) = memory.reader, keys.coarse.shape[-2:]
+    lost = reader._compare(state.keys, keys.coarse) - reader._compare_nearby(state, keys.coarse)
+
+    at_once, per_frame = reader.log_reach.exp().tolist()
+    for here, frame, there in ((0, 0, 0), (5, 1, 40), (95, 2, 3)):
+        apart = (here // width - there // width) ** 2 + (here % width - there % width) ** 2
+        variance = at_once**2 + (3 - frame) * per_frame**2
+        expected = apart / max(height, width) ** 2 / (2 * variance)
+        found = float(lost[here, frame * height * width + there])
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_masks_grow_by_a_square():
+    masks = torch.rand(3, 9, 11)
+    expected = torch.nn.functional.max_pool2d(masks, 5, stride=1, padding=2)
+
+    assert _grow(masks, 2).equal(expected)
 
 
 def test_lost_objects_are_searched_for_by_their_looks():

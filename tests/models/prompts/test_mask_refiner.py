@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from seg.models.prompts import MaskRefiner
+from seg.models.prompts import MaskRefiner, mask_refiner
 from seg.models.prompts.mask_refiner import NUM_HINTS
 
 
@@ -54,6 +54,22 @@ def test_objects_do_not_see_each_other():
     after = refiner(feats, changed, hints).mask_logits
 
     torch.testing.assert_close(before[:, [0, 2]], after[:, [0, 2]])
+
+
+def test_few_at_a_time_give_what_all_at_once_give(monkeypatch):
+    torch.manual_seed(0)
+    refiner = MaskRefiner(8)
+    for parameter in refiner.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    features, logits = torch.randn(2, 1, 8, 12, 16), torch.randn(2, 5, 1, 12, 16)
+    hints = torch.randn(2, 5, 1, NUM_HINTS, 12, 16)
+    at_once = refiner(features, logits, hints)
+    monkeypatch.setattr(mask_refiner, '_CACHED', 2 * 2 * 16 * 12 * 16)  # two queries
+    with torch.no_grad():
+        by_twos = refiner(features, logits, hints)
+
+    torch.testing.assert_close(by_twos.mask_logits, at_once.mask_logits)
+    torch.testing.assert_close(by_twos.iou_change, at_once.iou_change)
 
 
 def test_it_sees_what_looks_unlike_the_rest_of_the_mask():
