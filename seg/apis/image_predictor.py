@@ -13,7 +13,12 @@ from mmengine.dataset import Compose
 
 from seg.apis.frame_packing import pack_image, prompts_on_canvas
 from seg.apis.inferencer import ImageSource
-from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
+from seg.apis.prompt_checks import (
+    check_distinct,
+    check_min_iou_score,
+    check_prompts,
+    drop_poor_masks,
+)
 from seg.apis.prompt_input import as_numbers, make_prompts
 from seg.apis.relative_boxes import boxes_in_pixels
 from seg.apis.test_pipeline import build_test_transforms
@@ -339,6 +344,7 @@ class ImagePredictor:
                 'prompts: expected points, boxes, masks or texts, got none of them; one click is '
                 'points=[[[x, y]]]'
             )
+        check_distinct(prompts)
         check_prompts(prompts, size, self.model.prompt_kinds, self.model.prompt_refusals)
         prompts = prompts_on_canvas(prompts, sample)
         logits = given.get('previous_logits')

@@ -28,7 +28,6 @@ def check_prompts(
     Raises:
         UserError: With the first prompt that cannot be used.
     """
-    _check_distinct(prompts)
     height, width = image_size
     used = prompts.point_labels != PointLabel.PADDING
     for x, y in prompts.point_coords[used].tolist():
@@ -59,8 +58,12 @@ def check_prompts(
             )
 
 
-def _check_distinct(prompts: Prompts) -> None:
-    """Refuse ids that several rows share, for rows do not know of each other."""
+def check_distinct(prompts: Prompts) -> None:
+    """Refuse ids that several rows about an image share, for rows do not know of each other.
+
+    Raises:
+        UserError: With the ids.
+    """
     counts = Counter(prompts.object_ids.tolist())
     if twice := sorted(object_id for object_id, count in counts.items() if count > 1):
         raise UserError(
