@@ -78,7 +78,8 @@ train_dataloader['dataset']['sources'].update(
         split='train',
         num_samples=1_000_000,
         num_frames=6,
-        frame_gaps=(1, 5),
+        frame_gaps=(1, 9),
+        occlusion_prob=0.75,
         pipeline=[
             dict(type=ClipFlip, prob=0.5),
             dict(type=FirstMaskPrompts, max_objects=6),
@@ -91,7 +92,8 @@ train_dataloader['dataset']['sources'].update(
         split='train',
         num_samples=1_000_000,
         num_frames=6,
-        frame_gaps=(1, 5),
+        frame_gaps=(1, 9),
+        occlusion_prob=0.75,
         pipeline=[
             dict(type=ClipFlip, prob=0.5),
             dict(type=SimulatedPrompts, num_prompts=5),

@@ -17,6 +17,8 @@ from seg.datasets.shapes import (
     ShapesSample,
     ShapesWorld,
 )
+from seg.datasets.shapes.frame_choice import FrameChoice
+from seg.datasets.shapes.motion import EVENT_SHARE
 from seg.datasets.shapes.palette import COLOR_VALUES
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -49,6 +51,9 @@ class ShapesDataset(ClipDataset):
         frame_gaps: Smallest and largest step between the frames of a sample, each drawn anew, out
             of a clip that is long enough for the largest steps; the first frame is always the
             clip's. All frames of the clip when left out.
+        occlusion_prob: With ``frame_gaps``: how often a sample shows a thing of the first frame
+            hidden and again after that, which steps drawn at random seldom do. Above 0.4 more
+            clips plan it than in other samples.
 
     Raises:
         ValueError: If the task, split or version is unknown, or a number is out of range.
@@ -70,11 +75,17 @@ class ShapesDataset(ClipDataset):
         cache: bool = False,
         version: str = 'v1',
         frame_gaps: tuple[int, int] | None = None,
+        occlusion_prob: float = 0.0,
     ) -> None:
         if frame_gaps is not None and (cache or not 1 <= frame_gaps[0] <= frame_gaps[1]):
             raise ValueError(
                 'frame_gaps: expected a smallest and a largest step, 1 <= smallest <= largest, and '
                 f'cache=False, got {tuple(frame_gaps)} and cache={cache}'
+            )
+        if not 0 <= occlusion_prob <= 1 or (occlusion_prob and frame_gaps is None):
+            raise ValueError(
+                'occlusion_prob: expected a number in [0, 1], and frame_gaps with it, got '
+                f'{occlusion_prob} and frame_gaps={frame_gaps}'
             )
         if split not in SPLITS:
             raise ValueError(unknown_name_message('split of Shapes', split, SPLITS))
@@ -96,7 +107,9 @@ class ShapesDataset(ClipDataset):
         self.num_samples = num_samples
         self.num_frames = num_frames
         self.frame_gaps = frame_gaps
-        self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size)
+        share = max(EVENT_SHARE, occlusion_prob)
+        self._choice_prob = occlusion_prob / share
+        self.world = ShapesWorld(version, 2 * seed + SPLITS.index(split), size, share)
         self._prefix = f'{self._name}-{split}-{seed}'
         self._kept: dict[int, Drawn] | None = {} if cache else None
 
@@ -120,10 +133,9 @@ class ShapesDataset(ClipDataset):
         """Draw one sample, and with ``frame_gaps`` which frames it has."""
         if self.frame_gaps is None:
             return self.load(index)
-        low, high = self.frame_gaps
-        steps = rng.integers(low, high + 1, size=self.num_frames - 1)
-        shown = [0, *np.cumsum(steps).tolist()]
-        return self._as_results(index, self._draw(index, 1 + high * (self.num_frames - 1), shown))
+        length = 1 + self.frame_gaps[1] * (self.num_frames - 1)
+        shown = FrameChoice(rng, self.num_frames, self.frame_gaps, self._choice_prob)
+        return self._as_results(index, self._draw(index, length, shown))
 
     def labels_of(self, sample: ShapesSample) -> list[int]:
         """The class of each segment."""
@@ -149,7 +161,7 @@ class ShapesDataset(ClipDataset):
             'dataset_name': self._name,
         }
 
-    def _draw(self, index: int, num_frames: int, shown: Sequence[int] | None = None) -> Drawn:
+    def _draw(self, index: int, num_frames: int, shown: FrameChoice | None = None) -> Drawn:
         """Frames (T, 3, H, W) and segment map (T, H, W), both uint8, and the rows of segments."""
         sample = self.world.clip(index, num_frames, shown)
         rows = {

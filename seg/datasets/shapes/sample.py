@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -100,22 +101,34 @@ def count_pixels(segment_map: np.ndarray, num_segments: int) -> np.ndarray:
     return np.stack(counts, axis=1)
 
 
-def find_occlusions(visible_areas: np.ndarray, inside_areas: np.ndarray) -> np.ndarray:
-    """Which things vanish behind others for 5 to 15 frames and are seen before and after.
+class Occlusion(NamedTuple):
+    """A thing is hidden by others.
+
+    Attributes:
+        thing: Which, counted from 0.
+        start: First frame that does not show it.
+        stop: Frame behind the last.
+    """
+
+    thing: int
+    start: int
+    stop: int
+
+
+def find_occlusions(visible_areas: np.ndarray, inside_areas: np.ndarray) -> list[Occlusion]:
+    """Where things vanish behind others for 5 to 15 frames and are seen before and after.
 
     Args:
         visible_areas: Visible pixels of each thing in each frame, (N, T).
         inside_areas: Its pixels inside the frame, hidden or not, (N, T).
-
-    Returns:
-        One flag per thing, (N,), bool.
     """
-    flags = np.zeros(len(inside_areas), bool)
+    found = []
     for index, (visible, inside) in enumerate(zip(visible_areas, inside_areas, strict=True)):
         hidden = (inside >= MIN_VISIBLE) & (visible == 0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], hidden.astype(np.int8), [0]])))
         for start, stop in edges.reshape(-1, 2).tolist():
             seen = min(visible[:start].max(initial=0), visible[stop:].max(initial=0))
             lasting = HIDDEN_FRAMES[0] <= stop - start <= HIDDEN_FRAMES[1]
-            flags[index] |= lasting and seen >= MIN_VISIBLE
-    return flags
+            if lasting and seen >= MIN_VISIBLE:
+                found.append(Occlusion(index, start, stop))
+    return found

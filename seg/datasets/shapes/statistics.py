@@ -148,7 +148,7 @@ def _clip_facts(sample: ShapesAnnotations) -> dict[str, bool]:
     covered = ((hidden_share >= 0.2) & present).any(axis=1)
     free = ((hidden_share < 0.05) & present).any(axis=1)
     return {
-        'clips_with_full_occlusion': bool(find_occlusions(visible, inside).any()),
+        'clips_with_full_occlusion': bool(find_occlusions(visible, inside)),
         'clips_with_crossing': bool((covered & free).any()),
         'clips_with_entering': bool((inside[:, 0] == 0).any()),
         'clips_with_leaving': bool((inside[:, -1] == 0).any()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,9 +29,9 @@ _EVENTS, _SCENES, _MOTIONS, _EXPRESSIONS = range(4)  # independent streams of ra
 class ShapesWorld:
     """An endless, reproducible world of images and clips.
 
-    A sample depends on ``version``, ``seed``, its index, the frame size and the number of frames
-    alone: not on what was generated before, on the process or on global random state. The pixels
-    are reproducible for one version of NumPy and OpenCV.
+    A sample depends on these arguments, its index and the number of frames alone: not on what was
+    generated before, on the process or on global random state. The pixels are reproducible for one
+    version of NumPy and OpenCV.
 
     OpenCV's own threads do not help on frames of this size; a process that generates many samples
     is fastest after ``cv2.setNumThreads(0)``, which is left to the caller.
@@ -40,13 +40,20 @@ class ShapesWorld:
         version: Definition of the world; ``'v1'``.
         seed: Which world; >= 0.
         size: Height and width of the frames, each >= 48.
+        event_share: How many of the clips with 24 frames or more hide a thing behind another for a
+            while; nearly as many do.
 
     Raises:
-        ValueError: If the version is unknown, the seed negative or the size too small.
+        ValueError: If the version is unknown, the seed negative, the size too small or the share
+            not in [0, 1].
     """
 
     def __init__(
-        self, version: str = 'v1', seed: int = 0, size: tuple[int, int] = (128, 160)
+        self,
+        version: str = 'v1',
+        seed: int = 0,
+        size: tuple[int, int] = (128, 160),
+        event_share: float = EVENT_SHARE,
     ) -> None:
         if version not in SHAPES_VERSIONS:
             raise ValueError(unknown_name_message('version of Shapes', version, SHAPES_VERSIONS))
@@ -57,9 +64,12 @@ class ShapesWorld:
                 f'size: expected (height, width) of at least {MIN_SIZE} pixels each, '
                 f'got {tuple(size)}; choose a larger size'
             )
+        if not 0 <= event_share <= 1:
+            raise ValueError(f'event_share: expected a number in [0, 1], got {event_share}')
         self.version = version
         self.seed = int(seed)
         self.size = (int(size[0]), int(size[1]))
+        self.event_share = event_share
 
     def image(self, index: int) -> ShapesSample:
         """The image of an index: a clip of one frame.
@@ -69,7 +79,12 @@ class ShapesWorld:
         """
         return self.clip(index, 1)
 
-    def clip(self, index: int, num_frames: int, shown: Sequence[int] | None = None) -> ShapesSample:
+    def clip(
+        self,
+        index: int,
+        num_frames: int,
+        shown: Callable[[ShapesAnnotations], Sequence[int]] | None = None,
+    ) -> ShapesSample:
         """The clip of an index.
 
         Clips of different lengths have different motions.
@@ -77,16 +92,20 @@ class ShapesWorld:
         Args:
             index: Which sample, >= 0.
             num_frames: Frames of the clip, >= 1.
-            shown: Frames to paint and return, increasing, 0 first; all when left out.
+            shown: Chooses the frames to paint and return of what is known about the clip,
+                increasing, 0 first; all when left out.
 
         Raises:
             ValueError: If the index is negative or there are no frames.
         """
         scene, play, layers = self._draw(index, num_frames)
-        places = range(num_frames) if shown is None else shown
-        layers = [layers[t] for t in places]
-        frames = [paint_frame(scene, play, layers[i], t) for i, t in enumerate(places)]
         known = self._annotate(index, scene, play, layers)
+        places: Sequence[int] = range(num_frames)
+        if shown is not None:
+            places = shown(known)
+            layers = [layers[t] for t in places]
+            known = self._annotate(index, scene, play, layers)
+        frames = [paint_frame(scene, play, layers[i], t) for i, t in enumerate(places)]
         return ShapesSample(**vars(known), clip=np.stack(frames))
 
     def annotations(self, index: int, num_frames: int) -> ShapesAnnotations:
@@ -110,7 +129,7 @@ class ShapesWorld:
                 f'num_frames: expected an integer >= 1, got {num_frames}; use 1 for an image'
             )
         wants_event = (
-            num_frames >= EVENT_FRAMES and self._rng(index, _EVENTS, 0).random() < EVENT_SHARE
+            num_frames >= EVENT_FRAMES and self._rng(index, _EVENTS, 0).random() < self.event_share
         )
         for attempt in range(MAX_ATTEMPTS):
             drawn = draw_scene(self._rng(index, _SCENES, attempt), self.size)
@@ -129,7 +148,7 @@ class ShapesWorld:
             things = shown[: len(play.things)]
             if things.sum() < NUM_THINGS[0] or not shown[len(things) :].all():
                 continue
-            if wanted and not find_occlusions(visible[: len(things)], _inside(layers)).any():
+            if wanted and not find_occlusions(visible[: len(things)], _inside(layers)):
                 continue
             if not things.all():
                 play = play.keep(things)

@@ -197,13 +197,15 @@ class ClipStep:
         """Replace the answers about propagated objects by those of both paths together."""
         assert self.head.dual_path is not None, 'checked when the step was made'
         shape = answer.scores.shape
-        fused = self.head.dual_path.fuse(answer.path(0), answer.path(1))
+        paths = answer.path(0), answer.path(1)
+        fused = self.head.dual_path.fuse(*paths)
         iou_logits, n = answer.outputs[-1].iou_logits, answer.num_objects
         assert iou_logits is not None, 'prompted objects need a quality estimate'
         logits = answer.score_logits.unflatten(1, (2, n))
         scores = (logits + answer.score_shift.unsqueeze(1)).sigmoid()
-        first_is_sure = (answer.path(0).confidence >= answer.path(1).confidence).view(shape)
         qualities = iou_logits.clamp(0, 1).unflatten(1, (2, n))
+        weights = self.head.dual_path.weigh(*(path.confidence for path in paths))
+        weights = weights.unflatten(1, shape).transpose(0, 1)
         chosen = answer.propagated
         wide = chosen[..., None, None]
         return answer._replace(
@@ -211,8 +213,8 @@ class ClipStep:
                 wide, fused.mask_logits.unflatten(0, shape), answer.mask_logits
             ),
             queries=torch.where(wide[..., 0], fused.queries.unflatten(0, shape), answer.queries),
-            scores=torch.where(chosen, scores.amax(dim=1), answer.scores),
-            iou_scores=torch.where(chosen & ~first_is_sure, qualities[:, 1], answer.iou_scores),
+            scores=torch.where(chosen, (weights * scores).sum(dim=1), answer.scores),
+            iou_scores=torch.where(chosen, (weights * qualities).sum(dim=1), answer.iou_scores),
         )
 
     def _settle(self, answer: FrameAnswer, asked: AskedFrame, frame: Frame) -> FrameAnswer:

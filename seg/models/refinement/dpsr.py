@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from seg.registry import MODELS
 
 _MAX_LOGIT = 8.0
-_LEAST_CONFIDENCE = 1e-3
 
 
 class PathPrediction(NamedTuple):
@@ -33,23 +32,31 @@ class DualPathRefinement(nn.Module):
     """Dual-path self-refinement: what memory propagates and what is found again in the frame.
 
     In training both paths are drawn to each other, the surer one of each object being the teacher.
-    In inference the masks become one, each weighted by its path's confidence. One path drifts and
-    the other confuses what looks alike; the network learns to say which of them is right.
+    In inference the masks become one. One path drifts and the other confuses what looks alike; the
+    network learns to say which of them is right. What was propagated counts until the other path
+    is surer by a margin: the mean of two good masks is no better than either, and things seldom
+    jump.
 
     Args:
         feat_channels: Width C.
-        contrast: Exponent of the confidence in the weights; larger ones trust the surer path more.
+        margin: Lead in confidence at which both paths weigh the same.
+        contrast: How fast the weights change with the lead.
 
     Raises:
-        ValueError: If the exponent is not positive.
+        ValueError: If the margin is not in [0, 1) or the contrast not positive.
     """
 
-    def __init__(self, feat_channels: int, *, contrast: float = 2.0) -> None:
+    def __init__(self, feat_channels: int, *, margin: float = 0.3, contrast: float = 20.0) -> None:
         super().__init__()
+        if not 0 <= margin < 1:
+            raise ValueError(
+                f'DualPathRefinement.margin: expected a number in [0, 1), got {margin}'
+            )
         if contrast <= 0:
             raise ValueError(
                 f'DualPathRefinement.contrast: expected a number above 0, got {contrast}'
             )
+        self.margin = margin
         self.contrast = contrast
         self.path_embed = nn.Parameter(torch.zeros(feat_channels))
 
@@ -57,18 +64,22 @@ class DualPathRefinement(nn.Module):
         """Tell the queries (..., C) of the second path that they are."""
         return queries + self.path_embed
 
+    def weigh(self, propagated: Tensor, redetected: Tensor) -> Tensor:
+        """Weights of the paths by their confidences (N,); (2, N), which add up to 1."""
+        lead = redetected - propagated - self.margin
+        return torch.stack([-lead, lead]).mul(self.contrast).sigmoid()
+
     def fuse(self, propagated: PathPrediction, redetected: PathPrediction) -> PathPrediction:
-        """One answer of two; the confidence is that of the surer path."""
+        """One answer of two, each with its weight."""
         paths = (propagated, redetected)
-        sure = torch.stack([path.confidence.clamp(min=_LEAST_CONFIDENCE) for path in paths])
-        weights = sure**self.contrast
-        weights = (weights / weights.sum(dim=0)).to(propagated.mask_logits)
+        weights = self.weigh(propagated.confidence, redetected.confidence)
         logits = torch.stack([path.mask_logits.clamp(-_MAX_LOGIT, _MAX_LOGIT) for path in paths])
         queries = torch.stack([path.queries for path in paths])
+        confidence = torch.stack([path.confidence for path in paths])
         return PathPrediction(
-            mask_logits=(weights[..., None, None] * logits).sum(dim=0),
+            mask_logits=(weights[..., None, None].to(logits) * logits).sum(dim=0),
             queries=(weights[..., None].to(queries) * queries).sum(dim=0),
-            confidence=torch.maximum(propagated.confidence, redetected.confidence),
+            confidence=(weights.to(confidence) * confidence).sum(dim=0),
         )
 
     def loss(self, propagated: PathPrediction, redetected: PathPrediction) -> Tensor:

@@ -1,5 +1,7 @@
 """Two paths that refine each other."""
 
+import math
+
 import pytest
 import torch
 
@@ -41,14 +43,18 @@ def test_equal_paths_cost_nothing():
     )
 
 
-def test_the_surer_path_weighs_more():
+@pytest.mark.parametrize('lead', [-0.6, 0.0, 0.3, 0.6])
+def test_the_second_path_counts_when_it_is_surer_by_the_margin(lead):
     first, second = paths(0.9, 0.3)
-    fused = DualPathRefinement(6).fuse(first, second)
-    weights = 0.81 / (0.81 + 0.09)
+    second = second._replace(confidence=first.confidence + lead)
+    fused = DualPathRefinement(6, margin=0.3, contrast=20).fuse(first, second)
+    weight = 1 / (1 + math.exp(-20 * (lead - 0.3)))
 
-    expected = weights * first.mask_logits[0] + (1 - weights) * second.mask_logits[0]
-    torch.testing.assert_close(fused.mask_logits[0], expected)
-    torch.testing.assert_close(fused.confidence, torch.tensor([0.9, 0.7]))
+    expected = (1 - weight) * first.mask_logits + weight * second.mask_logits
+    torch.testing.assert_close(fused.mask_logits, expected)
+    expected = (1 - weight) * first.queries + weight * second.queries
+    torch.testing.assert_close(fused.queries, expected)
+    torch.testing.assert_close(fused.confidence, first.confidence + weight * lead)
 
 
 def test_masks_apart():
@@ -58,6 +64,7 @@ def test_masks_apart():
     assert mask_distance(same, other).item() == pytest.approx(0.9)
 
 
-def test_contrast_must_be_positive():
-    with pytest.raises(ValueError, match='contrast'):
-        DualPathRefinement(6, contrast=0)
+@pytest.mark.parametrize('setting', [{'contrast': 0}, {'margin': 1}, {'margin': -0.1}])
+def test_settings_out_of_range_are_named(setting):
+    with pytest.raises(ValueError, match=f'DualPathRefinement.{next(iter(setting))}'):
+        DualPathRefinement(6, **setting)
