@@ -1,8 +1,12 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
+from seg.datasets.shapes import ShapesWorld
+from seg.datasets.shapes.frame_choice import FrameChoice
+from seg.datasets.shapes.sample import find_occlusions
 from seg.datasets.shapes_dataset import ShapesColorsDataset, ShapesDataset
 from seg.registry import DATASETS, TRANSFORMS
 from seg.structures import Task
@@ -121,6 +125,37 @@ def test_frames_with_gaps_are_those_of_a_longer_clip():
     assert frames[0] == 0
     assert all(2 <= b - a <= 4 for a, b in itertools.pairwise(frames))
     assert torch.equal(gapped['masks'], whole['masks'][:, frames])
+
+
+def test_frames_around_an_occlusion_show_a_thing_before_hidden_and_after():
+    returning = 0
+    settings = dict(task='vos', num_samples=8, num_frames=6, frame_gaps=(1, 9), size=(64, 80))
+    for sample in ShapesDataset(occlusion_prob=1.0, **settings):
+        areas = sample['masks'].flatten(2).sum(dim=2)
+        hidden = (areas == 0) & (areas[:, :1] >= 40)
+        last_hidden = hidden.long().cumsum(dim=1).argmax(dim=1)
+        later = areas > 0
+        later &= torch.arange(6) > last_hidden[:, None]
+        returning += bool((hidden.any(dim=1) & later.any(dim=1)).any())
+    assert returning >= 7
+
+
+def test_clips_without_an_occlusion_have_frames_with_gaps():
+    clip = ShapesWorld(event_share=0.0).annotations(1, 19)
+    choice = FrameChoice(np.random.default_rng(0), 3, (2, 9), occlusion_prob=1.0)
+
+    assert not find_occlusions(clip.visible_areas, clip.inside_areas)
+    frames = choice(clip)
+    assert frames[0] == 0
+    assert all(2 <= b - a <= 9 for a, b in itertools.pairwise(frames))
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(occlusion_prob=0.5), dict(occlusion_prob=1.5, frame_gaps=(1, 2))]
+)
+def test_impossible_shares_of_occlusions_are_refused(settings):
+    with pytest.raises(ValueError, match='occlusion_prob: expected a number in'):
+        ShapesDataset(task='vos', num_frames=3, **settings)
 
 
 @pytest.mark.parametrize('settings', [dict(frame_gaps=(0, 2)), dict(frame_gaps=(3, 2))])

@@ -1,7 +1,8 @@
 """Measure frames per second, parts, memory and the share of the roofline, beside other models.
 
 A frame is counted from decoded pixels in memory to boolean masks. Weights are random unless a
-checkpoint is given, which changes no cost: the number of masks is set by --objects.
+checkpoint is given. That changes the cost of videos alone, as a memory compares what lies along the
+outlines of masks; the number of masks is set by --objects.
 
 Examples:
     python tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_12e_adaptor.py \

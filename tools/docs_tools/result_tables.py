@@ -1,8 +1,11 @@
 """Keep JSON logs of measurements and write the tables of pages from them.
 
 ``record`` runs a tool whose last line of output is JSON and keeps it with the command; ``write``
-fills the tables of pages, which stand between marks that name a log, and where not all of it is
-wanted a file that says which scores in what words.
+fills the tables of pages, which stand between marks. A mark names a log, all of which becomes the
+table, or a file of ``docs/tables``: text with fields such as ``{card/image/PQ .1f}``, the path of a
+number in the log ``card`` and how to write it. In a list, rows are found by ``name`` or place.
+``{a/b ÷ c/d .2f}`` divides, ``{a/b .1f >= 60}`` is bold if so, and ``{command of card}`` tells what
+was run.
 
 Examples:
     python tools/docs_tools/result_tables.py record report_card \
@@ -30,11 +33,18 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / 'docs' / 'logs'
 TABLES = ROOT / 'docs' / 'tables'
 PAGES = [
-    ROOT / name for name in ('docs/models.md', 'docs/benchmarks.md', 'README.md', 'README.zh-CN.md')
+    ROOT / name
+    for name in (
+        *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
+        *('README.md', 'README.zh-CN.md'),
+    )
 ]
 _TABLE = re.compile(
-    r'(<!-- table of logs/(\w+)\.json(?: by tables/(\w+)\.json)? -->\n).*?(<!-- end of table -->)',
-    re.S,
+    r'(<!-- table of (?:logs/(\w+)\.json|tables/(\w+)\.txt) -->\n).*?(<!-- end of table -->)', re.S
+)
+_FIELD = re.compile(
+    r'\{(?:command of (?P<log>\w+)|(?P<path>[^{}÷]+?)(?: ÷ (?P<below>[^{}÷]+?))? '
+    r'(?P<format>[^{} ]*[fd])(?: (?P<sign>>=|<=) (?P<bar>[\d.]+))?)\}'
 )
 
 
@@ -51,7 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     write = commands.add_parser('write', help='write the tables of pages')
     write.add_argument('--page', type=Path, nargs='+', default=PAGES, help='default: all there are')
     write.add_argument('--logs', type=Path, default=LOGS, help='folder of logs')
-    write.add_argument('--tables', type=Path, default=TABLES, help='folder of what tables show')
+    write.add_argument('--tables', type=Path, default=TABLES, help='folder of texts with fields')
     return parser.parse_args()
 
 
@@ -88,50 +98,73 @@ def filled_page(text: str, logs: Path = LOGS, tables: Path = TABLES) -> str:
     """
 
     def fill(match: re.Match[str]) -> str:
-        log = read_log(logs, match[2])
-        if match[3] is None:
-            table = table_of(log)
+        if match[2]:
+            table = table_of(read_log(logs, match[2]))
         else:
-            chosen = json.loads((tables / f'{match[3]}.json').read_text(encoding='utf-8'))
-            table = table_of_chosen(log['result'], chosen)
+            table = filled_table(_read_table(tables / f'{match[3]}.txt'), logs).strip()
         return f'{match[1]}\n{table}\n\n{match[4]}'
 
     return _TABLE.sub(fill, text)
 
 
-def table_of_chosen(result: dict[str, Any], chosen: dict[str, Any]) -> str:
-    """Scores of a report card as a Markdown table.
-
-    Args:
-        result: The report card.
-        chosen: ``header``, titles of the columns (name, model, baseline and perhaps the wanted
-            score); ``between``, what stands between scores in one cell; ``rows``, each a name, one
-            or several ``task/metric`` and, for a column of wanted scores, a number or ``null``.
-            A score that is as good as wanted stands in bold.
+def filled_table(text: str, logs: Path = LOGS) -> str:
+    """Text with its fields replaced by numbers of logs.
 
     Raises:
-        UserError: If there is no such score.
+        UserError: If a log is missing or has no such number, or braces are left over.
     """
-    header = chosen['header']
-    lines = [f'| {" | ".join(header)} |', '|' + '---|' * len(header)]
-    for name, metrics, *wanted in chosen['rows']:
-        pairs = [metric.split('/', 1) for metric in metrics]
-        if any(metric not in result.get(task, {}) for task, metric in pairs):
-            raise UserError(f'{metrics}: expected scores of the report card; record it anew')
-        values = [result[task][metric] for task, metric in pairs]
-        model = chosen['between'].join(map(cell_text, values))
-        if wanted and wanted[0] is not None and is_reached(metrics[0], values[0], wanted[0]):
-            model = f'**{model}**'
-        trivial = [cell_text(result['baseline'][task].get(metric)) for task, metric in pairs]
-        cells = [name, model, chosen['between'].join(trivial)]
-        cells += ['' if value is None else str(value) for value in wanted]
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+
+    def fill(match: re.Match[str]) -> str:
+        if match['log']:
+            return str(read_log(logs, match['log'])['command'])
+        value = number_at(logs, match['path'])
+        if match['below']:
+            value /= number_at(logs, match['below'])
+        shown = format(value, match['format'])
+        if not match['sign']:
+            return shown
+        bar = float(match['bar'])
+        reached = value >= bar if match['sign'] == '>=' else value <= bar
+        return f'**{shown}**' if reached else shown
+
+    filled = _FIELD.sub(fill, text)
+    if '{' in filled:
+        start = filled.index('{')
+        raise UserError(
+            f'{filled[start : start + 60]!r}: expected a field such as {{card/image/PQ .1f}}'
+        )
+    return filled
 
 
-def is_reached(metric: str, value: float, wanted: float) -> bool:
-    """Whether a score is as good as wanted; of clicks, fewer are better."""
-    return value <= wanted if 'NoC' in metric else value >= wanted
+def number_at(logs: Path, path: str) -> float:
+    """The number of a path, or the path itself if it is one.
+
+    Raises:
+        UserError: If there is none.
+    """
+    try:
+        return float(path)
+    except ValueError:
+        name, *keys = path.split('/')
+    found = read_log(logs, name)['result']
+    for key in keys:
+        if isinstance(found, list):
+            rows = {row.get('name', i): row for i, row in enumerate(found) if isinstance(row, dict)}
+            found = rows.get(key) or dict(enumerate(found)).get(int(key) if key.isdigit() else -1)
+        else:
+            found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        raise UserError(f'{path}: expected a number of the log {name}, got {found!r:.60}')
+    return found
+
+
+def _read_table(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8')
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{path}: expected a table, got no file; write it or mend the mark'
+        ) from error
 
 
 def read_log(logs: Path, name: str) -> dict[str, Any]:

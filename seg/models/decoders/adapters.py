@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from seg.models.decoders.decoder_stage import StagePrediction, build_shape_encoder
-from seg.models.decoders.layers import check_num_heads
+from seg.models.decoders.layers import attend, check_num_heads
 from seg.models.decoders.pooling import draw_masks
 from seg.registry import MODELS
 
@@ -77,8 +77,7 @@ class PromptAdapter(BaseModule):
     def forward(self, last: StagePrediction, mask_features: Tensor) -> StagePrediction:
         """Refine the last stage's prediction; features are (B, T, C, h, w)."""
         pixels = mask_features.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, T*h*w, C)
-        read, _ = self.pixel_attn(last.queries, pixels, pixels, need_weights=False)
-        queries = self.norm(last.queries + read)
+        queries = self.norm(last.queries + attend(self.pixel_attn, last.queries, pixels))
         return StagePrediction(
             queries=queries,
             mask_logits=draw_masks(queries, mask_features),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +24,28 @@ def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     As a product of matrices it takes mask features as they are; the convolution would copy them.
     """
     return F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
+
+
+def attend(attn: nn.MultiheadAttention, queries: Tensor, pixels: Tensor) -> Tensor:
+    """Queries (B, Q, C) read pixels (B, P, C), where keys and values are the pixels themselves.
+
+    Few queries are cheaper when the projections of keys and values move to their side: a key's
+    product with a query is the pixel's with the query times the transposed projection, and the mean
+    of projected values is the projected mean. A bias of the keys adds the same to all logits of a
+    query. Of 130,000 pixels and 256 channels one query costs 1 GFLOP instead of 34.
+    """
+    heads, width = attn.num_heads, attn.embed_dim
+    if queries.shape[1] * heads >= width:
+        return attn(queries, pixels, pixels, need_weights=False)[0]
+    to_query, to_key, to_value = attn.in_proj_weight.chunk(3)
+    query_bias, _, value_bias = attn.in_proj_bias.chunk(3)
+    asked = F.linear(queries, to_query, query_bias).unflatten(-1, (heads, -1))
+    scale = asked.shape[-1] ** -0.5
+    keys = torch.einsum('bqnd,ndc->bqnc', scale * asked, to_key.unflatten(0, (heads, -1)))
+    weights = (keys.flatten(1, 2) @ pixels.transpose(1, 2)).softmax(dim=-1)  # (B, Q * heads, P)
+    means = (weights @ pixels).unflatten(1, (-1, heads))
+    read = torch.einsum('bqnc,ndc->bqnd', means, to_value.unflatten(0, (heads, -1)))
+    return attn.out_proj(read.flatten(2) + value_bias)
 
 
 def start_at_zero(layer: nn.Module) -> None:

@@ -16,7 +16,8 @@ from seg.registry import MODELS
 
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
-_LEAST_SHARE = 0.05  # of an object in a pixel
+_LEAST_SHARE = 0.25  # of an object in a pixel of it, and of what is around it in a pixel of that
+_NEVER = 1e4  # added to logits of what must not count
 _GROUP = 16  # remembered pixels that are looked at together
 _TILE = 8  # side of the tiles of the local read, cells
 
@@ -229,25 +230,30 @@ class MemoryReader(BaseModule):
         """Masks of the last frame at their new place, (N, h, w).
 
         Tiles of the frame are compared with windows of the last one, which costs little more
-        than the pairs that count and is a product of matrices. Where the window shows none of the
-        objects, nothing can come from.
+        than the pairs that count and is a product of matrices. Where no outline runs through the
+        window, all of it is inside or outside whatever moved, and the masks stay as they are.
         """
         radius, (height, width) = self.local_radius, fine.shape[-2:]
-        shown = F.pad(state.last_masks.amax(dim=0), _missing(height, width))
+        last = F.pad(state.last_masks, _missing(height, width))
         reach = _TILE + 2 * radius
-        near = F.max_pool2d(shown[None], reach, stride=_TILE, padding=radius)[0] > _LEAST_SHARE
-        places = _places_of(near)
+        inside, outside = (
+            F.max_pool2d(shares, reach, stride=_TILE, padding=radius) > _LEAST_SHARE
+            for shares in (last, 1 - last)
+        )
+        places = _places_of((inside & outside).any(dim=0))
         tiles = _cut(fine, places, 0)  # (tiles that count, 64, K)
         windows = _cut(state.last_key, places, radius)
-        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-torch.inf])])
+        # The last channel keeps to the picture.
+        beyond = 1 - _cut(fine.new_ones(1, height, width), places, radius)
+        tiles = F.pad(self.local_scale.exp() * tiles, (0, 1), value=-_NEVER)
+        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-_NEVER])])
         logits = torch.baddbmm(
-            open_bias[self.offsets], self.local_scale.exp() * tiles, windows.transpose(1, 2)
+            open_bias[self.offsets], tiles, torch.cat([windows, beyond], dim=2).transpose(1, 2)
         )
-        inside = _cut(fine.new_ones(1, height, width), places, radius).squeeze(2) > 0
-        weights = logits.masked_fill(~inside.unsqueeze(1), -torch.inf).softmax(dim=-1)
-        found = weights @ _cut(state.last_masks, places, radius)  # (tiles that count, 64, N)
-        moved = found.new_zeros(*near.shape, *found.shape[1:]).index_put(places, found)
-        moved = moved.unflatten(2, (_TILE, _TILE)).permute(4, 0, 2, 1, 3)
+        found = logits.softmax(dim=-1) @ _cut(state.last_masks, places, radius)
+        found = found.unflatten(1, (_TILE, _TILE)).permute(0, 3, 1, 2)  # (tiles, N, 8, 8)
+        tiled = last.unflatten(2, (-1, _TILE)).unflatten(1, (-1, _TILE)).permute(1, 3, 0, 2, 4)
+        moved = tiled.index_put(places, found).permute(2, 0, 3, 1, 4)
         return moved.flatten(3).flatten(1, 2)[:, :height, :width]
 
     def _sharpen(self, shares: Tensor) -> Tensor:

@@ -251,6 +251,32 @@ def test_tiles_equal_a_plain_search():
         torch.testing.assert_close(carried[:, y, x], expected)
 
 
+def test_masks_stay_where_no_outline_is_near():
+    torch.manual_seed(0)
+    reader = MemoryReader(8, key_channels=6, stride=2, local_radius=3)
+    keys = reader.encode(torch.randn(2, 8, 30, 41))
+    masks = torch.rand(2, 30, 41) / 5
+    masks[0, :8, :8] += 0.8
+    state = StreamingMemoryAdapter(8, reader=dict(stride=2), objects=dict(num_heads=2)).start(
+        torch.zeros(8, 30, 41)
+    )
+    state = replace(state, last_key=keys.fine[0], last_masks=masks)
+    carried = reader._carry(state, keys.fine[1])
+    whole = reader._carry(
+        replace(state, last_masks=torch.cat([masks, _stripes(masks)])), keys.fine[1]
+    )
+
+    assert carried[:, 16:].equal(masks[:, 16:]), 'the outline is more than a tile away'
+    assert carried[:, :, 16:].equal(masks[:, :, 16:])
+    torch.testing.assert_close(carried[:, :16, :16], whole[:2, :16, :16])
+    assert (whole[:2, 16:] - masks[:, 16:]).abs().max() > 0.01
+
+
+def _stripes(masks):
+    """A mask with outlines everywhere."""
+    return (torch.arange(masks.shape[-1]) % 2).float().expand(1, *masks.shape[1:])
+
+
 def test_wrong_settings():
     with pytest.raises(ValueError, match='max_cells >= 1'):
         MemoryReader(8, stride=0)

@@ -3,11 +3,16 @@
 import json
 import shutil
 
+import pytest
+
 TOOL = 'docs_tools/result_tables'
 PAGE = 'Text.\n\n<!-- table of logs/sizes.json -->\nold\n<!-- end of table -->\nMore.\n'
 
 
-PAGES = ['docs/models.md', 'docs/benchmarks.md', 'README.md', 'README.zh-CN.md']
+PAGES = [
+    *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
+    *('README.md', 'README.zh-CN.md'),
+]
 
 
 def test_the_pages_in_the_repository_are_up_to_date(run_tool, repository, tmp_path):
@@ -19,44 +24,75 @@ def test_the_pages_in_the_repository_are_up_to_date(run_tool, repository, tmp_pa
     assert code == 0, errors
     for name, copy in zip(PAGES, copies, strict=True):
         assert copy.read_text() == (repository / name).read_text(), name
-        assert '<!-- table of logs/' in copy.read_text(), name
+        assert '<!-- table of ' in copy.read_text(), name
 
 
-def test_some_scores_in_words(run_tool, tmp_path):
-    result = {'image': {'PQ': 50.0, 'NoC': 4.0}, 'baseline': {'image': {'PQ': 1.0, 'NoC': 9.0}}}
-    (tmp_path / 'card.json').write_text(json.dumps(dict(command='c', result=result)))
-    rows = [['both', ['image/PQ', 'image/NoC']], ['quality', ['image/PQ'], 40]]
-    rows += [['clicks', ['image/NoC'], 3], ['no bar', ['image/PQ'], None]]
-    chosen = dict(header=['score', 'model', 'trivial'], between='; ', rows=rows)
-    (tmp_path / 'some.json').write_text(json.dumps(chosen))
-    page = tmp_path / 'page.md'
-    page.write_text(PAGE.replace('sizes.json', 'card.json by tables/some.json'))
-    code, _, errors = run_tool(
-        TOOL, 'write', '--page', page, '--logs', tmp_path, '--tables', tmp_path
-    )
+CARD = {
+    'image': {'PQ': 50.0, 'NoC': 4.0, 'name': 'x'},
+    'results': [{'name': 'a model, 1 object', 'seconds': 0.5}, {'seconds': 2}],
+}
+
+
+def fill(run_tool, folder, table):
+    """Write a page with a table of the card; returns the code, the page and what was printed."""
+    (folder / 'card.json').write_text(json.dumps(dict(command='python t.py', result=CARD)))
+    (folder / 'some.txt').write_text(table)
+    page = folder / 'page.md'
+    page.write_text(PAGE.replace('logs/sizes.json', 'tables/some.txt'))
+    code, _, errors = run_tool(TOOL, 'write', '--page', page, '--logs', folder, '--tables', folder)
+    return code, page.read_text(), errors
+
+
+@pytest.mark.parametrize(
+    ('field', 'shown'),
+    [
+        ('{card/image/PQ .1f}', '50.0'),
+        ('{card/image/PQ .0f >= 50}', '**50**'),
+        ('{card/image/PQ .0f >= 50.5}', '50'),
+        ('{card/image/NoC .1f <= 4}', '**4.0**'),
+        ('{card/image/NoC .1f <= 3}', '4.0'),
+        ('{card/results/a model, 1 object/seconds .2f}', '0.50'),
+        ('{card/results/1/seconds .0f}', '2'),
+        ('{card/results/1/seconds ÷ card/results/a model, 1 object/seconds .2f >= 4}', '**4.00**'),
+        ('{card/results/1/seconds ÷ 0.001 ,.0f}', '2,000'),
+        ('`{command of card}`', '`python t.py`'),
+    ],
+)
+def test_fields_become_numbers_of_logs(run_tool, tmp_path, field, shown):
+    code, page, errors = fill(run_tool, tmp_path, f'| in words | {field} s |\n')
 
     assert code == 0, errors
-    for line in (
-        '| both | 50.0; 4.0 | 1.0; 9.0 |',
-        '| quality | **50.0** | 1.0 | 40 |',
-        '| clicks | 4.0 | 9.0 | 3 |',
-        '| no bar | 50.0 | 1.0 |  |',
-    ):
-        assert line in page.read_text()
-
-
-def test_a_score_that_is_not_there(run_tool, tmp_path):
-    (tmp_path / 'card.json').write_text(json.dumps(dict(command='c', result={'baseline': {}})))
-    chosen = dict(header=['a', 'b', 'c'], between=', ', rows=[['quality', ['image/PQ']]])
-    (tmp_path / 'some.json').write_text(json.dumps(chosen))
-    page = tmp_path / 'page.md'
-    page.write_text(PAGE.replace('sizes.json', 'card.json by tables/some.json'))
-    code, _, errors = run_tool(
-        TOOL, 'write', '--page', page, '--logs', tmp_path, '--tables', tmp_path
+    assert page == PAGE.replace('logs/sizes.json', 'tables/some.txt').replace(
+        'old', f'\n| in words | {shown} s |\n'
     )
 
+
+@pytest.mark.parametrize(
+    ('field', 'message'),
+    [
+        ('{card/image/SQ .1f}', 'card/image/SQ: expected a number of the log card, got None'),
+        ('{card/image/name .1f}', "expected a number of the log card, got 'x'"),
+        ('{card/image .1f}', 'expected a number of the log card, got {'),
+        ('{card/results/7/seconds .1f}', 'expected a number of the log card, got None'),
+        ('{other/image/PQ .1f}', 'other.json: expected a log'),
+        ('{card/image/PQ}', 'expected a field such as {card/image/PQ .1f}'),
+    ],
+)
+def test_a_field_without_a_number_leaves_the_page_alone(run_tool, tmp_path, field, message):
+    code, page, errors = fill(run_tool, tmp_path, field)
+
     assert code == 2
-    assert "['image/PQ']: expected scores of the report card; record it anew" in errors
+    assert message in errors
+    assert '\nold\n' in page
+
+
+def test_a_table_that_is_not_there(run_tool, tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text(PAGE.replace('logs/sizes.json', 'tables/some.txt'))
+    code, _, errors = run_tool(TOOL, 'write', '--page', page, '--tables', tmp_path)
+
+    assert code == 2
+    assert 'some.txt: expected a table, got no file' in errors
 
 
 def test_rows_become_a_table_with_their_command(run_tool, tmp_path):
