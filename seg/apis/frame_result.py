@@ -11,7 +11,7 @@ from seg.models.heads.clip_following import label_objects, visible_objects
 from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.memory import MemoryState
-from seg.structures import ClipSample, Prompts
+from seg.structures import Prompts
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,11 @@ def frame_result(
     answer: FrameAnswer,
     state: MemoryState,
     prompts: Prompts | None,
-    sample: ClipSample,
+    sizes: PictureSizes,
     image: np.ndarray,
     index: int,
 ) -> FrameResult:
-    """The answer at the size of the frame."""
-    sizes = PictureSizes(
-        canvas=sample.batch_input_shape, img_shape=sample.img_shape, ori_shape=sample.ori_shape
-    )
+    """The answer at the size of the frame, to which ``sizes`` are the way."""
     ids, count = state.object_ids, state.num_objects
     given = torch.zeros_like(ids, dtype=torch.bool)
     if prompts is not None:
@@ -57,6 +54,9 @@ def frame_result(
     visible = visible_objects(answer, given)
     shown = answer.active[0, :count]
     logits = answer.mask_logits[0, :count].float()
+    if sizes['sharpen'] is not None:
+        logits = sizes['sharpen'](logits.unsqueeze(1)).squeeze(1)
+    sizes = {**sizes, 'sharpen': None}
     masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
     masks &= visible[shown][:, None, None]
     return FrameResult(

@@ -372,7 +372,8 @@ class ImagePredictor:
         masks = prompted.masks[:, :, 0]
         if return_logits:
             sizes = {name: question.get(name) for name in ('img_shape', 'ori_shape')}
-            masks = resize_masks(logits, canvas=question.batch_input_shape, **sizes)
+            fine = prompted.get('fine_logits', prompted.low_res_logits)[:, :, 0].float()
+            masks = resize_masks(fine, canvas=question.batch_input_shape, **sizes)
         return ImageResult(
             masks=masks.cpu().numpy(),
             iou_scores=prompted.iou_scores.float().cpu().numpy(),

@@ -284,10 +284,11 @@ class VideoSession:
             answer, (after,) = ClipStep(head, head.router.routes[self.task])(
                 [asked.before], asked.frame, [prompts]
             )
+            sizes = head.picture_sizes(asked.sample, asked.frame.mask_features[0])
         self._state = after
         logits = answer.mask_logits[0, : after.num_objects].float()
         self._last = asked._replace(logits=logits)
-        return frame_result(answer, after, prompts, asked.sample, asked.image, index)
+        return frame_result(answer, after, prompts, sizes, asked.image, index)
 
 
 def _merge(first: Prompts, second: Prompts) -> Prompts:

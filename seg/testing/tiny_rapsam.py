@@ -112,6 +112,7 @@ def tiny_prompted_cfg(**head_settings: Any) -> dict[str, Any]:
             fusion=dict(num_heads=2, use_text_encoder=True, text_encoder=text_encoder),
         ),
         prompt_refiner=dict(type='MaskRefiner', hidden_channels=4),
+        mask_upsampler=dict(type='ConvexUpsampler', hidden_channels=4),
         text_matcher=dict(type='TextMatcher', num_heads=2, num_layers=1),
         prompt_alignment=dict(type='PromptAlignment'),
         **head_settings,

@@ -157,7 +157,7 @@ def test_the_plain_fusion_and_ours_agree():
         logits, masks[:, 0], num_things=3, object_mask_thr=0.3, iou_thr=0.1, **sizes
     )
     index, scores, labels = fusion.kept(logits)
-    ours = fusion.panoptic(masks[index], scores, labels, sizes)
+    ours = fusion.panoptic(masks[index], scores, labels, {**sizes, 'sharpen': None})
 
     assert len(ours.segments) > 1
     classes = torch.tensor([5, *(segment.label for segment in ours.segments)])

@@ -11,6 +11,7 @@ from mmdet.models.backbones import ResNet
 from seg.models.classifiers import LinearClassifier
 from seg.models.data_preprocessors import ClipPreprocessor
 from seg.models.decoders import (
+    ConvexUpsampler,
     DecoderStage,
     MaskShapeEncoder,
     ObjectAdapter,
@@ -51,7 +52,7 @@ model = dict(
         context=True,
         norm_cfg=dict(type='GN', num_groups=8),
     ),
-    appearance=dict(type=AppearanceSkip, feat_channels=96, gain=0.3),
+    appearance=dict(type=AppearanceSkip, feat_channels=96, gain=0.3, grid=4),
     head=dict(
         type=RapSAMVideoHead,
         num_things=8,
@@ -80,6 +81,7 @@ model = dict(
             type=PromptEncoder, click_radius=0.0, seed_from_features=True, window_radius=2.0
         ),
         prompt_refiner=dict(type=MaskRefiner, hidden_channels=24, dilations=(1, 2, 4)),
+        mask_upsampler=dict(type=ConvexUpsampler),
         classifier=dict(type=LinearClassifier),
         semantic_auxiliary=dict(type=SemanticAuxiliary, balance=0.0),
         criterion=dict(type=SegmentCriterion, sampling=dict(type=GridSampling)),

@@ -1,12 +1,14 @@
 """The kernel decoder: stages, query updates, pooling and task adapters."""
 
 from seg.models.decoders.adapters import ObjectAdapter, PromptAdapter
+from seg.models.decoders.convex_upsampler import ConvexUpsampler, Sharpen
 from seg.models.decoders.decoder_stage import DecoderStage, StagePrediction
 from seg.models.decoders.kernel_updater import KernelUpdater, ResidualKernelUpdater
 from seg.models.decoders.mask_shape import MaskShapeEncoder
 from seg.models.decoders.pooling import HardMaskSumPooling, SoftMaskMeanPooling, draw_masks
 
 __all__ = [
+    'ConvexUpsampler',
     'DecoderStage',
     'HardMaskSumPooling',
     'KernelUpdater',
@@ -14,6 +16,7 @@ __all__ = [
     'ObjectAdapter',
     'PromptAdapter',
     'ResidualKernelUpdater',
+    'Sharpen',
     'SoftMaskMeanPooling',
     'StagePrediction',
     'draw_masks',

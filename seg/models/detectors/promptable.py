@@ -239,6 +239,7 @@ class PromptableSegmentor(BaseDetector, ABC):
             canvas=(self.image_size, self.image_size),
             img_shape=sample.img_shape,
             ori_shape=sample.ori_shape,
+            sharpen=None,
         )
 
     def _predict_sample(

@@ -63,6 +63,38 @@ def round_losses(
     return total
 
 
+def fine_losses(
+    head: RapSAMVideoHead,
+    rounds: Sequence[tuple[AnsweredRound, Tensor]],
+    wanted: frozenset[str],
+    averages: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Mask losses of last predictions on the finer grid of a head that has one.
+
+    Args:
+        head: Whose losses they are.
+        rounds: Each with the mask features of its frames, (B, T, C, h, w).
+        wanted: Names of the losses to compute.
+        averages: Counts averaged over processes.
+    """
+    total: dict[str, Tensor] = {}
+    parts, num_masks = wanted & {'mask', 'dice'}, averages['masks'].clamp(min=1)
+    if not parts or head.mask_upsampler is None:
+        return total
+    for answered, mask_features in rounds:
+        raw = head.criterion.fine_losses(
+            answered.outputs[-1],
+            head.mask_upsampler.on(mask_features),
+            answered.chosen,
+            parts,
+            num_masks,
+        )
+        for name, value in raw.items():
+            key = f'fine.{name}'
+            total[key] = total[key] + value if key in total else value
+    return total
+
+
 def alignment_loss(
     head: RapSAMVideoHead,
     asked: AskedObjects,

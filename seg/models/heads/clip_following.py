@@ -37,11 +37,6 @@ class ClipFollower:
         self.head = head
         self.sample = sample
         self.clip_step = ClipStep(head, route)
-        self.sizes = PictureSizes(
-            canvas=sample.batch_input_shape,
-            img_shape=sample.img_shape,
-            ori_shape=sample.ori_shape,
-        )
         _check_rows(sample.prompts)
         self.object_ids = sorted(set(sample.prompts.object_ids.tolist()))
         self.state: MemoryState | None = None
@@ -61,7 +56,8 @@ class ClipFollower:
         if rows is not None:
             given = torch.isin(ids, rows.object_ids.to(ids.device))
         visible = visible_objects(answer, given)
-        id_map = label_objects(answer.mask_logits[0, : len(ids)], ids, visible, self.sizes)
+        sizes = self.head.picture_sizes(self.sample, mask_features[0])
+        id_map = label_objects(answer.mask_logits[0, : len(ids)], ids, visible, sizes)
         self._maps.append(id_map.cpu())
         places = torch.tensor([self.object_ids.index(i) for i in ids.tolist()], dtype=torch.long)
         scores = torch.zeros(len(self.object_ids))

@@ -15,6 +15,7 @@ from seg.models.heads.answered_rounds import (
     alignment_loss,
     count_rounds,
     covers_of,
+    fine_losses,
     round_losses,
 )
 from seg.models.heads.clip_following import rows_of_frame
@@ -196,6 +197,15 @@ class ClipTraining:
         """Raw losses, divided by averaged counts and so means over the frames."""
         criterion = self.head.criterion
         raw = round_losses(criterion, self.rounds, self.wanted, averages)
+        raw |= fine_losses(
+            self.head,
+            [
+                (answered, self.mask_features[:, t : t + 1])
+                for (t, _), answered in zip(self.answers, self.rounds, strict=True)
+            ],
+            self.wanted,
+            averages,
+        )
         parts = self.wanted & {'mask', 'dice'}
         for kind, rounds, count in (
             ('proposal', self.started, averages['proposals']),

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.models.decoders.convex_upsampler import Sharpen
+
 BAND_PIXELS = 1 << 19
 """Pixels of masks in a band of rows, 2 MiB: about what the cache of a core holds."""
 
@@ -23,11 +25,13 @@ class PictureSizes(TypedDict):
         canvas: The padded input.
         img_shape: The picture inside it.
         ori_shape: The original picture.
+        sharpen: What brings masks to a finer grid before anything else, if there is such a thing.
     """
 
     canvas: tuple[int, int]
     img_shape: tuple[int, int]
     ori_shape: tuple[int, int]
+    sharpen: Sharpen | None
 
 
 def resize_masks(
@@ -36,6 +40,7 @@ def resize_masks(
     canvas: tuple[int, int],
     img_shape: tuple[int, int],
     ori_shape: tuple[int, int],
+    sharpen: Sharpen | None = None,
 ) -> Tensor:
     """Bring mask logits to the size of the original picture.
 
@@ -47,10 +52,13 @@ def resize_masks(
         canvas: Size (H, W) of the padded input.
         img_shape: Size of the picture inside it.
         ori_shape: Size of the original picture.
+        sharpen: What brings masks to a finer grid before.
 
     Returns:
         (N, T, *ori_shape), float32.
     """
+    if sharpen is not None:
+        mask_logits = sharpen(mask_logits)
     logits = F.interpolate(mask_logits.float(), size=canvas, mode='bilinear', align_corners=False)
     logits = logits[..., : img_shape[0], : img_shape[1]]
     if tuple(img_shape) == tuple(ori_shape):
@@ -102,6 +110,8 @@ def resized_bands(
         Rows of the picture, and logits (N, T, rows, W), float32.
     """
     _, _, height, width = full_size(mask_logits, sizes)
+    if sizes is not None and sizes['sharpen'] is not None:
+        mask_logits = sizes['sharpen'](mask_logits)
     each = max(1, BAND_PIXELS // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
     for start in range(0, height, each):
         rows = slice(start, min(start + each, height))

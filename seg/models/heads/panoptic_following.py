@@ -59,11 +59,6 @@ class PanopticFollower:
             head.num_things, head.num_stuff
         )
         self.tracks: Tracks | None = None
-        self.sizes = PictureSizes(
-            canvas=sample.batch_input_shape,
-            img_shape=sample.img_shape,
-            ori_shape=sample.ori_shape,
-        )
         self._maps: list[Tensor] = []
         self._records: dict[int, _TrackRecord] = {}
         self._stuff: dict[int, tuple[int, float]] = {}  # label -> (id, best score)
@@ -75,13 +70,13 @@ class PanopticFollower:
             The frame's map, with the ids of the clip and the classes so far.
         """
         output = self.head(mask_features, context_feats, self.route)[-1]
-        fusion = self.head.fusion
+        fusion, sizes = self.head.fusion, self.head.picture_sizes(self.sample, mask_features[0])
         index, scores, labels = fusion.kept(_class_logits(output)[0])
         found, segment_of = fusion.panoptic_rows(
-            output.mask_logits[0, index], scores, labels, self.sizes
+            output.mask_logits[0, index], scores, labels, sizes
         )
         rows = self._thing_rows(output, index[[i for i, s in enumerate(segment_of) if s]])
-        ids = self._follow(output, rows)
+        ids = self._follow(output, rows, sizes)
         id_of = dict(zip(rows.tolist(), ids.tolist(), strict=True))
         renamed = {}
         for query, segment in zip(index.tolist(), segment_of, strict=True):
@@ -124,7 +119,7 @@ class PanopticFollower:
                 chosen.append(row)
         return torch.tensor(chosen, dtype=torch.int64, device=scores.device)
 
-    def _follow(self, output: StageOutput, rows: Tensor) -> Tensor:
+    def _follow(self, output: StageOutput, rows: Tensor, sizes: PictureSizes) -> Tensor:
         """Ids of things, and what is noted of them."""
         logits = output.mask_logits[0, rows]
         probs = _class_logits(output)[0, rows].float().softmax(dim=-1)[:, : self.tracker.num_things]
@@ -141,7 +136,7 @@ class PanopticFollower:
             current = set(self.tracks.ids.tolist())
             self._records = {i: record for i, record in self._records.items() if i in current}
             return ids + len(self._stuff_labels())
-        for part, masks in resized_chunks(logits, self.sizes):
+        for part, masks in resized_chunks(logits, sizes):
             for track, mask in zip(ids[part].tolist(), masks[:, 0] > 0, strict=True):
                 if bool(mask.any()):
                     self._records[track].rles[frame] = _encode(mask)

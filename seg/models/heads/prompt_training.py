@@ -15,6 +15,7 @@ from seg.models.heads.answered_rounds import (
     alignment_loss,
     count_rounds,
     covers_of,
+    fine_losses,
     round_losses,
 )
 from seg.models.heads.prompt_rounds import corrected_prompts
@@ -69,6 +70,9 @@ class ObjectTraining:
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts."""
         raw = self.head.criterion(self.outputs, self.targets, self.wanted, averages)
+        answered = AnsweredRound(self.outputs, 1, self.targets, self.targets)
+        rounds = [(answered, self.mask_features)]
+        raw |= fine_losses(self.head, rounds, self.wanted, averages)
         return raw | self.spoken.losses(
             self.head,
             self.wanted,
@@ -157,6 +161,8 @@ class PromptTraining:
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts and so means over the rounds."""
         raw = round_losses(self.head.criterion, self.rounds, self.wanted, averages)
+        rounds = [(answered, self.mask_features) for answered in self.rounds]
+        raw |= fine_losses(self.head, rounds, self.wanted, averages)
         size = self.mask_features.shape[-2:]
         covers = [covers_of(sample.gt_segments.masks, size) for sample in self.samples]
         rows = [sample.prompt_targets for sample in self.samples]

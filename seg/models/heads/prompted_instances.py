@@ -34,7 +34,7 @@ def prompted_instances(
 
     Returns:
         object_ids (N,), masks (N, M, T, H, W) bool and iou_scores (N, M), best first, and
-        low_res_logits (N, M, T, h, w), float32.
+        low_res_logits (N, M, T, h, w), float32, and fine_logits, the same or on a finer grid.
     """
     assert output.iou_logits is not None, 'prompted objects need a quality estimate'
     num_rows = len(prompts)
@@ -44,13 +44,20 @@ def prompted_instances(
     logits = output.mask_logits[index, (first_row + order).flatten()].float()
     if click_keeper is not None:
         logits = _with_clicks_kept(logits, prompts, sizes, click_keeper)
-    masks = resized_binary_masks(logits, sizes).unflatten(0, (num_rows, num_tokens))
+    fine = logits
+    if sizes['sharpen'] is not None:
+        fine = sizes['sharpen'](logits)
+        if click_keeper is not None:
+            fine = _with_clicks_kept(fine, prompts, sizes, click_keeper)
+    masks = resized_binary_masks(fine, {**sizes, 'sharpen': None})
+    masks = masks.unflatten(0, (num_rows, num_tokens))
     masks &= (ranked >= min_iou_score)[:, :, None, None, None]
     return InstanceData(
         object_ids=prompts.object_ids,
         masks=masks,
         iou_scores=ranked,
         low_res_logits=logits.unflatten(0, (num_rows, num_tokens)),
+        fine_logits=fine.unflatten(0, (num_rows, num_tokens)),
     )
 
 

@@ -52,6 +52,8 @@ class RapSAMVideoHead(BaseModule):
         prompt_encoder: Prompts to queries.
         prompt_refiner: What mends the masks of prompted objects at the end, for example
             :class:`MaskRefiner`; none in the published model.
+        mask_upsampler: What divides the cells of masks before they are enlarged, for example
+            :class:`ConvexUpsampler`; none in the published model.
         click_keeper: What makes answers obey the clicks, for example :class:`ClickKeeper`; not
             in training, and not in the published model.
         text_matcher: What finds the object that a text speaks about among the found ones, for
@@ -92,6 +94,7 @@ class RapSAMVideoHead(BaseModule):
         prompt_adapter: dict,
         prompt_encoder: dict,
         prompt_refiner: dict | None = None,
+        mask_upsampler: dict | None = None,
         click_keeper: dict | None = None,
         text_matcher: dict | None = None,
         prompt_alignment: dict | None = None,
@@ -123,6 +126,7 @@ class RapSAMVideoHead(BaseModule):
         self.object_adapter = MODELS.build({**width, **embed, **object_adapter})
         self.prompt_adapter = MODELS.build({**width, **prompt_adapter})
         self.prompt_refiner = build_optional(prompt_refiner, width)
+        self.mask_upsampler = build_optional(mask_upsampler, width)
         self.click_keeper = build_optional(click_keeper, {})
         self.text_matcher = build_optional(text_matcher, width)
         self.prompt_alignment = build_optional(prompt_alignment, width)
@@ -349,7 +353,7 @@ class RapSAMVideoHead(BaseModule):
     ) -> list[ClipSample]:
         """Predictions at the size of the original pictures, written into the samples."""
         route, outputs = self.decode(mask_features, context_feats, samples)
-        return self.predict_by_feat(outputs[-1], route.task, samples)
+        return self.predict_by_feat(outputs[-1], route.task, samples, mask_features)
 
     def follower(
         self, sample: ClipSample, num_frames: int
@@ -382,7 +386,11 @@ class RapSAMVideoHead(BaseModule):
         asked = self.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
         outputs = self(mask_features, context_feats, route, asked.queries)
         return self.predict_by_feat(
-            outputs[-1], route.task, samples, num_tokens=asked.queries.num_tokens
+            outputs[-1],
+            route.task,
+            samples,
+            mask_features,
+            num_tokens=asked.queries.num_tokens,
         )
 
     def predict_by_feat(
@@ -390,6 +398,7 @@ class RapSAMVideoHead(BaseModule):
         output: StageOutput,
         task: Task,
         samples: Sequence[ClipSample],
+        mask_features: Tensor,
         *,
         num_tokens: int | None = None,
     ) -> list[ClipSample]:
@@ -399,15 +408,12 @@ class RapSAMVideoHead(BaseModule):
             output: The last prediction.
             task: The task of the batch.
             samples: Where they are written.
+            mask_features: (B, T, C, h, w).
             num_tokens: Masks per prompted object, those of a single answer when left out.
         """
         num_tokens = num_tokens or self.prompt_encoder.mask_tokens.num_embeddings
         for i, sample in enumerate(samples):
-            sizes = PictureSizes(
-                canvas=sample.batch_input_shape,
-                img_shape=sample.img_shape,
-                ori_shape=sample.ori_shape,
-            )
+            sizes = self.picture_sizes(sample, mask_features[i])
             if task.is_prompted:
                 sample.pred_prompted = prompted_instances(
                     output,
@@ -424,6 +430,23 @@ class RapSAMVideoHead(BaseModule):
             else:
                 self._predict_objects(output, i, sample, sizes)
         return list(samples)
+
+    def picture_sizes(self, sample: ClipSample, mask_features: Tensor) -> PictureSizes:
+        """The way from masks to the picture of a sample.
+
+        Args:
+            sample: For its sizes.
+            mask_features: Of the frames that the masks are of, (T, C, h, w).
+        """
+        sharpen = None
+        if self.mask_upsampler is not None:
+            (sharpen,) = self.mask_upsampler.on(mask_features.unsqueeze(0))
+        return PictureSizes(
+            canvas=sample.batch_input_shape,
+            img_shape=sample.img_shape,
+            ori_shape=sample.ori_shape,
+            sharpen=sharpen,
+        )
 
     def _predict_objects(
         self, output: StageOutput, i: int, sample: ClipSample, sizes: PictureSizes

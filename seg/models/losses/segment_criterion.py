@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -133,6 +133,35 @@ class SegmentCriterion(nn.Module):
             losses['iou'] = errors.sum() / divisors.masks
         if 'panoptic' in wanted:
             losses['panoptic'] = self._panoptic_loss(stage, targets, pairs) / divisors.masks
+        return losses
+
+    def fine_losses(
+        self,
+        output: StageOutput,
+        sharpen: Sequence[Callable[[Tensor], Tensor]],
+        targets: Sequence[Targets],
+        wanted: frozenset[str],
+        num_masks: Tensor,
+    ) -> dict[str, Tensor]:
+        """Mask losses of a prediction on a finer grid, where their cells cover less.
+
+        Args:
+            output: The prediction.
+            sharpen: Per clip, what brings its masks (N, T, h, w) there.
+            targets: One per clip.
+            wanted: Which of ``'mask'`` and ``'dice'`` are computed.
+            num_masks: What the sums are divided by, scalar.
+        """
+        size = output.mask_logits.shape[-2:]
+        losses: dict[str, Tensor] = {}
+        with torch.autocast(output.mask_logits.device.type, enabled=False):
+            for i, (finer, target) in enumerate(zip(sharpen, targets, strict=True)):
+                compared = replace(target, compared=self.sampling.prepare(target.masks, size))
+                pair = self.assign(_as_float(output), i, compared)
+                logits = finer(output.mask_logits[i, pair.queries])
+                masks = self.sampling.prepare(target.masks[pair.rows], logits.shape[-2:])
+                for name, value in self._mask_losses(logits, masks, wanted, num_masks).items():
+                    losses[name] = losses[name] + value if name in losses else value
         return losses
 
     @torch.no_grad()

@@ -26,9 +26,12 @@ class AppearanceSkip(BaseModule):
         feat_channels: Width C of the mask features.
         in_channels: Channels of the picture.
         gain: Standard deviation that the weights of the projection start with.
+        grid: Side of the grid of colours that a cell adds beside its mean, through weights that
+            start at zero; :class:`ConvexUpsampler` can read from it what lies within the cell. None
+            with 0.
 
     Raises:
-        ValueError: If the gain is negative.
+        ValueError: If the gain or the grid is negative.
     """
 
     def __init__(
@@ -36,13 +39,19 @@ class AppearanceSkip(BaseModule):
         feat_channels: int,
         in_channels: int = 3,
         gain: float = 0.0,
+        grid: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
-        if gain < 0:
-            raise ValueError(f'AppearanceSkip.gain: expected 0 or more, got {gain}')
+        for name, value in (('gain', gain), ('grid', grid)):
+            if value < 0:
+                raise ValueError(f'AppearanceSkip.{name}: expected 0 or more, got {value}')
         super().__init__(init_cfg=init_cfg)
         self.color_conv = nn.Conv2d(in_channels, feat_channels, 1, bias=False)
         nn.init.normal_(self.color_conv.weight, std=gain)
+        self.grid = grid
+        if grid:
+            self.grid_conv = nn.Conv2d(grid**2 * in_channels, feat_channels, 1, bias=False)
+            nn.init.zeros_(self.grid_conv.weight)
 
     def forward(self, images: Tensor, mask_features: Tensor) -> Tensor:
         """Add colours.
@@ -57,5 +66,10 @@ class AppearanceSkip(BaseModule):
         height, width = mask_features.shape[-2:]
         with torch.autocast(images.device.type, enabled=False):
             colors = F.adaptive_avg_pool2d(images.float(), (height, width))
-        added: Tensor = mask_features + self.color_conv(colors).to(mask_features)
-        return added
+            added = self.color_conv(colors)
+            if self.grid:
+                size = self.grid * height, self.grid * width
+                finer = F.adaptive_avg_pool2d(images.float(), size)
+                added = added + self.grid_conv(F.pixel_unshuffle(finer, self.grid))
+        summed: Tensor = mask_features + added.to(mask_features)
+        return summed

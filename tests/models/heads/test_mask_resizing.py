@@ -9,7 +9,7 @@ from seg.registry import MODELS
 from seg.structures import Task
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg, toy_sample
 
-SIZES = dict(canvas=(32, 40), img_shape=(29, 33), ori_shape=(47, 51))
+SIZES = dict(canvas=(32, 40), img_shape=(29, 33), ori_shape=(47, 51), sharpen=None)
 
 
 @pytest.fixture
@@ -123,10 +123,10 @@ def test_a_large_photo_is_never_resized_as_a_whole(monkeypatch, task):
     sample.set_metainfo(dict(batch_input_shape=(64, 64), ori_shape=(300, 400)))
     features = torch.randn(1, 1, 16, 16, 16)
     _, outputs = head.decode(features, None, [sample])
-    whole = head.predict_by_feat(outputs[-1], Task.parse(task), [sample.clone()])[0]
+    whole = head.predict_by_feat(outputs[-1], Task.parse(task), [sample.clone()], features)[0]
     monkeypatch.setattr(mask_resizing, 'resize_masks', watched)
     monkeypatch.setattr(mask_resizing, 'CHUNK_PIXELS', 2 * 300 * 400)
-    parts = head.predict_by_feat(outputs[-1], Task.parse(task), [sample.clone()])[0]
+    parts = head.predict_by_feat(outputs[-1], Task.parse(task), [sample.clone()], features)[0]
 
     assert 0 < largest <= 2 * 300 * 400
     if task == 'panoptic':
@@ -141,9 +141,9 @@ def test_a_large_photo_is_never_resized_as_a_whole(monkeypatch, task):
     'sizes',
     [
         SIZES,
-        dict(canvas=(32, 40), img_shape=(29, 33), ori_shape=(29, 33)),
-        dict(canvas=(64, 96), img_shape=(64, 96), ori_shape=(20, 31)),
-        dict(canvas=(32, 64), img_shape=(1, 64), ori_shape=(3, 50)),
+        dict(canvas=(32, 40), img_shape=(29, 33), ori_shape=(29, 33), sharpen=None),
+        dict(canvas=(64, 96), img_shape=(64, 96), ori_shape=(20, 31), sharpen=None),
+        dict(canvas=(32, 64), img_shape=(1, 64), ori_shape=(3, 50), sharpen=None),
     ],
 )
 def test_bands_are_the_whole(monkeypatch, sizes, pixels):

@@ -370,7 +370,7 @@ def test_masks_of_a_prompt_are_ranked_by_predicted_quality():
     single = outputs[-1]._replace(
         mask_logits=outputs[-1].mask_logits[:, best : best + 1].expand(-1, 9, -1, -1, -1)
     )
-    again = head.predict_by_feat(single, Task.INTERACTIVE_IMAGE, samples)
+    again = head.predict_by_feat(single, Task.INTERACTIVE_IMAGE, samples, features)
     first = result[0].pred_prompted.masks[0, 0]
     assert torch.equal(again[0].pred_prompted.masks[0, 0], first)
 

@@ -25,6 +25,22 @@ def test_it_adds_the_mean_colour_of_each_cell():
     torch.testing.assert_close(added, expected, atol=1e-6, rtol=0)
 
 
+def test_a_grid_adds_the_colours_within_each_cell():
+    skip = AppearanceSkip(8, grid=2)
+    images, feats = torch.rand(1, 3, 16, 20), torch.randn(1, 8, 4, 5)
+    assert torch.equal(skip(images, feats), feats), 'a new one changes nothing'
+    torch.nn.init.zeros_(skip.grid_conv.weight)
+    with torch.no_grad():
+        skip.grid_conv.weight[5, 4 * 1 + 2 * 1 + 0] = 1.0  # green, below, left
+    added = skip(images, feats) - feats
+
+    expected = torch.zeros_like(feats)
+    expected[:, 5] = torch.nn.functional.avg_pool2d(images[:, 1], 2)[:, 1::2, ::2]
+    torch.testing.assert_close(added, expected, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=r'AppearanceSkip\.grid: expected 0 or more, got -2'):
+        AppearanceSkip(8, grid=-2)
+
+
 def test_a_gain_lets_colours_be_seen_from_the_start():
     torch.manual_seed(0)
     skip = AppearanceSkip(64, gain=0.3)
