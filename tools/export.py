@@ -18,7 +18,7 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
 
-PARTS = ('encoder', 'objects', 'prompts', 'video')
+PARTS = ('encoder', 'objects', 'prompts', 'video', 'sharpener')
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
 
 

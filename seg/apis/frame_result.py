@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from seg.models.heads.clip_following import label_objects, visible_objects
+from seg.models.heads.clip_following import finest_masks, label_objects, visible_objects
 from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.memory import MemoryState
+from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts
 
 
@@ -43,19 +44,28 @@ def frame_result(
     state: MemoryState,
     prompts: Prompts | None,
     sizes: PictureSizes,
+    keeper: ClickKeeper | None,
     image: np.ndarray,
     index: int,
 ) -> FrameResult:
-    """The answer at the size of the frame, to which ``sizes`` are the way."""
+    """The answer at the size of the frame.
+
+    Args:
+        answer: About one clip.
+        state: The memory after the frame.
+        prompts: What the user said on the frame, if anything, in pixels of the padded input.
+        sizes: The way to the picture.
+        keeper: What makes masks obey the clicks, if anything.
+        image: The frame, (H, W, 3), uint8.
+        index: Number of the frame.
+    """
     ids, count = state.object_ids, state.num_objects
     given = torch.zeros_like(ids, dtype=torch.bool)
     if prompts is not None:
         given = torch.isin(ids, prompts.object_ids.to(ids.device))
     visible = visible_objects(answer, given)
     shown = answer.active[0, :count]
-    logits = answer.mask_logits[0, :count].float()
-    if sizes['sharpen'] is not None:
-        logits = sizes['sharpen'](logits.unsqueeze(1)).squeeze(1)
+    logits = finest_masks(keeper, answer, state, prompts, sizes)
     sizes = {**sizes, 'sharpen': None}
     masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
     masks &= visible[shown][:, None, None]

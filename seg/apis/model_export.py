@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from seg.models.deployment.exportable import (
     FrameMemory,
     ImageEncoder,
+    MaskSharpener,
     ObjectDecoder,
     PromptDecoder,
     PropagationStep,
@@ -23,7 +24,7 @@ from seg.models.memory import MemoryState
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
 
-EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'video')
+EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'video', 'sharpener')
 _OPSET = 20
 _PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
 
@@ -61,7 +62,7 @@ def export_part(
         model: A :class:`~seg.models.detectors.RapSAM`, fused or not.
         name: ``'encoder'`` pixels to features, ``'objects'`` features to everything in the
             picture, ``'prompts'`` features and prompts to masks, ``'video'`` features and memory
-            to masks and memory.
+            to masks and memory, ``'sharpener'`` masks and features to masks on a finer grid.
         size: (H, W) of the padded picture, multiples of 32.
         num_objects: Prompted objects N.
         num_points: Clicks per object P.
@@ -94,6 +95,8 @@ def export_part(
         outputs = ('mask_logits', 'iou_scores')
         input_names = (*_PROMPT_INPUTS, *names)
         return ExportPart(name, PromptDecoder(model), inputs, input_names, outputs, {})
+    if name == 'sharpener':
+        return _sharpener_part(model, feats[0], num_objects)
     return _video_part(model, feats, names, num_objects)
 
 
@@ -111,6 +114,19 @@ def _prompts(
         flags,
         torch.zeros(1, num_objects, *mask_features.shape[-2:]),
         flags.clone(),
+    )
+
+
+def _sharpener_part(model: Any, mask_features: Tensor, num_masks: int) -> ExportPart:
+    if model.head.mask_upsampler is None:
+        raise UserError(
+            'part sharpener: expected a model with head.mask_upsampler, such as '
+            'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
+        )
+    logits = torch.randn(1, num_masks, *mask_features.shape[-2:])
+    names = ('mask_logits', 'mask_features')
+    return ExportPart(
+        'sharpener', MaskSharpener(model), (logits, mask_features), names, ('fine_logits',), {}
     )
 
 

@@ -288,7 +288,7 @@ class VideoSession:
         self._state = after
         logits = answer.mask_logits[0, : after.num_objects].float()
         self._last = asked._replace(logits=logits)
-        return frame_result(answer, after, prompts, sizes, asked.image, index)
+        return frame_result(answer, after, prompts, sizes, head.click_keeper, asked.image, index)
 
 
 def _merge(first: Prompts, second: Prompts) -> Prompts:

@@ -92,6 +92,18 @@ def test_an_encoder_file_gives_the_features(needs_onnx, tmp_path, faithful):
     assert max(found.values()) < 1e-4
 
 
+def test_a_sharpener_file_gives_finer_masks(needs_onnx, tmp_path):
+    model = tiny(tiny_prompted_cfg())
+    part = export_part(model, 'sharpener', SIZE, num_objects=3)
+    write_onnx(part, tmp_path / 'sharpener.onnx')
+    (fine,) = run_onnx(tmp_path / 'sharpener.onnx', part)
+    logits, features = part.inputs
+    (sharpen,) = model.head.mask_upsampler.on(features.unsqueeze(1))
+
+    assert fine.shape == (1, 3, 32, 48)
+    torch.testing.assert_close(fine[0], sharpen(logits[0, :, None])[:, 0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_prompt_file_gives_the_masks(needs_onnx, tmp_path):
     part = export_part(tiny(tiny_prompted_cfg(num_stages=1)), 'prompts', SIZE, num_objects=2)
@@ -130,6 +142,7 @@ def test_a_program_of_torch_gives_the_features(tmp_path):
         ('encoders', SIZE, "Did you mean 'encoder'"),
         ('encoder', (60, 96), 'use 64x96'),
         ('video', SIZE, 'streaming memory'),
+        ('sharpener', SIZE, 'a model with head.mask_upsampler'),
     ],
 )
 def test_what_cannot_be_exported(name, size, said):

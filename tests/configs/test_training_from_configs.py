@@ -32,12 +32,12 @@ PARAMETERS = {
     'r50_coco_yt19_points': 47_780_117,
     'r50_coco_yt21_davis_ref': 48_785_839,
     'r50_joint': 48_785_839,
-    'nano_quick_shapes': 4_612_245,
-    'nano_shapes_long': 4_612_245,
-    'nano_coco_sample': 4_637_641,
-    'nano_prompts_shapes': 5_253_430,
-    'nano_joint_shapes': 5_370_880,
-    'nano_shapes': 5_370_880,
+    'nano_quick_shapes': 4_637_097,
+    'nano_shapes_long': 4_637_097,
+    'nano_coco_sample': 4_662_493,
+    'nano_prompts_shapes': 5_278_282,
+    'nano_joint_shapes': 5_395_732,
+    'nano_shapes': 5_395_732,
 }
 SIZE = (48, 72)
 

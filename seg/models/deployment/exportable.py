@@ -145,6 +145,23 @@ class PromptDecoder(nn.Module):
         return logits, final.iou_logits[:, :: queries.num_tokens].clamp(0, 1)
 
 
+class MaskSharpener(nn.Module):
+    """Masks of any part on the finer grid that predictions of the model have.
+
+    Args:
+        model: A :class:`~seg.models.detectors.RapSAM` with a ``mask_upsampler``.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.upsampler = model.head.mask_upsampler
+
+    def forward(self, mask_logits: Tensor, mask_features: Tensor) -> Tensor:
+        """Mask logits (1, N, h, w) on features (1, C, h, w) become (1, N, 2h, 2w), factor 2."""
+        weights = self.upsampler.weights(mask_features)
+        return self.upsampler(mask_logits.transpose(0, 1), weights).transpose(0, 1)
+
+
 class FrameMemory(NamedTuple):
     """The memory of a video as inputs of :class:`PropagationStep`: F frames, N objects.
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep
 from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
+from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
+from seg.models.prompts import ClickKeeper
 from seg.models.routing import Route
 from seg.structures import ClipSample, Prompts, TrackData
 from seg.utils.checks import UserError
@@ -57,7 +59,8 @@ class ClipFollower:
             given = torch.isin(ids, rows.object_ids.to(ids.device))
         visible = visible_objects(answer, given)
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
-        id_map = label_objects(answer.mask_logits[0, : len(ids)], ids, visible, sizes)
+        logits = finest_masks(self.head.click_keeper, answer, self.state, rows, sizes)
+        id_map = label_objects(logits, ids, visible, {**sizes, 'sharpen': None})
         self._maps.append(id_map.cpu())
         places = torch.tensor([self.object_ids.index(i) for i in ids.tolist()], dtype=torch.long)
         scores = torch.zeros(len(self.object_ids))
@@ -68,6 +71,35 @@ class ClipFollower:
         """Write ``pred_tracks`` into the sample."""
         ids, scores = tuple(self.object_ids), torch.stack(self._scores, dim=1)
         self.sample.pred_tracks = TrackData(torch.stack(self._maps), ids, scores)
+
+
+def finest_masks(
+    keeper: ClickKeeper | None,
+    answer: FrameAnswer,
+    state: MemoryState,
+    prompts: Prompts | None,
+    sizes: PictureSizes,
+) -> Tensor:
+    """Mask logits of the first clip's N objects on the finest grid, clicks kept there as well.
+
+    Args:
+        keeper: What makes masks obey the clicks, if anything.
+        answer: About one clip.
+        state: The memory after the frame.
+        prompts: What the user said on the frame, if anything.
+        sizes: The way to the picture.
+
+    Returns:
+        (N, h, w), float32.
+    """
+    logits = answer.mask_logits[0, : state.num_objects].float()
+    if sizes['sharpen'] is None:
+        return logits
+    fine = sizes['sharpen'](logits.unsqueeze(1)).squeeze(1)
+    if keeper is None or prompts is None:
+        return fine
+    rows = prompts_by_slot(state, prompts).to(fine.device)
+    return keeper(fine, rows.point_coords, rows.point_labels, canvas=sizes['canvas'])
 
 
 def visible_objects(answer: FrameAnswer, given: Tensor) -> Tensor:
@@ -113,6 +145,9 @@ def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -
         prompts: The rows.
         sizes: The way to the picture.
     """
+    if sizes['sharpen'] is not None:
+        mask_logits = sizes['sharpen'](mask_logits)
+    sizes = {**sizes, 'sharpen': None}
     ids = prompts.object_ids
     everything = torch.ones_like(ids, dtype=torch.bool)
     maps = [

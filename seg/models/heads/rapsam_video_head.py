@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders import StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
-from seg.models.heads.clip_following import ClipFollower, tracks_of_clip
+from seg.models.heads.clip_following import ClipFollower
 from seg.models.heads.clip_targets import clip_targets
 from seg.models.heads.clip_training import ClipTraining
 from seg.models.heads.head_building import (
@@ -23,8 +23,8 @@ from seg.models.heads.head_building import (
 from seg.models.heads.mask_resizing import PictureSizes
 from seg.models.heads.panoptic_following import PanopticFollower
 from seg.models.heads.prompt_training import ObjectTraining, PromptTraining
-from seg.models.heads.prompted_instances import prompted_instances
 from seg.models.heads.semantic_auxiliary import SemanticAuxiliary
+from seg.models.heads.written_predictions import write_found, write_prompted
 from seg.models.losses import StepAverages, Targets
 from seg.models.prompts import MaskTokens, PromptQueries
 from seg.models.routing import Route, TaskLossTable
@@ -415,20 +415,9 @@ class RapSAMVideoHead(BaseModule):
         for i, sample in enumerate(samples):
             sizes = self.picture_sizes(sample, mask_features[i])
             if task.is_prompted:
-                sample.pred_prompted = prompted_instances(
-                    output,
-                    i,
-                    sample.prompts,
-                    sizes,
-                    num_tokens=num_tokens,
-                    min_iou_score=self.min_iou_score,
-                    click_keeper=self.click_keeper,
-                )
-                if task is not Task.INTERACTIVE_IMAGE:
-                    logits = output.mask_logits[i, : len(sample.prompts) * num_tokens : num_tokens]
-                    sample.pred_tracks = tracks_of_clip(logits, sample.prompts, sizes)
+                write_prompted(self, output, i, sample, sizes, task, num_tokens)
             else:
-                self._predict_objects(output, i, sample, sizes)
+                write_found(self.fusion, output, i, sample, sizes)
         return list(samples)
 
     def picture_sizes(self, sample: ClipSample, mask_features: Tensor) -> PictureSizes:
@@ -446,16 +435,4 @@ class RapSAMVideoHead(BaseModule):
             img_shape=sample.img_shape,
             ori_shape=sample.ori_shape,
             sharpen=sharpen,
-        )
-
-    def _predict_objects(
-        self, output: StageOutput, i: int, sample: ClipSample, sizes: PictureSizes
-    ) -> None:
-        assert output.class_logits is not None, 'found objects need class logits'
-        index, scores, labels = self.fusion.kept(output.class_logits[i])
-        logits = output.mask_logits[i]
-        sample.pred_panoptic = self.fusion.panoptic(logits[index], scores, labels, sizes)
-        index, scores, labels = self.fusion.candidates(output.class_logits[i])
-        sample.pred_instances = self.fusion.instances(
-            logits, scores, labels, queries=index, sizes=sizes
         )

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from seg.models.heads import RapSAMVideoHead, resize_masks
+from seg.models.heads.clip_following import finest_masks
+from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.losses import Targets
 from seg.registry import MODELS
-from seg.structures import PointLabel, StageOutput
+from seg.structures import PointLabel, Prompts, StageOutput
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg, toy_sample
 
 TASKS = ['panoptic', 'interactive_image', 'vos', 'interactive_video']
@@ -127,3 +129,30 @@ def test_clicks_are_kept_on_the_finer_grid():
             if label != PointLabel.PADDING:
                 inside = bool(found.masks[row, 0, 0, int(y), int(x)])
                 assert inside == (label == PointLabel.FOREGROUND)
+
+
+def test_clicks_in_clips_are_kept_on_the_finer_grid():
+    head = make('interactive_video', click_keeper=dict(type='ClickKeeper')).eval()
+    features, context, (sample,) = batch('interactive_video')
+    ids = sample.prompts.object_ids
+    sample.prompts = Prompts.create(
+        points=torch.tensor([[[9.0, 21.0]], [[50.0, 40.0]], [[33.0, 60.0]]]),
+        point_labels=torch.ones(3, 1, dtype=torch.long),
+        object_ids=ids,
+    )
+    with torch.no_grad():
+        head.mask_upsampler.weight_conv.weight.normal_(std=3.0)
+        follower = head.follower(sample, 3)
+        follower.step(features[:, :1], context[:, :1])
+        state = follower.state
+    sizes = head.picture_sizes(sample, features[0, :1])
+    answer = FrameAnswer(
+        **dict.fromkeys(FrameAnswer._fields) | dict(mask_logits=torch.full((1, 3, 16, 16), -1.0))
+    )
+    fine = finest_masks(head.click_keeper, answer, state, sample.prompts, sizes)
+    full = resize_masks(fine[:, None], **{**sizes, 'sharpen': None})[:, 0]
+
+    assert fine.shape == (3, 32, 32)
+    places = sample.prompts.point_coords[:, 0].long().tolist()
+    assert all(full[i, y, x] > 0 for i, (x, y) in enumerate(places))
+    assert (finest_masks(None, answer, state, sample.prompts, sizes) <= 0).all()
