@@ -17,8 +17,8 @@ from seg.datasets.shapes import (
     ShapesSample,
     ShapesWorld,
 )
-from seg.datasets.shapes.frame_choice import FrameChoice
-from seg.datasets.shapes.motion import EVENT_SHARE
+from seg.datasets.shapes.frame_choice import FEWEST_FRAMES, FrameChoice
+from seg.datasets.shapes.motion import EVENT_FRAMES, EVENT_SHARE
 from seg.datasets.shapes.palette import COLOR_VALUES
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -87,6 +87,14 @@ class ShapesDataset(ClipDataset):
                 'occlusion_prob: expected a number in [0, 1], and frame_gaps with it, got '
                 f'{occlusion_prob} and frame_gaps={frame_gaps}'
             )
+        if occlusion_prob and frame_gaps is not None:
+            length = 1 + frame_gaps[1] * (num_frames - 1)
+            if num_frames < FEWEST_FRAMES or length < EVENT_FRAMES:
+                raise ValueError(
+                    f'occlusion_prob: expected samples of {FEWEST_FRAMES} frames or more out of '
+                    f'clips of {EVENT_FRAMES} or more, got {num_frames} out of {length}; use more '
+                    'frames or larger frame_gaps'
+                )
         if split not in SPLITS:
             raise ValueError(unknown_name_message('split of Shapes', split, SPLITS))
         for name, value, least in (

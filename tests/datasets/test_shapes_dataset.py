@@ -164,6 +164,17 @@ def test_impossible_gaps_are_refused(settings):
         ShapesDataset(task='vos', num_frames=3, **settings)
 
 
+@pytest.mark.parametrize('num_frames', [2, 3])
+def test_clips_too_short_to_hide_a_thing_are_refused(num_frames):
+    with pytest.raises(ValueError, match='out of clips of 24 or more'):
+        ShapesDataset('vos', num_frames=num_frames, frame_gaps=(1, 9), occlusion_prob=0.5)
+
+
+def test_a_share_of_events_out_of_range_is_refused():
+    with pytest.raises(ValueError, match='event_share: expected a number in'):
+        ShapesWorld(event_share=1.5)
+
+
 def test_colours_as_classes():
     named, coloured = (
         kind('panoptic', num_samples=2) for kind in (ShapesDataset, ShapesColorsDataset)

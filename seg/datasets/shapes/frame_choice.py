@@ -26,7 +26,7 @@ class FrameChoice:
         num_frames: How many.
         gaps: Smallest and largest step between two of them.
         occlusion_prob: How often, in clips that hide a thing of frame 0 for a while, the frames
-            show it hidden and again after that, at any steps.
+            show it hidden and again after that, at any steps; takes three frames or more.
     """
 
     rng: np.random.Generator
@@ -36,7 +36,7 @@ class FrameChoice:
 
     def __call__(self, clip: ShapesAnnotations) -> Sequence[int]:
         """Frames of a clip, increasing."""
-        if self.num_frames >= FEWEST_FRAMES and self.rng.random() < self.occlusion_prob:
+        if self.rng.random() < self.occlusion_prob:
             occluded = self._around_occlusion(clip)
             if occluded is not None:
                 return occluded
