@@ -65,8 +65,7 @@ def frame_result(
         given = torch.isin(ids, prompts.object_ids.to(ids.device))
     visible = visible_objects(answer, given)
     shown = answer.active[0, :count]
-    logits = finest_masks(keeper, answer, state, prompts, sizes)
-    sizes = {**sizes, 'sharpen': None}
+    logits, sizes = finest_masks(keeper, answer, state, prompts, sizes)
     masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
     masks &= visible[shown][:, None, None]
     return FrameResult(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.models.decoders import Sharpen
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.losses import SegmentCriterion, Targets
 from seg.structures import StageOutput
@@ -25,12 +26,14 @@ class AnsweredRound(NamedTuple):
         num_tokens: Answers per prompted object, the single one first.
         chosen: Targets of the answers that get mask losses.
         every: Targets of all answers, candidates included, for the quality estimate.
+        sharpen: Per clip, what brings masks to a finer grid, if there is one.
     """
 
     outputs: Sequence[StageOutput]
     num_tokens: int
     chosen: Sequence[Targets]
     every: Sequence[Targets]
+    sharpen: Sequence[Sharpen] | None = None
 
 
 def count_rounds(
@@ -55,43 +58,12 @@ def round_losses(
     total: dict[str, Tensor] = {}
     qualities = {**averages, 'masks': averages['qualities']}
     for answered in rounds:
-        raw = criterion(answered.outputs, answered.chosen, wanted - {'iou'}, averages)
+        parts = wanted - {'iou'}
+        raw = criterion(answered.outputs, answered.chosen, parts, averages, answered.sharpen)
         if 'iou' in wanted:
             raw |= criterion(answered.outputs, answered.every, frozenset({'iou'}), qualities)
         for name, value in raw.items():
             total[name] = total[name] + value if name in total else value
-    return total
-
-
-def fine_losses(
-    head: RapSAMVideoHead,
-    rounds: Sequence[tuple[AnsweredRound, Tensor]],
-    wanted: frozenset[str],
-    averages: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """Mask losses of last predictions on the finer grid of a head that has one.
-
-    Args:
-        head: Whose losses they are.
-        rounds: Each with the mask features of its frames, (B, T, C, h, w).
-        wanted: Names of the losses to compute.
-        averages: Counts averaged over processes.
-    """
-    total: dict[str, Tensor] = {}
-    parts, num_masks = wanted & {'mask', 'dice'}, averages['masks'].clamp(min=1)
-    if not parts or head.mask_upsampler is None:
-        return total
-    for answered, mask_features in rounds:
-        raw = head.criterion.fine_losses(
-            answered.outputs[-1],
-            head.mask_upsampler.on(mask_features),
-            answered.chosen,
-            parts,
-            num_masks,
-        )
-        for name, value in raw.items():
-            key = f'fine.{name}'
-            total[key] = total[key] + value if key in total else value
     return total
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep
-from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
+from seg.models.heads.mask_resizing import PictureSizes, resized_chunks, sharpened
 from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
@@ -59,8 +59,8 @@ class ClipFollower:
             given = torch.isin(ids, rows.object_ids.to(ids.device))
         visible = visible_objects(answer, given)
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
-        logits = finest_masks(self.head.click_keeper, answer, self.state, rows, sizes)
-        id_map = label_objects(logits, ids, visible, {**sizes, 'sharpen': None})
+        logits, sizes = finest_masks(self.head.click_keeper, answer, self.state, rows, sizes)
+        id_map = label_objects(logits, ids, visible, sizes)
         self._maps.append(id_map.cpu())
         places = torch.tensor([self.object_ids.index(i) for i in ids.tolist()], dtype=torch.long)
         scores = torch.zeros(len(self.object_ids))
@@ -79,7 +79,7 @@ def finest_masks(
     state: MemoryState,
     prompts: Prompts | None,
     sizes: PictureSizes,
-) -> Tensor:
+) -> tuple[Tensor, PictureSizes]:
     """Mask logits of the first clip's N objects on the finest grid, clicks kept there as well.
 
     Args:
@@ -90,16 +90,16 @@ def finest_masks(
         sizes: The way to the picture.
 
     Returns:
-        (N, h, w), float32.
+        (N, h, w), float32, and the way from there to the picture.
     """
     logits = answer.mask_logits[0, : state.num_objects].float()
-    if sizes['sharpen'] is None:
-        return logits
-    fine = sizes['sharpen'](logits.unsqueeze(1)).squeeze(1)
-    if keeper is None or prompts is None:
-        return fine
+    logits, rest = sharpened(logits.unsqueeze(1), sizes)
+    fine = logits.squeeze(1)
+    if sizes['sharpen'] is None or keeper is None or prompts is None:
+        return fine, rest
     rows = prompts_by_slot(state, prompts).to(fine.device)
-    return keeper(fine, rows.point_coords, rows.point_labels, canvas=sizes['canvas'])
+    fine = keeper(fine, rows.point_coords, rows.point_labels, canvas=sizes['canvas'])
+    return fine, rest
 
 
 def visible_objects(answer: FrameAnswer, given: Tensor) -> Tensor:
@@ -145,9 +145,7 @@ def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -
         prompts: The rows.
         sizes: The way to the picture.
     """
-    if sizes['sharpen'] is not None:
-        mask_logits = sizes['sharpen'](mask_logits)
-    sizes = {**sizes, 'sharpen': None}
+    mask_logits, sizes = sharpened(mask_logits, sizes)
     ids = prompts.object_ids
     everything = torch.ones_like(ids, dtype=torch.bool)
     maps = [

@@ -15,7 +15,6 @@ from seg.models.heads.answered_rounds import (
     alignment_loss,
     count_rounds,
     covers_of,
-    fine_losses,
     round_losses,
 )
 from seg.models.heads.clip_following import rows_of_frame
@@ -162,7 +161,8 @@ class ClipTraining:
             [self._targets(i, t, *self._rows(i, t, answer, visible=visible)) for i in clips]
             for visible in (True, False)
         )
-        return AnsweredRound(answer.outputs, 1, chosen, every)
+        sharpen = self.head.sharpening(self.mask_features[:, t : t + 1])
+        return AnsweredRound(answer.outputs, 1, chosen, every, sharpen)
 
     def _started(self, t: int, answer: FrameAnswer) -> AnsweredRound:
         """The masks that the memory proposed, as a prediction of their own."""
@@ -197,15 +197,6 @@ class ClipTraining:
         """Raw losses, divided by averaged counts and so means over the frames."""
         criterion = self.head.criterion
         raw = round_losses(criterion, self.rounds, self.wanted, averages)
-        raw |= fine_losses(
-            self.head,
-            [
-                (answered, self.mask_features[:, t : t + 1])
-                for (t, _), answered in zip(self.answers, self.rounds, strict=True)
-            ],
-            self.wanted,
-            averages,
-        )
         parts = self.wanted & {'mask', 'dice'}
         for kind, rounds, count in (
             ('proposal', self.started, averages['proposals']),

@@ -66,6 +66,13 @@ def resize_masks(
     return F.interpolate(logits, size=ori_shape, mode='bilinear', align_corners=False)
 
 
+def sharpened(mask_logits: Tensor, sizes: PictureSizes) -> tuple[Tensor, PictureSizes]:
+    """Masks (N, T, h, w) on the finest grid there is, and the way from there to the picture."""
+    if sizes['sharpen'] is None:
+        return mask_logits, sizes
+    return sizes['sharpen'](mask_logits), {**sizes, 'sharpen': None}
+
+
 def full_size(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[int, ...]:
     """Shape (N, T, H, W) of all masks together at the size of the picture."""
     height_width = mask_logits.shape[2:] if sizes is None else sizes['ori_shape']
@@ -110,8 +117,8 @@ def resized_bands(
         Rows of the picture, and logits (N, T, rows, W), float32.
     """
     _, _, height, width = full_size(mask_logits, sizes)
-    if sizes is not None and sizes['sharpen'] is not None:
-        mask_logits = sizes['sharpen'](mask_logits)
+    if sizes is not None:
+        mask_logits, sizes = sharpened(mask_logits, sizes)
     each = max(1, BAND_PIXELS // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
     for start in range(0, height, each):
         rows = slice(start, min(start + each, height))

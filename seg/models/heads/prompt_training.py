@@ -15,7 +15,6 @@ from seg.models.heads.answered_rounds import (
     alignment_loss,
     count_rounds,
     covers_of,
-    fine_losses,
     round_losses,
 )
 from seg.models.heads.prompt_rounds import corrected_prompts
@@ -69,10 +68,8 @@ class ObjectTraining:
 
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts."""
-        raw = self.head.criterion(self.outputs, self.targets, self.wanted, averages)
-        answered = AnsweredRound(self.outputs, 1, self.targets, self.targets)
-        rounds = [(answered, self.mask_features)]
-        raw |= fine_losses(self.head, rounds, self.wanted, averages)
+        sharpen = self.head.sharpening(self.mask_features)
+        raw = self.head.criterion(self.outputs, self.targets, self.wanted, averages, sharpen)
         return raw | self.spoken.losses(
             self.head,
             self.wanted,
@@ -117,6 +114,7 @@ class PromptTraining:
         self.samples = samples
         self.targets = targets
         self.spoken = SpokenTexts.of(samples)
+        self.sharpen = head.sharpening(mask_features)
         prompts = [sample.prompts for sample in samples]
         tokens = MaskTokens.BOTH if head.prompt_encoder.num_candidates else MaskTokens.SINGLE
         self.asked = head.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
@@ -142,13 +140,13 @@ class PromptTraining:
         single = self.head.prompt_encoder.mask_tokens.num_embeddings
         every = [_repeated(target, range(num_tokens), num_tokens) for target in self.targets]
         if num_tokens == single:
-            return AnsweredRound(outputs, num_tokens, every, every)
+            return AnsweredRound(outputs, num_tokens, every, every, self.sharpen)
         chosen = []
         for i, target in enumerate(self.targets):
             logits = outputs[-1].mask_logits[i]
             best = replace(target, queries=_best_candidates(logits, target, num_tokens, single))
             chosen.append(_joined(_repeated(target, range(single), num_tokens), best))
-        return AnsweredRound(outputs, num_tokens, chosen, every)
+        return AnsweredRound(outputs, num_tokens, chosen, every, self.sharpen)
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, summed over the rounds."""
@@ -161,8 +159,6 @@ class PromptTraining:
     def losses(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Raw losses, divided by averaged counts and so means over the rounds."""
         raw = round_losses(self.head.criterion, self.rounds, self.wanted, averages)
-        rounds = [(answered, self.mask_features) for answered in self.rounds]
-        raw |= fine_losses(self.head, rounds, self.wanted, averages)
         size = self.mask_features.shape[-2:]
         covers = [covers_of(sample.gt_segments.masks, size) for sample in self.samples]
         rows = [sample.prompt_targets for sample in self.samples]

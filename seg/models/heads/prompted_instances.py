@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks, sharpened
 from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts, StageOutput
 
@@ -44,12 +44,10 @@ def prompted_instances(
     logits = output.mask_logits[index, (first_row + order).flatten()].float()
     if click_keeper is not None:
         logits = _with_clicks_kept(logits, prompts, sizes, click_keeper)
-    fine = logits
-    if sizes['sharpen'] is not None:
-        fine = sizes['sharpen'](logits)
-        if click_keeper is not None:
-            fine = _with_clicks_kept(fine, prompts, sizes, click_keeper)
-    masks = resized_binary_masks(fine, {**sizes, 'sharpen': None})
+    fine, rest = sharpened(logits, sizes)
+    if click_keeper is not None and sizes['sharpen'] is not None:
+        fine = _with_clicks_kept(fine, prompts, sizes, click_keeper)
+    masks = resized_binary_masks(fine, rest)
     masks = masks.unflatten(0, (num_rows, num_tokens))
     masks &= (ranked >= min_iou_score)[:, :, None, None, None]
     return InstanceData(

@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.decoders import StagePrediction, draw_masks
+from seg.models.decoders import Sharpen, StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_following import ClipFollower
 from seg.models.heads.clip_targets import clip_targets
@@ -420,6 +420,10 @@ class RapSAMVideoHead(BaseModule):
                 write_found(self.fusion, output, i, sample, sizes)
         return list(samples)
 
+    def sharpening(self, mask_features: Tensor) -> list[Sharpen] | None:
+        """What brings masks of clips (B, T, C, h, w) to a finer grid, one each, if there is any."""
+        return None if self.mask_upsampler is None else self.mask_upsampler.on(mask_features)
+
     def picture_sizes(self, sample: ClipSample, mask_features: Tensor) -> PictureSizes:
         """The way from masks to the picture of a sample.
 
@@ -427,12 +431,10 @@ class RapSAMVideoHead(BaseModule):
             sample: For its sizes.
             mask_features: Of the frames that the masks are of, (T, C, h, w).
         """
-        sharpen = None
-        if self.mask_upsampler is not None:
-            (sharpen,) = self.mask_upsampler.on(mask_features.unsqueeze(0))
+        sharpen = self.sharpening(mask_features.unsqueeze(0))
         return PictureSizes(
             canvas=sample.batch_input_shape,
             img_shape=sample.img_shape,
             ori_shape=sample.ori_shape,
-            sharpen=sharpen,
+            sharpen=None if sharpen is None else sharpen[0],
         )

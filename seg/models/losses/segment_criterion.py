@@ -60,6 +60,7 @@ class SegmentCriterion(nn.Module):
         targets: Sequence[Targets],
         wanted: frozenset[str],
         averages: Mapping[str, Tensor | float] | None = None,
+        sharpen: Sequence[Callable[[Tensor], Tensor]] | None = None,
     ) -> dict[str, Tensor]:
         """Raw losses of all stages.
 
@@ -69,6 +70,8 @@ class SegmentCriterion(nn.Module):
             wanted: Which of ``'cls'``, ``'mask'``, ``'dice'``, ``'iou'`` and, of the last
                 prediction, ``'panoptic'`` are computed.
             averages: :meth:`counts`, averaged over processes; those of this batch when left out.
+            sharpen: What brings masks (N, T, h, w) of each clip to a finer grid, if there is one;
+                the last prediction is compared there as well, ``'fine.mask'`` and ``'fine.dice'``.
 
         Returns:
             ``'d0.mask'``, ..., and ``'mask'`` for the last prediction -> scalar, float32. There is
@@ -87,7 +90,8 @@ class SegmentCriterion(nn.Module):
                 prefix = '' if is_last else f'd{i}.'
                 parts = wanted if is_last else wanted - {'panoptic'}
                 divisors = _Divisors.of_stage(averages, i, device)
-                raw = self._stage_losses(_as_float(stage), targets, parts, divisors)
+                finer = sharpen if is_last else None
+                raw = self._stage_losses(_as_float(stage), targets, parts, divisors, finer)
                 losses.update({prefix + name: value for name, value in raw.items()})
         return losses
 
@@ -114,6 +118,7 @@ class SegmentCriterion(nn.Module):
         targets: Sequence[Targets],
         wanted: frozenset[str],
         divisors: _Divisors,
+        sharpen: Sequence[Callable[[Tensor], Tensor]] | None,
     ) -> dict[str, Tensor]:
         pairs = [self.assign(stage, i, target) for i, target in enumerate(targets)]
         losses = {}
@@ -126,6 +131,17 @@ class SegmentCriterion(nn.Module):
         if wanted & {'mask', 'dice'}:
             compared = _gather([target.compared for target in targets], pairs)
             losses |= self._mask_losses(mask_logits, compared, wanted, divisors.masks)
+            if sharpen is not None:
+                fine = torch.cat(
+                    [
+                        finer(stage.mask_logits[i, pair.queries])
+                        for i, (finer, pair) in enumerate(zip(sharpen, pairs, strict=True))
+                    ]
+                )
+                masks = _gather([target.masks for target in targets], pairs)
+                compared = self.sampling.prepare(masks, fine.shape[-2:])
+                found = self._mask_losses(fine, compared, wanted, divisors.masks)
+                losses |= {f'fine.{name}': value for name, value in found.items()}
         if 'iou' in wanted and stage.iou_logits is not None:
             iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
             masks = _gather([target.masks for target in targets], pairs)
@@ -133,35 +149,6 @@ class SegmentCriterion(nn.Module):
             losses['iou'] = errors.sum() / divisors.masks
         if 'panoptic' in wanted:
             losses['panoptic'] = self._panoptic_loss(stage, targets, pairs) / divisors.masks
-        return losses
-
-    def fine_losses(
-        self,
-        output: StageOutput,
-        sharpen: Sequence[Callable[[Tensor], Tensor]],
-        targets: Sequence[Targets],
-        wanted: frozenset[str],
-        num_masks: Tensor,
-    ) -> dict[str, Tensor]:
-        """Mask losses of a prediction on a finer grid, where their cells cover less.
-
-        Args:
-            output: The prediction.
-            sharpen: Per clip, what brings its masks (N, T, h, w) there.
-            targets: One per clip.
-            wanted: Which of ``'mask'`` and ``'dice'`` are computed.
-            num_masks: What the sums are divided by, scalar.
-        """
-        size = output.mask_logits.shape[-2:]
-        losses: dict[str, Tensor] = {}
-        with torch.autocast(output.mask_logits.device.type, enabled=False):
-            for i, (finer, target) in enumerate(zip(sharpen, targets, strict=True)):
-                compared = replace(target, compared=self.sampling.prepare(target.masks, size))
-                pair = self.assign(_as_float(output), i, compared)
-                logits = finer(output.mask_logits[i, pair.queries])
-                masks = self.sampling.prepare(target.masks[pair.rows], logits.shape[-2:])
-                for name, value in self._mask_losses(logits, masks, wanted, num_masks).items():
-                    losses[name] = losses[name] + value if name in losses else value
         return losses
 
     @torch.no_grad()

@@ -57,17 +57,14 @@ def test_the_loss_compares_with_what_finer_cells_cover():
     target = Targets(masks, torch.zeros(1, dtype=torch.long), queries=torch.tensor([0]))
     exact = torch.full((1, 1, 32, 32), -20.0)
     exact[..., :17, :] = 20.0
-    one = torch.ones(())
-    losses = head.criterion.fine_losses(
-        output, [lambda _: exact], [target], frozenset({'mask', 'dice'}), one
-    )
+    wanted = frozenset({'mask', 'dice'})
+    losses = head.criterion([output], [target], wanted, sharpen=[lambda _: exact])
 
-    assert losses['mask'] < 1e-6
-    assert losses['dice'] < 1e-6
-    shifted = head.criterion.fine_losses(
-        output, [lambda _: exact.roll(1, dims=2)], [target], frozenset({'mask'}), one
-    )
-    assert shifted['mask'] > 0.5
+    assert losses['fine.mask'] < 1e-6
+    assert losses['fine.dice'] < 1e-6
+    shifted = exact.roll(1, dims=2)
+    losses = head.criterion([output], [target], wanted, sharpen=[lambda _: shifted])
+    assert losses['fine.mask'] > 0.5
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -149,10 +146,10 @@ def test_clicks_in_clips_are_kept_on_the_finer_grid():
     answer = FrameAnswer(
         **dict.fromkeys(FrameAnswer._fields) | dict(mask_logits=torch.full((1, 3, 16, 16), -1.0))
     )
-    fine = finest_masks(head.click_keeper, answer, state, sample.prompts, sizes)
-    full = resize_masks(fine[:, None], **{**sizes, 'sharpen': None})[:, 0]
+    fine, rest = finest_masks(head.click_keeper, answer, state, sample.prompts, sizes)
+    full = resize_masks(fine[:, None], **rest)[:, 0]
 
     assert fine.shape == (3, 32, 32)
     places = sample.prompts.point_coords[:, 0].long().tolist()
     assert all(full[i, y, x] > 0 for i, (x, y) in enumerate(places))
-    assert (finest_masks(None, answer, state, sample.prompts, sizes) <= 0).all()
+    assert (finest_masks(None, answer, state, sample.prompts, sizes)[0] <= 0).all()
