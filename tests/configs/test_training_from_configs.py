@@ -246,6 +246,7 @@ def shrink_shapes(cfg, num_frames):
             source.update(num_samples=num_samples, size=(64, 96))
             if 'num_frames' in source:
                 source.num_frames = num_frames
+            source.pop('occlusion_prob', None)
             for step in source.pipeline:
                 if 'scale' in step:
                     step.scale = (64, 96)

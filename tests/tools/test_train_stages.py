@@ -27,6 +27,8 @@ def options(stage):
             given += [f'{place}.num_samples={samples}', f'{place}.size=(64,96)']
             if 'num_frames' in source:
                 given.append(f'{place}.num_frames=3')
+            if 'occlusion_prob' in source:
+                given.append(f'{place}.occlusion_prob=0')
     if cfg.get('train_dataloader') and 'task_batch_sizes' in cfg.train_dataloader.batch_sampler:
         given.append('train_dataloader.batch_sampler.task_batch_sizes=None')
     return [f'{stage}:{option}' for option in given]

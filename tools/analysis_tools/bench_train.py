@@ -143,7 +143,8 @@ def config_of(case: str, args: argparse.Namespace) -> Config:
     cfg.train_cfg = dict(by_epoch=False, max_iters=args.skip + args.iters)
     for part in ('val', 'test'):
         cfg[f'{part}_dataloader'] = cfg[f'{part}_evaluator'] = cfg[f'{part}_cfg'] = None
-    cfg.custom_hooks, cfg.param_scheduler, cfg.visualizer = [], None, None
+    cfg.custom_hooks = [dict(type='SteeringHook')]
+    cfg.param_scheduler = cfg.visualizer = None
     cfg.auto_scale_lr = None
     cfg.default_hooks.update(val_pictures=None, learning_curve=None, progress=None)
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False, save_best=None)
