@@ -18,7 +18,13 @@ from seg.apis.frame_result import FrameResult
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_session import VideoSession
-from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
+from seg.apis.video_sources import (
+    FrameRead,
+    FrameSource,
+    VideoInput,
+    decoded_ahead,
+    open_video,
+)
 from seg.models.heads.clip_frame import Frame
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
@@ -141,6 +147,7 @@ class VideoPredictor:
             prompts = replace(prompts, frame_index=start - prompts.frame_index)
         else:
             reads = opened.forwards()
+        reads = decoded_ahead(opened, reads)
         return self._follow(reads, session, prompts, Task.parse(task), skip_bad_frames)
 
     def propagate_both_ways(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from seg.apis.read_ahead import read_ahead
 from seg.datasets.imaging import read_image
 from seg.utils.checks import UserError
 
@@ -46,11 +47,13 @@ class FrameSource(ABC):
         name: What it is called, without folder and suffix.
         num_frames: Number of frames, ``None`` where it is not known.
         frames_per_second: ``None`` where it is not known.
+        is_stored: Whether frames wait in files; others may only exist when they are asked for.
     """
 
     name: str = 'video'
     num_frames: int | None = None
     frames_per_second: float | None = None
+    is_stored: bool = False
 
     @abstractmethod
     def forwards(self, start: int = 0) -> Iterator[FrameRead]:
@@ -94,6 +97,8 @@ class FolderSource(FrameSource):
     Raises:
         UserError: If it has no images.
     """
+
+    is_stored = True
 
     def __init__(self, folder: Path, frames_per_second: float = 24.0) -> None:
         self.name = folder.resolve().name
@@ -201,6 +206,8 @@ class VideoFile(FrameSource):
     Raises:
         UserError: If it is no video, or holds no frame.
     """
+
+    is_stored = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -312,6 +319,11 @@ def open_video(source: VideoInput) -> FrameSource:
             f'source: expected a file, a folder, arrays or an iterator of frames, got {source!r}'
         )
     return IteratorSource(source)
+
+
+def decoded_ahead(source: FrameSource, reads: Iterator[FrameRead]) -> Iterator[FrameRead]:
+    """Frames of a source; those in files are decoded while earlier ones are worked on."""
+    return read_ahead(reads) if source.is_stored else reads
 
 
 def _checked(index: int, image: Any) -> FrameRead:

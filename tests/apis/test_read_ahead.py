@@ -1,0 +1,78 @@
+"""Items that a thread fetches: the same, in order, a bounded number ahead."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seg.apis.read_ahead import read_ahead
+from seg.apis.video_sources import ArraySource, IteratorSource, decoded_ahead, open_video
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith('read_ahead')]
+
+
+def test_items_come_in_order_and_a_few_ahead():
+    fetched = []
+
+    def source():
+        for number in range(6):
+            fetched.append((number, threading.current_thread().name))
+            yield number
+
+    for number in read_ahead(source(), count=2):
+        assert len(fetched) <= number + 3, 'two wait while one is worked on'
+
+    assert [number for number, _ in fetched] == list(range(6))
+    assert all(name.startswith('read_ahead') for _, name in fetched)
+    assert not threads()
+
+
+def test_an_error_comes_in_its_place():
+    def source():
+        yield 1
+        yield 2
+        raise ValueError('the third is broken')
+
+    found = read_ahead(source())
+    assert [next(found), next(found)] == [1, 2]
+    with pytest.raises(ValueError, match='the third is broken'):
+        next(found)
+    assert not threads()
+
+
+def test_giving_up_closes_the_source_and_ends_the_thread():
+    closed = []
+
+    def source():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    found = read_ahead(source())
+    assert next(found) == 0
+    assert threads()
+    found.close()
+    assert len(closed) == 1
+    assert not threads()
+
+
+def test_nothing_and_iterators_without_a_close():
+    assert list(read_ahead(iter(()))) == []
+    assert list(read_ahead(iter([1, 2, 3]), count=9)) == [1, 2, 3]
+
+
+def test_only_frames_of_files_are_fetched_early(tmp_path):
+    for index in range(3):
+        Image.fromarray(np.full((4, 6, 3), index, np.uint8)).save(tmp_path / f'{index}.png')
+    folder = open_video(tmp_path)
+    ahead = decoded_ahead(folder, folder.forwards())
+    assert [int(read.image[0, 0, 0]) for read in ahead] == [0, 1, 2]
+
+    frames = np.zeros((2, 4, 6, 3), np.uint8)
+    for source in (ArraySource(frames), IteratorSource(iter(frames))):
+        reads = source.forwards()
+        assert decoded_ahead(source, reads) is reads
