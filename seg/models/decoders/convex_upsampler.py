@@ -55,6 +55,7 @@ class ConvexUpsampler(BaseModule):
         self.factor = factor
         self.feat_conv = nn.Conv2d(feat_channels, hidden_channels, 1)
         self.weight_conv = nn.Conv2d(hidden_channels, factor**2 * _SIDE**2, 3, padding=1)
+        self.weight_conv.to(memory_format=torch.channels_last)  # as the mask features lie
         assert self.weight_conv.bias is not None, 'it was built with one'
         with torch.no_grad():
             self.weight_conv.weight.mul_(0.1)
@@ -70,7 +71,7 @@ class ConvexUpsampler(BaseModule):
             (T, parts, 9, h, w), float32, of sum 1 over the nine.
         """
         hidden = pointwise(self.feat_conv, mask_features).relu()
-        logits = self.weight_conv(hidden.contiguous()).float()
+        logits = self.weight_conv(hidden).float().contiguous()
         return logits.unflatten(1, (self.factor**2, _SIDE**2)).softmax(dim=2)
 
     def forward(self, mask_logits: Tensor, weights: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class ConvexUpsampler(BaseModule):
         for k in range(_SIDE**2):
             y, x = divmod(k, _SIDE)
             cells = around[..., y : y + height, x : x + width]
-            parts = torch.addcmul(parts, weights[:, :, k], cells.unsqueeze(2))
+            parts.addcmul_(weights[:, :, k], cells.unsqueeze(2))
         # Of no masks pixel_shuffle has no gradient.
         rows = parts.unflatten(2, (self.factor, -1)).permute(0, 1, 4, 2, 5, 3)
         return rows.flatten(4, 5).flatten(2, 3)
