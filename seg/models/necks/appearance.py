@@ -63,13 +63,22 @@ class AppearanceSkip(BaseModule):
         Returns:
             (N, C, h, w).
         """
-        height, width = mask_features.shape[-2:]
+        size = (mask_features.shape[-2], mask_features.shape[-1])
         with torch.autocast(images.device.type, enabled=False):
-            colors = F.adaptive_avg_pool2d(images.float(), (height, width))
-            added = self.color_conv(colors)
-            if self.grid:
-                size = self.grid * height, self.grid * width
-                finer = F.adaptive_avg_pool2d(images.float(), size)
-                added = added + self.grid_conv(F.pixel_unshuffle(finer, self.grid))
+            added = self._of_cells(images.float(), size)
         summed: Tensor = mask_features + added.to(mask_features)
         return summed
+
+    def _of_cells(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the colours of cells add, (N, C, h, w)."""
+        if not self.grid:
+            added: Tensor = self.color_conv(F.adaptive_avg_pool2d(images, size))
+            return added
+        finer = self.grid * size[0], self.grid * size[1]
+        if tuple(images.shape[-2:]) != finer:
+            images = F.adaptive_avg_pool2d(images, finer)
+        # The mean is one more linear function of the grid, so both are one convolution.
+        mean = self.color_conv.weight.repeat_interleave(self.grid**2, dim=1) / self.grid**2
+        weight = (self.grid_conv.weight + mean).view(len(mean), -1, self.grid, self.grid)
+        weight = weight.contiguous(memory_format=torch.channels_last)  # the result lies so, too
+        return F.conv2d(images, weight, stride=self.grid)
