@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from seg.models.heads.clip_following import finest_masks, label_objects, visible_objects
+from seg.models.heads.clip_following import finest_masks, label_objects
 from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
 from seg.models.memory import MemoryState
@@ -60,11 +59,7 @@ def frame_result(
         index: Number of the frame.
     """
     ids, count = state.object_ids, state.num_objects
-    given = torch.zeros_like(ids, dtype=torch.bool)
-    if prompts is not None:
-        given = torch.isin(ids, prompts.object_ids.to(ids.device))
-    visible = visible_objects(answer, given)
-    shown = answer.active[0, :count]
+    visible, shown = answer.visible[0, :count], answer.active[0, :count]
     logits, sizes = finest_masks(keeper, answer, state, prompts, sizes)
     masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
     masks &= visible[shown][:, None, None]

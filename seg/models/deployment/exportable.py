@@ -285,6 +285,7 @@ class PropagationStep(nn.Module):
             contents=readout.contents[None],
             moved=masks.moved[None],
             searched=readout.searched[None],
+            areas=readout.areas[None],
         )
         answer = step.answer(asked, [state], frame, has_paths=step.refines)
         seen = step.seen(answer, asked, 0, count)

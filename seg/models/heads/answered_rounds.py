@@ -61,7 +61,9 @@ def round_losses(
         parts = wanted - {'iou'}
         raw = criterion(answered.outputs, answered.chosen, parts, averages, answered.sharpen)
         if 'iou' in wanted:
-            raw |= criterion(answered.outputs, answered.every, frozenset({'iou'}), qualities)
+            raw |= criterion(
+                answered.outputs, answered.every, frozenset({'iou'}), qualities, answered.sharpen
+            )
         for name, value in raw.items():
             total[name] = total[name] + value if name in total else value
     return total

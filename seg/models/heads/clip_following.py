@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seg.models.heads.clip_frame import Frame, FrameAnswer
-from seg.models.heads.clip_step import VISIBLE_SCORE, ClipStep
+from seg.models.heads.clip_step import ClipStep
 from seg.models.heads.mask_resizing import PictureSizes, resized_chunks, sharpened
 from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
@@ -54,10 +54,7 @@ class ClipFollower:
         frame = Frame(mask_features, context_feats, canvas, shapes)
         answer, (self.state,) = self.clip_step([self.state], frame, [rows])
         ids = self.state.object_ids
-        given = torch.zeros_like(ids, dtype=torch.bool)
-        if rows is not None:
-            given = torch.isin(ids, rows.object_ids.to(ids.device))
-        visible = visible_objects(answer, given)
+        visible = answer.visible[0, : len(ids)]
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
         logits, sizes = finest_masks(self.head.click_keeper, answer, self.state, rows, sizes)
         id_map = label_objects(logits, ids, visible, sizes)
@@ -100,18 +97,6 @@ def finest_masks(
     rows = prompts_by_slot(state, prompts).to(fine.device)
     fine = keeper(fine, rows.point_coords, rows.point_labels, canvas=sizes['canvas'])
     return fine, rest
-
-
-def visible_objects(answer: FrameAnswer, given: Tensor) -> Tensor:
-    """Which objects of the first clip are seen, (N,), bool.
-
-    Args:
-        answer: About one clip.
-        given: Which of them the user prompted on the frame, (N,), bool.
-    """
-    count = len(given)
-    shown = (answer.scores[0, :count] > VISIBLE_SCORE) | given.to(answer.scores.device)
-    return answer.active[0, :count] & shown
 
 
 def label_objects(

@@ -44,6 +44,7 @@ class FrameAnswer(NamedTuple):
         has_paths: Whether there are rows of the second path.
         mask_logits: The answer, (B, N, h, w).
         scores: How surely each object is visible, (B, N), in [0, 1].
+        least_scores: What they have to exceed for it to count as visible, (B, N).
         iou_scores: Predicted quality, (B, N), in [0, 1].
         queries: (B, N, C).
         active: Objects that were prompted on this frame or one before, (B, N), bool.
@@ -60,6 +61,7 @@ class FrameAnswer(NamedTuple):
     has_paths: bool
     mask_logits: Tensor
     scores: Tensor
+    least_scores: Tensor
     iou_scores: Tensor
     queries: Tensor
     active: Tensor
@@ -71,6 +73,11 @@ class FrameAnswer(NamedTuple):
     def num_objects(self) -> int:
         """N."""
         return self.mask_logits.shape[1]
+
+    @property
+    def visible(self) -> Tensor:
+        """Which objects are seen on the frame, (B, N), bool."""
+        return self.active & (self.scores > self.least_scores)
 
     def path(self, index: int) -> PathPrediction:
         """What one path says, about B * N objects: 0 propagated, 1 found anew."""
@@ -95,3 +102,4 @@ class AskedFrame(NamedTuple):
     contents: Tensor
     moved: Tensor
     searched: Tensor  # logits
+    areas: Tensor  # cells

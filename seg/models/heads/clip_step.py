@@ -14,6 +14,7 @@ from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_frame import AskedFrame, Frame, FrameAnswer
 from seg.models.heads.slot_prompts import prompts_by_slot, with_second_path
 from seg.models.memory import (
+    ExpectedObjects,
     MemoryReadout,
     MemoryState,
     SeenObjects,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 VISIBLE_SCORE = 0.5
 """Objects with a lower score are taken to be out of sight."""
+
+RETURN_SCORE = 0.5
+"""The same for objects that were out of sight on the frame before."""
 
 _PROMPTED_LOGIT, _LARGEST_SHIFT = 1.0, 2.0
 
@@ -111,7 +115,7 @@ class ClipStep:
         given = zeros(batch.valid.shape).bool()
         known = torch.zeros_like(given)
         ahead, again, moved, searched = (zeros(*batch.valid.shape, *size) for _ in range(4))
-        contents = zeros(*batch.valid.shape, channels)
+        contents, areas = zeros(*batch.valid.shape, channels), zeros(batch.valid.shape)
         for i, readout in enumerate(readouts):
             n = states[i].num_objects
             given[i, :n] = rows[i].is_valid.to(given.device)
@@ -119,6 +123,7 @@ class ClipStep:
                 known[i, :n] = readout.known
                 ahead[i, :n], again[i, :n], moved[i, :n] = readout.masks
                 contents[i, :n], searched[i, :n] = readout.contents, readout.searched
+                areas[i, :n] = readout.areas
         propagated = known & ~given
         corrected = (known & given & ~batch.has_mask & ~batch.has_previous)[..., None, None, None]
         proposal = (WINDOW_LOGIT * (2 * ahead - 1)).unsqueeze(2)
@@ -130,7 +135,7 @@ class ClipStep:
             has_previous=batch.has_previous | corrected[..., 0, 0, 0],
             valid=given | propagated,
         )
-        return AskedFrame(batch, given, propagated, again, contents, moved, searched)
+        return AskedFrame(batch, given, propagated, again, contents, moved, searched, areas)
 
     def answer(
         self, asked: AskedFrame, states: Sequence[MemoryState], frame: Frame, *, has_paths: bool
@@ -154,11 +159,13 @@ class ClipStep:
             last[i, : state.num_objects] = state.last_masks
             shift[i, : state.num_objects] = state.score_shift
         num_objects, copies = last.shape[1], 2 if has_paths else 1
-        score_logits = self.memory.score(
-            final.queries.flatten(0, 1),
-            final.mask_logits[:, :, 0].flatten(0, 1),
+        known = (last, asked.searched, asked.areas)
+        expected = ExpectedObjects(
             started.sigmoid().flatten(0, 1),
-            last.repeat(1, copies, 1, 1).flatten(0, 1),
+            *(torch.cat([values] * copies, dim=1).flatten(0, 1) for values in known),
+        )
+        score_logits = self.memory.score(
+            final.queries.flatten(0, 1), final.mask_logits[:, :, 0].flatten(0, 1), expected
         ).unflatten(0, final.queries.shape[:2])
         answer = FrameAnswer(
             outputs=outputs,
@@ -169,6 +176,7 @@ class ClipStep:
             has_paths=has_paths,
             mask_logits=final.mask_logits[:, :num_objects, 0],
             scores=(score_logits[:, :num_objects] + shift).sigmoid(),
+            least_scores=_least_scores(asked, last),
             iou_scores=final.iou_logits[:, :num_objects].clamp(0, 1),
             queries=final.queries[:, :num_objects],
             active=asked.batch.valid,
@@ -227,8 +235,7 @@ class ClipStep:
         exact = asked.given & asked.batch.has_mask
         given = torch.logit(asked.batch.mask_probs, eps=1e-3)
         logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
-        visible = (answer.active & (answer.scores > VISIBLE_SCORE)) | asked.given
-        return answer._replace(mask_logits=compete(logits, visible))
+        return answer._replace(mask_logits=compete(logits, answer.visible))
 
     def _with_clicks_kept(
         self, answer: FrameAnswer, batch: PromptBatch, canvas: tuple[int, int]
@@ -252,7 +259,7 @@ class ClipStep:
         """What is to be remembered of the first ``count`` objects of clip ``i``."""
         given = asked.given[i, :count]
         logits, scores = answer.mask_logits[i, :count].float(), answer.scores[i, :count]
-        visible = answer.active[i, :count] & ((scores > VISIBLE_SCORE) | given)
+        visible = answer.visible[i, :count]
         if known is not None:
             visible = answer.active[i, :count] & known.flatten(1).any(dim=1)
         quality = answer.iou_scores[i, :count] * mask_stability(logits) * scores
@@ -279,6 +286,18 @@ class ClipStep:
         encoded = fusion.text_proj(fusion.text_encoder([text for _, text in rows]).to(state.texts))
         slots = torch.tensor([slot for slot, _ in rows], device=state.texts.device)
         return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
+
+
+def _least_scores(asked: AskedFrame, last: Tensor) -> Tensor:
+    """Scores above which objects count as visible, (B, N).
+
+    Args:
+        asked: The questions; what the user points at is visible.
+        last: Masks of the last frame, (B, N, h, w).
+    """
+    was_seen = last.flatten(2).any(dim=2)
+    least = torch.full_like(asked.areas, RETURN_SCORE).masked_fill(was_seen, VISIBLE_SCORE)
+    return least.masked_fill(asked.given, -1.0)
 
 
 def _with_shift(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> MemoryState:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FOUND_IOU = 0.4
 """A mask that overlaps its object less has not found it."""
 
+LOST_WEIGHT = 4
+"""Objects that were out of sight on the frame before count as often for search and score."""
+
 
 class ClipTraining:
     """One step: go through the clips frame by frame and remember what was predicted.
@@ -176,7 +179,9 @@ class ClipTraining:
     def _searched(self, t: int, answer: FrameAnswer) -> AnsweredRound:
         """What the memory found by looks as wholes, as a prediction of its own."""
         counted = answer.propagated & self._all_visible(t, answer)
-        objects = [counted[i].nonzero().flatten() for i in range(len(self.targets))]
+        weights = (counted * _counts_of_lost(answer)).long()
+        everyone = torch.arange(counted.shape[1], device=counted.device)
+        objects = [everyone.repeat_interleave(row) for row in weights]
         chosen = [self._targets(i, t, rows, rows) for i, rows in enumerate(objects)]
         return _masks_alone(answer.searched, answer.queries, chosen)
 
@@ -289,6 +294,7 @@ class ClipTraining:
         """Cross-entropy of "this mask is the object", summed."""
         total = self.mask_features.new_zeros(())
         for t, answer in self.answers:
+            weights = _counts_of_lost(answer)
             for i in range(len(self.targets)):
                 objects, rows = self._rows(i, t, answer, visible=False)
                 masks = answer.outputs[-1].mask_logits[i, rows, 0].detach().float().sigmoid()
@@ -297,7 +303,10 @@ class ClipTraining:
                 union = torch.maximum(masks, truth).flatten(1).sum(dim=1)
                 found = (overlap > FOUND_IOU * union) & self._visible(i, t)[objects]
                 total = total + F.binary_cross_entropy_with_logits(
-                    answer.score_logits[i, rows], found.float(), reduction='sum'
+                    answer.score_logits[i, rows],
+                    found.float(),
+                    weight=weights[i, objects],
+                    reduction='sum',
                 )
         return total
 
@@ -339,6 +348,13 @@ class ClipTraining:
 
 TEMPERATURE = 0.1
 """Cosines of tokens are divided by it."""
+
+
+def _counts_of_lost(answer: FrameAnswer) -> Tensor:
+    """How often each object counts, (B, N): more if memory has it but not from the last frame."""
+    was_seen = answer.moved.flatten(2).any(dim=2)
+    lost = answer.propagated & ~was_seen
+    return torch.where(lost, float(LOST_WEIGHT), 1.0)
 
 
 def _masks_alone(mask_logits: Tensor, queries: Tensor, chosen: Sequence[Targets]) -> AnsweredRound:

@@ -71,7 +71,8 @@ class SegmentCriterion(nn.Module):
                 prediction, ``'panoptic'`` are computed.
             averages: :meth:`counts`, averaged over processes; those of this batch when left out.
             sharpen: What brings masks (N, T, h, w) of each clip to a finer grid, if there is one;
-                the last prediction is compared there as well, ``'fine.mask'`` and ``'fine.dice'``.
+                the last prediction is compared there as well, ``'fine.mask'`` and ``'fine.dice'``,
+                and its quality is measured there.
 
         Returns:
             ``'d0.mask'``, ..., and ``'mask'`` for the last prediction -> scalar, float32. There is
@@ -132,12 +133,7 @@ class SegmentCriterion(nn.Module):
             compared = _gather([target.compared for target in targets], pairs)
             losses |= self._mask_losses(mask_logits, compared, wanted, divisors.masks)
             if sharpen is not None:
-                fine = torch.cat(
-                    [
-                        finer(stage.mask_logits[i, pair.queries])
-                        for i, (finer, pair) in enumerate(zip(sharpen, pairs, strict=True))
-                    ]
-                )
+                fine = _sharpened(stage, pairs, sharpen)
                 masks = _gather([target.masks for target in targets], pairs)
                 compared = self.sampling.prepare(masks, fine.shape[-2:])
                 found = self._mask_losses(fine, compared, wanted, divisors.masks)
@@ -145,7 +141,10 @@ class SegmentCriterion(nn.Module):
         if 'iou' in wanted and stage.iou_logits is not None:
             iou_logits = torch.cat([stage.iou_logits[i, p.queries] for i, p in enumerate(pairs)])
             masks = _gather([target.masks for target in targets], pairs)
-            errors = (iou_logits - mask_iou(mask_logits.detach(), masks)).square()
+            with torch.no_grad():
+                answered = mask_logits if sharpen is None else _sharpened(stage, pairs, sharpen)
+                quality = mask_iou(answered, masks)
+            errors = (iou_logits - quality).square()
             losses['iou'] = errors.sum() / divisors.masks
         if 'panoptic' in wanted:
             losses['panoptic'] = self._panoptic_loss(stage, targets, pairs) / divisors.masks
@@ -233,6 +232,17 @@ def _gather(masks: Sequence[Tensor | None], pairs: Sequence[Assignment]) -> Tens
         assert clip_masks is not None, 'the masks were not prepared'
         chosen.append(clip_masks[pair.rows])
     return torch.cat(chosen)
+
+
+def _sharpened(
+    stage: StageOutput, pairs: Sequence[Assignment], sharpen: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """The predicted masks that were assigned, in order, on the finer grid."""
+    fine = [
+        finer(stage.mask_logits[i, pair.queries])
+        for i, (finer, pair) in enumerate(zip(sharpen, pairs, strict=True))
+    ]
+    return torch.cat(fine)
 
 
 def _as_float(stage: StageOutput) -> StageOutput:

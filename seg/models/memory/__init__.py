@@ -1,6 +1,7 @@
 """The streaming memory of tasks that follow objects through videos."""
 
 from seg.models.memory.memory_adapter import (
+    ExpectedObjects,
     MemoryReadout,
     SeenObjects,
     StreamingMemoryAdapter,
@@ -12,6 +13,7 @@ from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.object_memory import ObjectMemory
 
 __all__ = [
+    'ExpectedObjects',
     'FrameKeys',
     'MemoryBank',
     'MemoryReader',

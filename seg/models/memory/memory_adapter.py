@@ -16,7 +16,7 @@ from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.object_memory import ObjectMemory
 from seg.registry import MODELS
 
-NUM_SIGNS = 4
+NUM_SIGNS = 6
 _LEAST_AREA = 0.5  # cells
 
 
@@ -27,13 +27,32 @@ class MemoryReadout(NamedTuple):
         masks: Where they should be.
         contents: To add to their queries, (N, C).
         searched: Logits of where each object is by its looks as a whole, (N, h, w).
+        areas: How large each object was, cells of mask features, (N,): on the last frame, or, if
+            it was out of sight there, on the remembered ones.
         known: Which objects are remembered at all, (N,), bool.
     """
 
     masks: ProposedMasks
     contents: Tensor
     searched: Tensor
+    areas: Tensor
     known: Tensor
+
+
+class ExpectedObjects(NamedTuple):
+    """What Q masks are judged by, see :meth:`StreamingMemoryAdapter.score`.
+
+    Attributes:
+        proposed: What the decoder started from, (Q, h, w), in [0, 1].
+        last: The object's last mask, (Q, h, w), in [0, 1]; zero where it was not seen.
+        searched: Logits of where the object is by its looks, (Q, h, w).
+        areas: How large it was, cells, (Q,).
+    """
+
+    proposed: Tensor
+    last: Tensor
+    searched: Tensor
+    areas: Tensor
 
 
 class SeenObjects(NamedTuple):
@@ -134,31 +153,49 @@ class StreamingMemoryAdapter(BaseModule):
         masks = self.reader(state, keys, prompted_frames)
         wholes = self.objects.read(state)
         searched = wholes.search(mask_features)
-        # Of small things that went out of sight too few pixels are remembered to be voted for.
-        # The search has a loss of its own: from this maximum it would learn to keep still.
-        lost = ~state.last_masks.flatten(1).any(dim=1)[:, None, None]
-        found = torch.maximum(masks.redetected, searched.detach().sigmoid())
-        masks = masks._replace(redetected=torch.where(lost, found, masks.redetected))
-        return MemoryReadout(masks, wholes.contents, searched, state.known)
+        # Too few pixels are remembered of small things to be voted for once they are out of sight.
+        # The search has a loss of its own: from these masks it would learn to keep still.
+        lost = ~state.last_masks.flatten(1).any(dim=1)
+        found = searched.detach().sigmoid()
+        either = torch.maximum(masks.propagated, found)
+        wide = lost[:, None, None]
+        masks = masks._replace(
+            propagated=torch.where(wide, either, masks.propagated),
+            redetected=torch.where(wide, found, masks.redetected),
+        )
+        areas = torch.where(
+            lost, self._remembered_areas(state), state.last_masks.flatten(1).sum(dim=1)
+        )
+        return MemoryReadout(masks, wholes.contents, searched, areas, state.known)
 
-    def score(self, queries: Tensor, mask_logits: Tensor, proposed: Tensor, last: Tensor) -> Tensor:
-        """Logit of each mask being its object, (Q,), from the query and four signs.
+    def _remembered_areas(self, state: MemoryState) -> Tensor:
+        """Mean area of each object over the frames that show it, cells of mask features, (N,)."""
+        shares = state.covers.flatten(2).mean(dim=2) * state.written  # (F, N)
+        mean = shares.sum(dim=0) / state.written.sum(dim=0).clamp(min=1)
+        return mean * state.last_masks.shape[-2:].numel()
+
+    def score(self, queries: Tensor, mask_logits: Tensor, expected: ExpectedObjects) -> Tensor:
+        """Logit of each mask being its object, (Q,), from the query and six signs.
 
         Args:
             queries: (Q, C).
             mask_logits: (Q, h, w).
-            proposed: What the decoder started from, (Q, h, w), in [0, 1].
-            last: The object's last mask, (Q, h, w), in [0, 1]; zero where it was not seen.
+            expected: What is known of the objects.
         """
         probs = mask_logits.detach().float().sigmoid()
-        inside = probs * (probs > 0.5)
+        is_inside = probs > 0.5
+        inside, count = probs * is_inside, is_inside.flatten(1).sum(dim=1).clamp(min=1)
         area = inside.flatten(1).sum(dim=1)
-        # Sure inside; as large as remembered; where it was proposed; where it was.
+        looks = expected.searched.detach().sigmoid() * is_inside
+        # Sure inside; as large as remembered; where it was proposed; where it was; looks like it;
+        # was in sight.
         signs = [
-            inside.flatten(1).sum(dim=1) / (probs > 0.5).flatten(1).sum(dim=1).clamp(min=1),
-            (area + 1).log() - (last.flatten(1).sum(dim=1) + 1).log(),
-            _soft_iou(probs, proposed.detach()),
-            _soft_iou(probs, last.detach()),
+            area / count,
+            (area + 1).log() - (expected.areas + 1).log(),
+            _soft_iou(probs, expected.proposed.detach()),
+            _soft_iou(probs, expected.last.detach()),
+            looks.flatten(1).sum(dim=1) / count,
+            expected.last.flatten(1).any(dim=1).float(),
         ]
         seen = torch.cat([queries.float(), torch.stack(signs, dim=-1)], dim=-1)
         return self.score_mlp(seen).squeeze(-1)

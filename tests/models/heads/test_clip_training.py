@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from seg.models.detectors.rapsam import ClipFeatures
+from seg.models.heads.clip_training import LOST_WEIGHT, ClipTraining, _counts_of_lost
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.testing.tiny_rapsam import tiny_video_cfg, toy_sample
@@ -87,6 +88,19 @@ def test_no_loss_compares_truth_with_truth(loss):
     predicting = [*head.stages.parameters(), *head.memory.parameters()]
 
     assert any(p.grad is not None and p.grad.any() for p in predicting)
+
+
+def test_objects_that_were_out_of_sight_count_more():
+    head = make_head(clip_schedule=dict(truth_steps=10**9))
+    features, context, samples = make_batch(batch_size=1)
+    route = head.router.route(samples, num_frames=3)
+    targets = [head.targets(samples[0], route.task)]
+    step = ClipTraining(head, route, frozenset(ROW), features, context, samples, targets)
+
+    counts = [_counts_of_lost(answer)[0].tolist() for _, answer in step.answers]
+    assert counts == [[1, 1, 1], [1, 1, 1], [1, 1, LOST_WEIGHT]]
+    assert step.searched[1].chosen[0].queries.tolist() == [0, 1], 'the third is out of sight'
+    assert step.searched[2].chosen[0].queries.tolist() == [0, 1, *[2] * LOST_WEIGHT]
 
 
 @pytest.mark.parametrize(('detach_every', 'reaches'), [(1, False), (8, True)])

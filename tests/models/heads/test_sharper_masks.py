@@ -67,6 +67,23 @@ def test_the_loss_compares_with_what_finer_cells_cover():
     assert losses['fine.mask'] > 0.5
 
 
+def test_quality_is_that_of_the_finer_masks():
+    head = make('interactive_image')
+    masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+    masks[..., :34, :] = True
+    nothing, sure = torch.full((1, 1, 1, 16, 16), -9.0), torch.ones(1, 1)
+    output = StageOutput(torch.zeros(1, 1, 16), nothing, None, sure)
+    target = Targets(masks, torch.zeros(1, dtype=torch.long), queries=torch.tensor([0]))
+    exact = torch.full((1, 1, 32, 32), -20.0)
+    exact[..., :17, :] = 20.0
+    wanted = frozenset({'iou'})
+
+    assert head.criterion([output], [target], wanted)['iou'] == 1
+    fine = head.criterion([output, output], [target], wanted, sharpen=[lambda _: exact])
+    assert fine['iou'] == 0
+    assert fine['d0.iou'] == 1, 'stages before the last have no finer masks'
+
+
 @pytest.mark.parametrize('task', TASKS)
 def test_predictions_are_those_of_the_finer_grid(task, monkeypatch):
     features, context, samples = batch(task)
@@ -109,6 +126,8 @@ def maps_of(sample):
 def test_clicks_are_kept_on_the_finer_grid():
     head = make('interactive_image', click_keeper=dict(type='ClickKeeper')).eval()
     features, context, samples = batch('interactive_image')
+    clicks = samples[0].prompts
+    clicks.point_coords = clicks.point_coords.floor() + 0.5  # a pixel is judged at its centre
     with torch.no_grad():
         head.mask_upsampler.weight_conv.weight.normal_(std=3.0)
         (sample,) = head.predict(features, context, samples)

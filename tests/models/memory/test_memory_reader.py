@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg.models.memory import MemoryReader, SeenObjects, StreamingMemoryAdapter
+from seg.models.memory import (
+    ExpectedObjects,
+    MemoryReader,
+    SeenObjects,
+    StreamingMemoryAdapter,
+)
 from seg.models.memory.memory_reader import _largest
 from seg.models.memory.object_memory import _grow
 
@@ -214,18 +219,47 @@ def test_lost_objects_are_searched_for_by_their_looks():
     features, masks = picture()
     state = written(memory, shifts=(0, 0), visible=[(True, True), (False, True)])
     keys = memory.encode(features[None]).of_clip(0)
-    votes = memory.reader(state, keys).redetected
+    votes = memory.reader(state, keys)
     readout = read(memory, state, features)
-    assert readout.masks.redetected.equal(votes), 'the search starts as nothing'
+    assert readout.masks.redetected[0].max() < 0.05, 'the search starts as nothing'
+    assert readout.masks.propagated[0].max() == votes.propagated[0].max()
 
     last = memory.objects.search_mlp[-1]
     last.bias.data[:-1] = 4 * features[:, masks[0] > 0].mean(dim=1)  # looks like the first object
     readout = read(memory, state, features)
     assert readout.searched[0][masks[0] > 0].min() > readout.searched[0][masks[0] == 0].max()
-    assert readout.masks.redetected[0][masks[0] > 0].min() > 0.9
-    assert readout.masks.redetected[1].equal(votes[1]), 'in sight'
+    for found in (readout.masks.propagated, readout.masks.redetected):
+        assert found[0][masks[0] > 0].min() > 0.9
+    assert readout.masks.propagated[1].equal(votes.propagated[1]), 'in sight'
+    assert readout.masks.redetected[1].equal(votes.redetected[1]), 'in sight'
     readout.searched.sum().backward()
     assert last.bias.grad.abs().sum() > 0
+
+
+def test_the_size_of_a_lost_object_is_that_on_remembered_frames():
+    memory = make_memory()
+    features, masks = picture()
+    state = written(memory, shifts=(0, 0), visible=[(True, True), (False, True)])
+    halved = replace(state, last_masks=state.last_masks / 2)
+    areas = read(memory, halved, features).areas
+
+    assert float(areas[0]) == pytest.approx(float(masks[0].sum()), rel=1e-4), 'seen once, whole'
+    assert float(areas[1]) == pytest.approx(float(masks[1].sum()) / 2, rel=1e-4), 'in sight'
+
+
+def test_scores_know_the_looks_under_the_mask_and_the_size():
+    memory = make_memory()
+    _, masks = picture()
+    flat = dict(proposed=masks, last=masks, searched=0 * masks, areas=masks.flatten(1).sum(dim=1))
+
+    def score(**changes):
+        expected = ExpectedObjects(**{**flat, **changes})
+        return memory.score(torch.zeros(2, 16), 8 * masks - 4, expected)
+
+    base = score()
+    assert score(searched=9 * (1 - masks)).equal(base), 'looks elsewhere do not matter'
+    for changes in (dict(searched=9 * masks), dict(areas=flat['areas'] / 2), dict(last=0 * masks)):
+        assert (score(**changes) - base).abs().min() > 1e-4
 
 
 def test_tiles_equal_a_plain_search():
