@@ -290,7 +290,9 @@ def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if num_groups <= count:
         best = values.topk(count, dim=1, sorted=False)
         return best.values, best.indices
-    detached = F.pad(values.detach(), (0, num_groups * _GROUP - length), value=-torch.inf)
+    detached, missing = values.detach(), num_groups * _GROUP - length
+    if missing:  # padding copies
+        detached = F.pad(detached, (0, missing), value=-torch.inf)
     # A group's members lie far apart: maxima over rows of a matrix are what processors do fast.
     maxima = detached.unflatten(1, (_GROUP, num_groups)).amax(dim=1)
     groups = maxima.topk(count, dim=1, sorted=False).indices.unsqueeze(2)
