@@ -11,11 +11,15 @@ KEY := $(shell requirements/env.sh key)
 BASE := $(VENV)/.rapsam-base-$(KEY)
 ALL := $(VENV)/.rapsam-all-$(KEY)
 
+# Following objects needs neither the tower that reads words nor names of classes.
+WORDLESS := model.head.prompt_encoder.fusion.use_text_encoder=False \
+	model.head.prompt_encoder.fusion.text_encoder=None model.head.classifier.embedding_file=None
+
 # This checkout comes before whichever one the environment was made in.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-all demo annotate annotate-and-train train stages-nano report bench-train docs test \
+.PHONY: help setup setup-all demo annotate annotate-and-train train stages-nano report bench-train bench-gpu docs test \
 	lint clean
 
 help:  ## Show the targets
@@ -53,6 +57,13 @@ report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
 
 bench-train: $(BASE)  ## Measure time, memory and waiting for data per training step
 	$(PY) tools/analysis_tools/bench_train.py $(ARGS)
+
+bench-gpu: $(BASE)  ## Measure ResNet-50 at 1080p on a GPU: everything, and one object followed
+	$(PY) tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_12e_adaptor.py --device cuda:0 \
+		--warm-up 10 --frames 50 --compare reference --out outputs/bench_gpu/panoptic $(ARGS)
+	$(PY) tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_joint.py --device cuda:0 \
+		--cfg-options $(WORDLESS) --task vos --objects 1 --warm-up 10 --frames 50 \
+		--out outputs/bench_gpu/vos $(ARGS)
 
 docs: $(ALL)  ## Build the documentation site in outputs/site
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

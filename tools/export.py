@@ -8,6 +8,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
 
-PARTS = ('encoder', 'objects', 'prompts', 'video', 'sharpener')
+PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
 
 
@@ -95,7 +96,7 @@ def main() -> int:
         )
         path = arguments.out / f'{name}{SUFFIXES[arguments.format]}'
         found = write(part, arguments.format, path)
-        worst = max(found.values(), default=0.0)
+        worst = max(found.values(), key=_badness, default=0.0)
         off = arguments.format == 'onnx' and not worst <= arguments.tolerance
         failed += off
         megabytes = path.stat().st_size / 1e6
@@ -106,6 +107,11 @@ def main() -> int:
     if arguments.json:
         print(json_text({'format': arguments.format, 'files': report, 'failed': failed}))
     return 1 if failed else 0
+
+
+def _badness(deviation: float) -> tuple[bool, float]:
+    """Order of deviations; nothing is worse than one that is no number."""
+    return math.isnan(deviation), deviation
 
 
 if __name__ == '__main__':

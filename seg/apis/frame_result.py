@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from seg.models.heads.clip_following import finest_masks, label_objects
+from seg.models.heads.clip_following import IdMap, finest_masks
 from seg.models.heads.clip_frame import FrameAnswer
-from seg.models.heads.mask_resizing import PictureSizes, resized_binary_masks
+from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts
@@ -61,14 +62,18 @@ def frame_result(
     ids, count = state.object_ids, state.num_objects
     visible, shown = answer.visible[0, :count], answer.active[0, :count]
     logits, sizes = finest_masks(keeper, answer, state, prompts, sizes)
-    masks = resized_binary_masks(logits[shown].unsqueeze(1), sizes)[:, 0]
-    masks &= visible[shown][:, None, None]
+    drawn = IdMap(sizes['ori_shape'], logits.device)
+    masks = logits.new_zeros((int(shown.sum()), *sizes['ori_shape']), dtype=torch.bool)
+    seen, places = visible.nonzero().flatten(), shown.cumsum(dim=0) - 1
+    for rows, full in resized_chunks(logits[seen].unsqueeze(1), sizes):
+        masks[places[seen[rows]]] = full[:, 0] > 0
+        drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
     return FrameResult(
         frame_index=index,
         object_ids=ids[shown].cpu().numpy(),
         masks=masks.cpu().numpy(),
         scores=answer.scores[0, :count][shown].float().cpu().numpy(),
         visible=visible[shown].cpu().numpy(),
-        id_map=label_objects(logits, ids, visible, sizes).cpu().numpy(),
+        id_map=drawn.ids.cpu().numpy(),
         image=image,
     )

@@ -168,6 +168,7 @@ class ImagePredictor:
             UserError: If there is no image, or the mask has another size.
         """
         sample = self._require_images().samples[0]
+        mask = np.asarray(mask)
         if tuple(mask.shape) != tuple(sample.ori_shape):
             raise UserError(
                 f'mask: expected the size of the image, {tuple(sample.ori_shape)}, got {mask.shape}'
@@ -331,6 +332,11 @@ class ImagePredictor:
 
     def _question(self, sample: ClipSample, given: Mapping[str, Any]) -> ClipSample:
         """A sample that asks for the objects, in pixels of the network's input."""
+        if not isinstance(given, Mapping):
+            raise UserError(
+                f'prompts: expected a set such as dict(points=[[[x, y]]]), got {given!r}; for an '
+                'image without objects give dict(boxes=[])'
+            )
         if unknown := sorted(set(given) - set(_PROMPT_NAMES)):
             raise UserError(
                 f'prompts: expected some of {", ".join(_PROMPT_NAMES)}, got {", ".join(unknown)}'
@@ -373,7 +379,9 @@ class ImagePredictor:
         if return_logits:
             sizes = {name: question.get(name) for name in ('img_shape', 'ori_shape')}
             fine = prompted.get('fine_logits', prompted.low_res_logits)[:, :, 0].float()
+            refused = ~masks.flatten(2).any(dim=2)
             masks = resize_masks(fine, canvas=question.batch_input_shape, **sizes)
+            masks = torch.where(refused[:, :, None, None], masks.clamp(max=0), masks)
         return ImageResult(
             masks=masks.cpu().numpy(),
             iou_scores=prompted.iou_scores.float().cpu().numpy(),

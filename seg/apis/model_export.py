@@ -12,19 +12,23 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from seg.models.deployment.exportable import (
-    FrameMemory,
     ImageEncoder,
     MaskSharpener,
     ObjectDecoder,
     PromptDecoder,
+)
+from seg.models.deployment.exportable_memory import (
+    FrameMemory,
     PropagationStep,
+    StartingStep,
+    StartResult,
     StepResult,
 )
 from seg.models.memory import MemoryState
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
 
-EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'video', 'sharpener')
+EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 _OPSET = 20
 _PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
 
@@ -61,8 +65,9 @@ def export_part(
     Args:
         model: A :class:`~seg.models.detectors.RapSAM`, fused or not.
         name: ``'encoder'`` pixels to features, ``'objects'`` features to everything in the
-            picture, ``'prompts'`` features and prompts to masks, ``'video'`` features and memory
-            to masks and memory, ``'sharpener'`` masks and features to masks on a finer grid.
+            picture, ``'prompts'`` features and prompts to masks, ``'start'`` features and masks
+            to the first memory, ``'video'`` features and memory to masks and memory,
+            ``'sharpener'`` masks and features to masks on a finer grid.
         size: (H, W) of the padded picture, multiples of 32.
         num_objects: Prompted objects N.
         num_points: Clicks per object P.
@@ -97,7 +102,21 @@ def export_part(
         return ExportPart(name, PromptDecoder(model), inputs, input_names, outputs, {})
     if name == 'sharpener':
         return _sharpener_part(model, feats[0], num_objects)
+    if getattr(model.head, 'memory', None) is None:
+        raise UserError(
+            f'part {name}: expected a model with a streaming memory, such as '
+            'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
+        )
+    if name == 'start':
+        masks = torch.rand(num_objects, *feats[0].shape[-2:])
+        rows = _memory_names(StartResult)
+        return ExportPart(name, StartingStep(model), (masks, *feats), ('masks', *names), rows, {})
     return _video_part(model, feats, names, num_objects)
+
+
+def _memory_names(result: type[StartResult | StepResult]) -> tuple[str, ...]:
+    """Names of outputs; what belongs to a memory is called as its input, and new."""
+    return tuple(f'new_{name}' if name in FrameMemory._fields else name for name in result._fields)
 
 
 def _prompts(
@@ -133,11 +152,6 @@ def _sharpener_part(model: Any, mask_features: Tensor, num_masks: int) -> Export
 def _video_part(
     model: Any, feats: tuple[Tensor, ...], names: tuple[str, ...], num_objects: int
 ) -> ExportPart:
-    if getattr(model.head, 'memory', None) is None:
-        raise UserError(
-            'part video: expected a model with a streaming memory, such as '
-            'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
-        )
     memory = FrameMemory.of(example_state(model, feats[0], num_objects))
     frames = {0: 'frames'}
     per_frame = ('frame_index', 'keys', 'covers', 'tokens', 'written', 'prompted')
@@ -147,9 +161,7 @@ def _video_part(
         PropagationStep(model, Task.VOS),
         (memory, *feats),
         (*FrameMemory._fields, *names),
-        tuple(
-            f'new_{name}' if name in FrameMemory._fields else name for name in StepResult._fields
-        ),
+        _memory_names(StepResult),
         dynamic,
     )
 

@@ -119,6 +119,8 @@ def as_numbers(name: str, value: Any, expected: str, dtype: Any = np.float32) ->
 def _points(points: Any) -> torch.Tensor:
     expected = 'shape (N, P, 2), P points (x, y) for each of N objects'
     coords = as_numbers('points', points, f'{expected}, filled up with points of label -1')
+    if coords.shape == (0,):
+        return torch.zeros(0, 0, 2)
     if coords.ndim != 3 or coords.shape[-1] != 2:
         raise UserError(f'points: expected {expected}, got {coords.shape}; one click is [[[x, y]]]')
     return torch.from_numpy(coords)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from seg.benchmark.machine import Roofline, synchronize
-from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost
+from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost, release_memory
 from seg.benchmark.workloads import Workload
 from seg.utils.checks import UserError
 
@@ -28,6 +29,7 @@ class Plan:
         warm_up: Steps that do not count.
         frames: Steps that count.
         batch: Frames per step.
+        size: (H, W) of frames, for messages.
     """
 
     device: torch.device
@@ -35,6 +37,7 @@ class Plan:
     warm_up: int = 1
     frames: int = 3
     batch: int = 1
+    size: Sequence[int] = (0, 0)
 
 
 def check_dtype(device: torch.device, dtype: str) -> None:
@@ -45,8 +48,46 @@ def check_dtype(device: torch.device, dtype: str) -> None:
     """
     if device.type == 'cpu' and dtype == 'fp16':
         raise UserError('--dtype: expected fp32 or bf16 on a CPU, got fp16; use bf16')
-    if device.type == 'cuda' and dtype == 'bf16' and not torch.cuda.is_bf16_supported():
-        raise UserError('--dtype: expected fp32 or fp16 on this GPU, which has no bf16, got bf16')
+    if device.type == 'cuda' and dtype == 'bf16':
+        with torch.cuda.device(device):
+            computes = torch.cuda.is_bf16_supported(including_emulation=False)
+        if not computes:
+            raise UserError(
+                '--dtype: expected fp32 or fp16 on this GPU, which has no bf16, got bf16'
+            )
+
+
+@contextmanager
+def telling_what_fits(name: str, size: Sequence[int], batch: int = 1) -> Iterator[None]:
+    """Say which size ran out of memory, and what needs less.
+
+    Args:
+        name: What is run.
+        size: (H, W) of its frames.
+        batch: Frames per step.
+
+    Raises:
+        UserError: If memory runs out inside.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        height, width = size
+        less = f'--size {height // 2}x{width // 2}, which takes about a quarter'
+        if batch > 1:
+            less = f'--batch 1 instead of {batch}, or {less}'
+        raise UserError(
+            f'{name}: out of memory at {height}x{width} ({str(error)[:120]}); use {less}'
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On a CPU PyTorch raises a plain RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "can't allocate memory" in str(error) or 'not enough memory' in str(error)
 
 
 def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any]:
@@ -58,19 +99,12 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
     Raises:
         UserError: If memory runs out.
     """
-    with torch.inference_mode(), precision(plan):
-        try:
-            workload.reset()
-            for index in range(plan.warm_up):
-                workload.step(index)
-            wall, cpu, peak = _end_to_end(workload, plan)
-            parts = _by_part(workload, plan)
-            cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise UserError(
-                f'{workload.name}: out of memory ({str(error).splitlines()[0][:120]}); halve the '
-                'sides of --size, which takes about a quarter of the memory, or lower --batch'
-            ) from error
+    fits = telling_what_fits(workload.name, plan.size, plan.batch)
+    with fits, torch.inference_mode(), precision(plan):
+        workload.reset()
+        wall, cpu, peak = _end_to_end(workload, plan)
+        parts = _by_part(workload, plan)
+        cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
     median = statistics.median(wall)
     frames_per_second = plan.batch / median
     least = roofline.least_seconds(cost.flops, cost.moved_bytes)
@@ -96,8 +130,12 @@ def precision(plan: Plan) -> AbstractContextManager[None]:
 
 
 def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float], int]:
+    """Seconds and processor seconds of each step, and peak memory, warm-up included."""
     wall, cpu = [], []
+    release_memory()
     with MemoryMeter(plan.device) as memory:
+        for index in range(plan.warm_up):
+            workload.step(index)
         for index in range(plan.frames):
             synchronize(plan.device)
             begin, cpu_begin = time.perf_counter(), time.process_time()

@@ -52,14 +52,15 @@ def plain_like(model: Any, depth: int) -> PlainRapSAM:
 def reference_workload(plain: PlainRapSAM, size: Size, num_things: int, num_kept: int) -> Workload:
     """The published arithmetic, step by step."""
     device = next(plain.parameters()).device
-    frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
+    frames = [_pixels(draw_frame(i, 4, size)[0]) for i in range(4)]
     canvas = (-(-size[0] // 32) * 32, -(-size[1] // 32) * 32)
-    logits = plain(plain.preprocess(frames[0]))[-1].class_logits[0]
+    with torch.inference_mode():
+        logits = plain(plain.preprocess(frames[0].to(device)))[-1].class_logits[0]
     threshold = threshold_for(logits, num_kept)
     fusion = _Fusion()
 
     def step(index: int) -> Tensor:
-        output = plain(plain.preprocess(frames[index % 4]))[-1]
+        output = plain(plain.preprocess(frames[index % 4].to(device)))[-1]
         result = fusion.assemble(
             output.class_logits[0],
             output.mask_logits[0],
@@ -86,29 +87,50 @@ class _Fusion:
     assemble = staticmethod(plain_panoptic)
 
 
-def mask2former_workload(size: Size, depth: int, device: torch.device) -> Workload:
-    """Mask2Former of mmdet on the same backbone, panoptic."""
+def mask2former_workload(
+    size: Size, backbone: dict[str, Any], num_kept: int, device: torch.device
+) -> Workload:
+    """Mask2Former of mmdet on the same backbone, panoptic.
+
+    Args:
+        size: (H, W).
+        backbone: Settings of a ResNet.
+        num_kept: Queries that become segments, whatever the weights say.
+        device: Where.
+
+    Raises:
+        UserError: If the backbone is no ResNet.
+    """
     from mmdet.structures import DetDataSample
     from mmengine.config import Config
     from mmengine.hub import get_config
 
     config: Config = get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py')
     settings = config.model
-    settings.backbone.depth, settings.backbone.init_cfg = depth, None
-    if depth < 50:
-        settings.panoptic_head.in_channels = [64, 128, 256, 512]
+    settings.backbone = {**backbone, 'type': _resnet_type(backbone), 'init_cfg': None}
+    widest = 1 if backbone['depth'] < 50 else 4
+    width = widest * backbone.get('base_channels', 64)
+    settings.panoptic_head.in_channels = [width * 2**level for level in range(4)]
     settings.test_cfg.instance_on = False
     settings['_scope_'] = 'mmdet'  # its parts are named without it
     model = MODELS.build(settings).to(device).requires_grad_(False)
     model.eval()
-    frames = [_pixels(draw_frame(i, 4, size)[0], device) for i in range(4)]
+    frames = [_pixels(draw_frame(i, 4, size)[0]) for i in range(4)]
+
+    def batch(index: int) -> dict[str, Any]:
+        shapes = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+        sample = DetDataSample(metainfo=shapes)
+        return dict(inputs=[frames[index % 4]], data_samples=[sample])
+
+    with torch.inference_mode():
+        data = model.data_preprocessor(batch(0), False)
+        feats = model.extract_feat(data['inputs'])
+        class_logits, _ = model.panoptic_head.predict(feats, data['data_samples'])
+    threshold = threshold_for(class_logits[0], num_kept)
+    model.panoptic_fusion_head.test_cfg['object_mask_thr'] = threshold
 
     def step(index: int) -> Tensor:
-        sample = DetDataSample(
-            metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
-        )
-        batch = dict(inputs=[frames[index % 4]], data_samples=[sample])
-        (found,) = model.test_step(batch)
+        (found,) = model.test_step(batch(index))
         result = found.pred_panoptic_seg.sem_seg[0]
         return result == result.unique()[:, None, None]
 
@@ -119,6 +141,16 @@ def mask2former_workload(size: Size, depth: int, device: torch.device) -> Worklo
         Part('decoder', model.panoptic_head, 'forward'),
     ]
     return Workload('Mask2Former', step, parts, note='panoptic, mmdet')
+
+
+def _resnet_type(backbone: dict[str, Any]) -> str:
+    kind = backbone['type']
+    name = kind if isinstance(kind, str) else kind.__name__
+    if name.rpartition('.')[2] != 'ResNet':
+        raise UserError(
+            f'--compare mask2former: expected a config with a ResNet, got {name}; leave it out'
+        )
+    return 'mmdet.ResNet'
 
 
 def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workload:
@@ -132,12 +164,12 @@ def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workloa
     config = Sam2Config()  # its default vision settings are those of the tiny model
     model: Any = Sam2Model(config)
     model = model.to(device).requires_grad_(False).eval()
-    images = [_pixels(draw_frame(i, num_objects, size)[0], device) for i in range(4)]
+    images = [_pixels(draw_frame(i, num_objects, size)[0]) for i in range(4)]
     points = torch.full((1, num_objects, 1, 2), 512.0, device=device)
     labels = torch.ones(1, num_objects, 1, dtype=torch.int32, device=device)
 
     def step(index: int) -> Tensor:
-        pixels = images[index % 4].float()[None] / 255
+        pixels = images[index % 4].to(device).float()[None] / 255
         pixels = F.interpolate(pixels, (1024, 1024), mode='bilinear', align_corners=False)
         answer = model(
             pixel_values=(pixels - 0.45) / 0.225,
@@ -179,7 +211,7 @@ def peer_builders(
     device: torch.device,
     *,
     size: Size,
-    depth: int,
+    backbone: dict[str, Any],
     num_objects: int,
 ) -> dict[str, Callable[[], Workload]]:
     """What can stand beside a RapSAM, by the name on the command line.
@@ -189,8 +221,8 @@ def peer_builders(
         num_things: Of the baseline.
         device: Where all run.
         size: (H, W) of frames.
-        depth: Of the ResNet that Mask2Former gets.
-        num_objects: Clicks, or segments that the baseline keeps.
+        backbone: Settings of the ResNet that Mask2Former gets.
+        num_objects: Clicks, or segments that are kept.
     """
 
     def reference() -> Workload:
@@ -199,12 +231,12 @@ def peer_builders(
 
     return {
         'reference': reference,
-        'mask2former': lambda: mask2former_workload(size, depth, device),
+        'mask2former': lambda: mask2former_workload(size, backbone, num_objects, device),
         'sam2_tiny': lambda: sam2_workload(size, num_objects, device),
         'efficient_sam': lambda: sam_workload(size, num_objects, device, efficient=True),
         'sam_vit_b': lambda: sam_workload(size, num_objects, device, efficient=False),
     }
 
 
-def _pixels(image: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1).contiguous().to(device)
+def _pixels(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous()

@@ -20,19 +20,20 @@ def render(report: dict[str, Any]) -> str:
         f'{ceiling["flops_per_second"] / 1e9:.0f} GFLOP/s and '
         f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
         '',
-        '| model | s per step | CPU s | frames/s | against the first, CPU | peak MiB | GFLOP | '
-        'of the roofline |',
-        '|---|---|---|---|---|---|---|---|',
+        '| model | s per step | CPU s | frames/s | against the first | peak MiB | GFLOP | '
+        'GiB moved | of the roofline |',
+        '|---|---|---|---|---|---|---|---|---|',
     ]
-    first = report['results'][0]['cpu_seconds']['median']
+    clock = _clock(report)
+    first = report['results'][0][clock]['median']
     for row in report['results']:
         seconds, cpu = row['seconds'], row['cpu_seconds']
         name = row['name'] + (f' ({row["note"]})' if row['note'] else '')
         lines.append(
             f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
             f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
-            f'{cpu["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
-            f'{100 * row["share_of_roofline"]:.0f} % |'
+            f'{row[clock]["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
+            f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % |'
         )
     lines += ['', '| model | part | s | CPU s |', '|---|---|---|---|']
     for row in report['results']:
@@ -50,7 +51,7 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
         OSError: If that fails.
     """
     _write(report, render(report), folder)
-    plot_parts(report['results'], folder / 'report.png')
+    plot_parts(report['results'], folder / 'report.png', _clock(report))
 
 
 def write_video_report(report: dict[str, Any], text: str, folder: Path) -> None:
@@ -69,19 +70,30 @@ def _write(report: dict[str, Any], text: str, folder: Path) -> None:
     write_bytes_atomically(folder / 'report.md', f'{text}\n'.encode())
 
 
-def plot_parts(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw processor seconds per step, a bar per result, by part."""
+def _clock(report: dict[str, Any]) -> str:
+    """What is compared: processor time, which other programs leave alone, or a GPU's time."""
+    return 'cpu_seconds' if report['machine']['device'] == 'cpu' else 'seconds'
+
+
+def plot_parts(results: Sequence[dict[str, Any]], path: Path, clock: str = 'cpu_seconds') -> None:
+    """Draw seconds per step, a bar per result, by part.
+
+    Args:
+        results: Of a report.
+        path: Of the picture.
+        clock: ``'cpu_seconds'`` or ``'seconds'``.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(results)), layout='constrained')
     axes = figure.add_subplot()
     names = [name for row in results for name in row['parts']]
     for name in dict.fromkeys(names):
-        left = [_before(row['parts'], name) for row in results]
-        width = [row['parts'].get(name, {'cpu_seconds': 0.0})['cpu_seconds'] for row in results]
+        left = [_before(row['parts'], name, clock) for row in results]
+        width = [row['parts'].get(name, {clock: 0.0})[clock] for row in results]
         axes.barh([row['name'] for row in results], width, left=left, label=name)
     axes.invert_yaxis()
-    axes.set_xlabel('processor seconds per step')
+    axes.set_xlabel('processor seconds per step' if clock == 'cpu_seconds' else 'seconds per step')
     axes.legend(fontsize='small')
     figure.savefig(path, dpi=120)
 
@@ -116,11 +128,11 @@ def plot_video(report: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _before(parts: dict[str, dict[str, float]], name: str) -> float:
+def _before(parts: dict[str, dict[str, float]], name: str, clock: str) -> float:
     """Where the bar of a part begins."""
     total = 0.0
     for other, part in parts.items():
         if other == name:
             return total
-        total += part['cpu_seconds']
+        total += part[clock]
     return total

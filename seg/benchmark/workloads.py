@@ -80,8 +80,7 @@ def panoptic_workload(
             are enlarged.
         name: Of the workload.
     """
-    device = next(model.parameters()).device
-    frames = [as_clip(draw_frame(i, 4, size)[0], device) for i in range(4)]
+    frames = [as_clip(draw_frame(i, 4, size)[0]) for i in range(4)]
     model.head.fusion.max_per_image = 0  # segments alone
     keep_best(model, frames[0], num_kept)
 
@@ -95,6 +94,7 @@ def panoptic_workload(
     return Workload(name, step, rapsam_parts(model))
 
 
+@torch.inference_mode()
 def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
     """Set the score threshold of a model so that about ``num_kept`` queries pass it."""
     sample = _panoptic_sample((clip.shape[-2], clip.shape[-1]))
@@ -184,10 +184,16 @@ def rapsam_parts(model: Any) -> list[Part]:
     """Preprocessing, backbone, neck and decoder of a RapSAM."""
     return [
         Part('preprocess', model.data_preprocessor, 'forward'),
-        Part('backbone', model.backbone, 'forward'),
-        Part('neck', model.neck, 'forward'),
+        Part('backbone', model.backbone, _call_of(model.backbone)),
+        Part('neck', model.neck, _call_of(model.neck)),
         Part('decoder', model.head, 'forward'),
     ]
+
+
+def _call_of(module: Any) -> str:
+    """The method to watch; what looks into a compiled module would compile it anew."""
+    is_compiled = getattr(module, '_compiled_call_impl', None) is not None
+    return '_compiled_call_impl' if is_compiled else 'forward'
 
 
 def check_memory(model: Any, task: Task) -> None:
@@ -209,9 +215,9 @@ def segment_masks(segment_map: Tensor) -> Tensor:
     return segment_map == ids.to(segment_map.dtype)[:, None, None]
 
 
-def as_clip(image: np.ndarray, device: torch.device) -> Tensor:
-    """A frame (H, W, 3) as a clip of one, (1, 3, H, W), uint8."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().to(device)
+def as_clip(image: np.ndarray) -> Tensor:
+    """A frame (H, W, 3) as a clip of one in main memory, (1, 3, H, W), uint8."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous()
 
 
 def _panoptic_sample(size: tuple[int, int]) -> ClipSample:

@@ -11,7 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from seg.evaluation.functional.clicks import mask_iou, next_click
+from seg.evaluation.functional.clicks import click_inside, largest_error, mask_iou
 from seg.registry import TASK_UTILS
 from seg.structures import ClipSample, PointLabel, Prompts
 from seg.utils.batches import take_clips
@@ -66,7 +66,8 @@ class ClickProtocol:
             The samples with ``pred_prompted``: ``object_ids`` (N,), the last ``masks``
             (N, 1, T, H, W) and ``iou_scores`` (N, 1), ``prompt_kind`` (N strings), and of click
             rows (others hold NaN and zeros) ``click_ious`` (N, C), ``num_negative`` (N,), the
-            negative clicks, and ``num_removed`` (N,), those whose pixel left the mask. Their
+            negative clicks, and ``num_removed`` (N,), those after which at least half of the
+            wrong region that they lay in had left the mask. Their
             ``prompts`` hold all clicks that were made.
 
         Raises:
@@ -118,7 +119,7 @@ class _Exam:
         self.masks = np.zeros((num, height, width), dtype=bool)
         self.scores = np.zeros(num, dtype=np.float32)
         self.ious = np.full((num, num_clicks), np.nan)
-        self.negative: dict[int, tuple[int, int]] = {}  # row -> (y, x) of its latest click
+        self.negative: dict[int, np.ndarray] = {}  # row -> region of its latest click, (H, W)
         self.num_negative = np.zeros(num, dtype=np.int64)
         self.num_removed = np.zeros(num, dtype=np.int64)
 
@@ -137,7 +138,9 @@ class _Exam:
             if self.kinds[row] == 'click':
                 self.ious[row, number] = mask_iou(self.masks[row], self.truth[row])
             if row in self.negative:
-                self.num_removed[row] += not self.masks[row][self.negative.pop(row)]
+                region = self.negative.pop(row)
+                left = np.count_nonzero(region & ~self.masks[row])
+                self.num_removed[row] += 2 * left >= np.count_nonzero(region)
 
     def click(self, number: int, threshold: float) -> np.ndarray:
         """Make the next click of every session that goes on.
@@ -155,14 +158,15 @@ class _Exam:
         scale = self.sample.img_shape[1] / width, self.sample.img_shape[0] / height
         clicked = []
         for row in np.flatnonzero(self.ious[:, number] < threshold).tolist():
-            click = next_click(self.masks[row], self.truth[row])
-            if click is None:
+            error = largest_error(self.masks[row], self.truth[row])
+            if error is None:
                 continue
+            click = click_inside(error.region, is_positive=error.is_missed)
             coords[row, 0] = coords.new_tensor((click.x * scale[0], click.y * scale[1]))
             labels[row, 0] = PointLabel.FOREGROUND if click.is_positive else PointLabel.BACKGROUND
             clicked.append(row)
             if not click.is_positive:
-                self.negative[row] = int(click.y), int(click.x)
+                self.negative[row] = error.region
                 self.num_negative[row] += 1
         if clicked:
             self.prompts = self.prompts.with_points(coords, labels)

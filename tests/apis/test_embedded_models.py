@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from seg.apis import list_models, load_model, model_entry
+from seg.apis import ImagePredictor, list_models, load_model, model_entry
 from seg.apis.model_zoo import DEFAULT_MODEL
 from seg.apis.report import REPORT_TASKS, evaluate_task
 from seg.apis.shapes_samples import ShapesSamples
@@ -36,3 +36,17 @@ def test_the_default_model_knows_shapes_it_has_never_seen(model, task, least):
     assert score > least
     assert score > baseline + 8
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_objects_are_answered_alone_and_in_any_order(model):
+    (packed,) = ShapesSamples(Task.INTERACTIVE_IMAGE, model.cfg, 1, seed=1)
+    points = packed.sample.prompts.point_coords[:6].numpy()
+    predictor = ImagePredictor(model)
+    predictor.set_image(packed.image)
+    together = predictor.predict(points=points).masks
+    turned = predictor.predict(points=points[::-1].copy()).masks[::-1]
+    alone = predictor.predict(points=points[:1]).masks
+
+    assert together.any(axis=(1, 2, 3)).all()
+    assert (together != turned).mean() < 1e-4, 'single pixels on an outline may differ by rounding'
+    assert (together[:1] != alone).mean() < 1e-4

@@ -12,7 +12,8 @@ from seg.apis.model_export import (
     write_torch_export,
 )
 from seg.models.deployment import fuse
-from seg.models.deployment.exportable import FrameMemory, PromptDecoder, PropagationStep
+from seg.models.deployment.exportable import PromptDecoder
+from seg.models.deployment.exportable_memory import FrameMemory, PropagationStep, StartingStep
 from seg.models.heads.clip_frame import Frame
 from seg.models.heads.clip_step import ClipStep
 from seg.registry import MODELS
@@ -75,6 +76,27 @@ def test_a_propagation_step_answers_as_a_session():
         torch.testing.assert_close(result.covers, after.covers[-1])
 
 
+@torch.no_grad()
+def test_a_memory_starts_as_in_a_session():
+    model = tiny(tiny_video_cfg())
+    feats = [torch.randn(1, 16, 16, 24), torch.randn(1, 16, 4, 6)]
+    masks = torch.zeros(2, *SIZE)
+    masks[0, 8:32, 16:48] = 1
+    masks[1, 40:60, 50:90] = 1
+    covers = torch.nn.functional.avg_pool2d(masks, 4)
+    result = StartingStep(model)(covers, *feats)
+
+    frame = Frame(*(value.unsqueeze(1) for value in feats), SIZE, [SIZE])
+    step = ClipStep(model.head, model.head.router.routes[Task.VOS])
+    empty = model.head.memory.start(frame.mask_features)
+    _, (after,) = step([empty], frame, [Prompts.create(masks=masks)])
+    assert result.visible.all()
+    for name in ('last_key', 'last_masks', 'queries', 'score_shift'):
+        torch.testing.assert_close(getattr(result, name), getattr(after, name))
+    for name in ('keys', 'covers', 'tokens', 'quality'):
+        torch.testing.assert_close(getattr(result, name), getattr(after, name)[0])
+
+
 def test_a_wrapper_leaves_the_head_of_the_model_alone():
     model = tiny(tiny_prompted_cfg())
 
@@ -113,18 +135,37 @@ def test_a_prompt_file_gives_the_masks(needs_onnx, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_video_file_takes_memories_of_any_length(needs_onnx, tmp_path):
+def test_an_object_file_gives_everything_in_the_picture(needs_onnx, tmp_path):
+    part = export_part(tiny(tiny_rapsam_cfg()), 'objects', SIZE)
+    write_onnx(part, tmp_path / 'objects.onnx')
+
+    assert max(deviations(part, run_onnx(tmp_path / 'objects.onnx', part)).values()) < 1e-3
+
+
+@pytest.mark.slow
+def test_a_file_starts_a_memory(needs_onnx, tmp_path):
+    part = export_part(tiny(tiny_video_cfg(num_stages=1)), 'start', SIZE, num_objects=2)
+    write_onnx(part, tmp_path / 'start.onnx')
+
+    assert part.output_names[1:3] == ('new_last_key', 'new_last_masks')
+    assert max(deviations(part, run_onnx(tmp_path / 'start.onnx', part)).values()) < 1e-3
+
+
+@pytest.mark.slow
+def test_a_video_file_takes_memories_of_any_length(needs_onnx, tmp_path, monkeypatch):
+    monkeypatch.setattr('seg.models.memory.memory_reader._GROUP', 2)  # as in large pictures
     model = tiny(tiny_video_cfg(num_stages=1))
     part = export_part(model, 'video', SIZE, num_objects=2)
     write_onnx(part, tmp_path / 'video.onnx')
 
     assert max(deviations(part, run_onnx(tmp_path / 'video.onnx', part)).values()) < 1e-3
-    state = example_state(model, part.inputs[1], 2).keep_frames(torch.tensor([0, 2]))
-    inputs = (FrameMemory.of(state), *part.inputs[1:])
-    shorter = run_onnx(tmp_path / 'video.onnx', part, inputs)
-    with torch.no_grad():
-        expected = part.network(*inputs)
-    torch.testing.assert_close(shorter[0], expected.mask_logits, atol=1e-3, rtol=1e-3)
+    for kept in ([0, 2], [0]):
+        state = example_state(model, part.inputs[1], 2).keep_frames(torch.tensor(kept))
+        inputs = (FrameMemory.of(state), *part.inputs[1:])
+        shorter = run_onnx(tmp_path / 'video.onnx', part, inputs)
+        with torch.no_grad():
+            expected = part.network(*inputs)
+        torch.testing.assert_close(shorter[0], expected.mask_logits, atol=1e-3, rtol=1e-3)
 
 
 def test_a_program_of_torch_gives_the_features(tmp_path):
@@ -141,7 +182,8 @@ def test_a_program_of_torch_gives_the_features(tmp_path):
     [
         ('encoders', SIZE, "Did you mean 'encoder'"),
         ('encoder', (60, 96), 'use 64x96'),
-        ('video', SIZE, 'streaming memory'),
+        ('video', SIZE, 'part video: expected a model with a streaming memory'),
+        ('start', SIZE, 'part start: expected a model with a streaming memory'),
         ('sharpener', SIZE, 'a model with head.mask_upsampler'),
     ],
 )

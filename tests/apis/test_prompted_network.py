@@ -11,6 +11,7 @@ from seg.apis.shapes_samples import ShapesSamples
 from seg.registry import MODELS
 from seg.structures import Task
 from seg.testing.tiny_rapsam import tiny_prompted_cfg
+from seg.utils.checks import UserError
 
 
 @pytest.fixture(scope='module')
@@ -68,6 +69,33 @@ def test_logits_agree_with_masks(predictor):
     prompts = prompts_of_all_kinds()
     logits = predictor.predict(**prompts, return_logits=True).masks
     assert ((logits > 0) == predictor.predict(**prompts).masks).all()
+
+
+def test_logits_of_refused_masks_are_empty_too(model, predictor):
+    prompts = prompts_of_all_kinds()
+    scores = predictor.predict(**prompts).iou_scores[:, 0]
+    strict = ImagePredictor(model, min_iou_score=float(np.median(scores)))
+    strict.set_image(np.random.default_rng(0).integers(0, 256, (97, 61, 3), dtype=np.uint8))
+    masks = strict.predict(**prompts).masks
+    logits = strict.predict(**prompts, return_logits=True).masks
+
+    assert ((logits > 0) == masks).all()
+    assert not (logits[scores < np.median(scores)] > 0).any()
+
+
+def test_sets_that_are_none_and_masks_that_are_lists(predictor):
+    with pytest.raises(UserError, match=r'expected a set such as dict\(points'):
+        predictor.predict_batch([None])
+    mask = np.zeros((97, 61), bool)
+    mask[40:80, 10:40] = True
+    assert (predictor.logits_of_mask(mask.tolist()) == predictor.logits_of_mask(mask)).all()
+    with pytest.raises(UserError, match='expected the size of the image'):
+        predictor.logits_of_mask([[True]])
+
+
+@pytest.mark.parametrize('kind', ['points', 'boxes', 'masks', 'texts'])
+def test_no_objects_get_no_masks(predictor, kind):
+    assert predictor.predict(**{kind: []}).masks.shape == (0, 1, 97, 61)
 
 
 def test_the_last_answer_and_candidates_are_taken(predictor):

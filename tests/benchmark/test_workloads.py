@@ -1,6 +1,7 @@
 """Workloads, meters and measuring on tiny models; never a statement about time."""
 
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,9 @@ from torch.nn import functional as F
 
 from seg.benchmark import workloads
 from seg.benchmark.machine import Roofline
-from seg.benchmark.measuring import Plan, check_dtype, measure
-from seg.benchmark.meters import Part, Stopwatch, count_cost
-from seg.benchmark.peers import plain_like, reference_workload
+from seg.benchmark.measuring import Plan, check_dtype, measure, telling_what_fits
+from seg.benchmark.meters import MemoryMeter, Part, Stopwatch, count_cost, release_memory
+from seg.benchmark.peers import mask2former_workload, plain_like, reference_workload
 from seg.benchmark.plain_fusion import plain_panoptic
 from seg.benchmark.report import render, write_report
 from seg.models.deployment import compile_parts, fuse
@@ -74,10 +75,12 @@ def test_frames_of_one_size_are_encoded_at_another():
 def test_videos_begin_anew_after_a_reset(task):
     load = workloads.video_workload(tiny(tiny_video_cfg()), SIZE, 2, task)
     load.reset()
-    indices = [load.step(i).frame_index for i in range(2)]
+    results = [load.step(i) for i in range(2)]
     load.reset()
+    results.append(load.step(0))
 
-    assert [*indices, load.step(0).frame_index] == [0, 1, 0]
+    assert [result.frame_index for result in results] == [0, 1, 0]
+    assert all(result.masks.shape == (2, *SIZE) for result in results), 'the size of the frame'
 
 
 def test_a_model_without_memory_follows_nothing():
@@ -105,6 +108,31 @@ def test_methods_are_themselves_again_after_watching(panoptic):
     assert all(part.method not in vars(part.owner) for part in panoptic.parts)
 
 
+def test_compiled_parts_are_watched_from_outside():
+    model = tiny(tiny_rapsam_cfg())
+    model.backbone._compiled_call_impl = compiled = model.backbone._call_impl
+    load = workloads.panoptic_workload(model, SIZE, batch=1, num_kept=3)
+    result = measure(load, Plan(CPU, frames=1), ROOFLINE)
+
+    assert result['parts']['backbone']['seconds'] > 0
+    assert model.backbone._compiled_call_impl == compiled
+    assert 'forward' not in vars(model.backbone)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_mask2former_has_the_same_backbone():
+    stages = dict(num_stages=4, out_indices=(0, 1, 2, 3))
+    backbone = dict(type='mmdet.ResNet', depth=18, base_channels=8, **stages)
+    load = mask2former_workload(SIZE, backbone, 3, CPU)
+    trunk = next(part.owner for part in load.parts if part.name == 'backbone')
+
+    assert trunk.layer4[0].conv1.out_channels == 64
+    assert load.step(0).shape[1:] == SIZE
+    with pytest.raises(UserError, match='with a ResNet, got mmpretrain'):
+        mask2former_workload(SIZE, dict(backbone, type='mmpretrain.ConvNeXt'), 3, CPU)
+
+
 def test_time_of_inner_parts_is_not_counted_twice():
     inner = SimpleNamespace(work=lambda: time.sleep(0.02))
     outer = SimpleNamespace(work=lambda: inner.work())
@@ -125,19 +153,64 @@ def test_operations_of_a_convolution():
     assert cost.moved_bytes == 4 * (x.numel() + weight.numel() + 4 * 36)
 
 
-def test_memory_that_runs_out_is_told_with_what_would_fit():
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('no more'),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_memory_that_runs_out_is_told_with_what_would_fit(error):
     def step(index):
-        raise torch.OutOfMemoryError('no more')
+        raise error
 
     load = workloads.Workload('big', step)
-    with pytest.raises(UserError, match=r'big: out of memory.*--size'):
-        measure(load, Plan(CPU), ROOFLINE)
+    plan = Plan(CPU, batch=2, size=(1080, 1920))
+    said = r'big: out of memory at 1080x1920 .*use --batch 1 instead of 2, or --size 540x960'
+    with pytest.raises(UserError, match=said):
+        measure(load, plan, ROOFLINE)
+
+
+def test_memory_that_really_runs_out():
+    with (
+        pytest.raises(UserError, match='a frame: out of memory at 60x90'),
+        telling_what_fits('a frame', SIZE),
+    ):
+        torch.empty(1 << 60)
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match='shapes'), telling_what_fits('a frame', SIZE):
+        raise RuntimeError('shapes do not fit')
+
+
+def test_a_meter_sees_memory_that_was_used_before():
+    def work():
+        torch.ones(1 << 24).add_(1)
+
+    peaks = []
+    for _ in range(2):
+        release_memory()
+        with MemoryMeter(CPU) as meter:
+            for _ in range(20):
+                work()
+        peaks.append(meter.peak_bytes)
+
+    assert min(peaks) > 0.9 * (1 << 26)
 
 
 def test_half_precision_that_a_cpu_lacks():
     with pytest.raises(UserError, match='use bf16'):
         check_dtype(CPU, 'fp16')
     check_dtype(CPU, 'bf16')
+
+
+def test_half_precision_that_a_gpu_only_emulates(monkeypatch):
+    monkeypatch.setattr('torch.cuda.device', lambda device: nullcontext())
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda including_emulation: False)
+    with pytest.raises(UserError, match='has no bf16, got bf16'):
+        check_dtype(torch.device('cuda', 1), 'bf16')
 
 
 def test_about_as_many_queries_are_kept_as_asked_for():

@@ -30,14 +30,14 @@ PARAMETERS = {
     'convl_12e_adaptor': 213_991_157,
     'r50_custom_coco': 48_178_204,
     'r50_coco_yt19_points': 47_780_117,
-    'r50_coco_yt21_davis_ref': 48_785_839,
-    'r50_joint': 48_785_839,
+    'r50_coco_yt21_davis_ref': 48_786_351,
+    'r50_joint': 48_786_351,
     'nano_quick_shapes': 4_637_097,
     'nano_shapes_long': 4_637_097,
     'nano_coco_sample': 4_662_493,
     'nano_prompts_shapes': 5_278_282,
-    'nano_joint_shapes': 5_395_732,
-    'nano_shapes': 5_395_732,
+    'nano_joint_shapes': 5_395_924,
+    'nano_shapes': 5_395_924,
 }
 SIZE = (48, 72)
 

@@ -74,12 +74,19 @@ def test_clicks_land_in_pixels_of_the_network_input():
 
 
 def test_negative_clicks_are_made_and_counted():
-    batch = picture((45, 45, 55, 55), points=CENTRE)
+    batch = picture((40, 40, 61, 55), points=CENTRE)  # the strip below is wrong
     _, (sample,) = run(batch, max_clicks=2)
     assert sample.prompts.point_labels[0].tolist() == [1, 0]
     assert sample.pred_prompted.num_negative.tolist() == [1]
     assert sample.pred_prompted.num_removed.tolist() == [1]
     assert score([sample])['interactive/neg_removed'] == 100
+
+
+def test_a_negative_click_has_to_remove_half_of_what_it_hits():
+    batch = picture((45, 45, 55, 55), points=CENTRE)  # a ring around it is wrong
+    _, (sample,) = run(batch, max_clicks=2)
+    assert sample.pred_prompted.num_negative.tolist() == [1]
+    assert sample.pred_prompted.num_removed.tolist() == [0]
 
 
 def test_a_model_that_ignores_negative_clicks_is_found_out():

@@ -1,5 +1,8 @@
 """What the export tool refuses, before it loads anything."""
 
+import importlib.util
+import math
+
 import pytest
 
 
@@ -16,3 +19,12 @@ def test_what_does_not_fit_is_told_in_one_line(run_tool, tmp_path, arguments, sa
     assert code == 2
     assert said in err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_deviation_that_is_no_number_is_the_worst(repository):
+    spec = importlib.util.spec_from_file_location('export', repository / 'tools/export.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    assert math.isnan(max([0.1, math.nan, 0.2], key=tool._badness))
+    assert max([0.1, 0.3, 0.2], key=tool._badness) == 0.3

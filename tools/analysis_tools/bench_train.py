@@ -131,6 +131,7 @@ def by_task(steps: list[Any]) -> dict[str, float]:
 def config_of(case: str, args: argparse.Namespace) -> Config:
     """The config of a case: its model and optimizer, Shapes as data, nothing but training."""
     from seg.engine.config_options import load_config
+    from seg.engine.hooks import SteeringHook
 
     settings = CASES[case]
     cfg = load_config(CONFIGS / settings['model'])
@@ -143,7 +144,7 @@ def config_of(case: str, args: argparse.Namespace) -> Config:
     cfg.train_cfg = dict(by_epoch=False, max_iters=args.skip + args.iters)
     for part in ('val', 'test'):
         cfg[f'{part}_dataloader'] = cfg[f'{part}_evaluator'] = cfg[f'{part}_cfg'] = None
-    cfg.custom_hooks = [dict(type='SteeringHook')]
+    cfg.custom_hooks = [dict(type=SteeringHook)]
     cfg.param_scheduler = cfg.visualizer = None
     cfg.auto_scale_lr = None
     cfg.default_hooks.update(val_pictures=None, learning_curve=None, progress=None)

@@ -36,6 +36,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, help='config of a RapSAM')
     parser.add_argument('--checkpoint', type=Path, help='weights; random by default')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
+    )
     parser.add_argument('--task', choices=TASKS, default='panoptic')
     parser.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
     parser.add_argument('--batch', type=_count, default=1, help='frames per step (panoptic)')
@@ -84,11 +87,23 @@ def check(arguments: argparse.Namespace) -> None:
             f'--batch: expected 1 for the task {arguments.task}, got {arguments.batch}; videos '
             'and sessions go frame by frame'
         )
+    if arguments.batch > 1 and arguments.compare:
+        raise UserError(
+            f'--batch: expected 1 beside --compare, got {arguments.batch}; the others take a frame '
+            'at a time'
+        )
+    if arguments.int8 and (arguments.dtype != 'fp32' or not arguments.device.startswith('cpu')):
+        raise UserError(
+            f'--int8: expected --dtype fp32 on a CPU, got {arguments.dtype} on {arguments.device}; '
+            'layers in 8 bits take nothing else'
+        )
     if arguments.allow_fallback and not arguments.compile:
         raise UserError('--allow-fallback: expected --compile beside it, got none')
 
 
-def workloads(arguments: argparse.Namespace, model: Any, plain: Any, depth: int) -> Iterator[Any]:
+def workloads(
+    arguments: argparse.Namespace, model: Any, plain: Any, backbone: dict[str, Any]
+) -> Iterator[Any]:
     """The model, once per number of objects, and the peers; peers only exist while measured."""
     from seg.benchmark.peers import peer_builders
 
@@ -99,7 +114,7 @@ def workloads(arguments: argparse.Namespace, model: Any, plain: Any, depth: int)
         model.head.num_things,
         next(model.parameters()).device,
         size=arguments.size,
-        depth=depth,
+        backbone=backbone,
         num_objects=arguments.objects[0],
     )
     for name in arguments.compare:
@@ -131,7 +146,14 @@ def main() -> int:
     from seg.apis.loading import choose_device
     from seg.benchmark.building import build_model
     from seg.benchmark.machine import describe_machine, measure_roofline
-    from seg.benchmark.measuring import DTYPES, Plan, check_dtype, measure
+    from seg.benchmark.measuring import (
+        DTYPES,
+        Plan,
+        check_dtype,
+        measure,
+        precision,
+        telling_what_fits,
+    )
     from seg.benchmark.peers import plain_like
     from seg.benchmark.report import render, write_report
     from seg.models.deployment import fuse, quantize
@@ -140,14 +162,33 @@ def main() -> int:
     check_dtype(device, arguments.dtype)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    plan = Plan(device, arguments.dtype, arguments.warm_up, arguments.frames, arguments.batch)
-    model, depth = build_model(arguments.config, arguments.checkpoint, device)
-    plain = plain_like(model, depth) if 'reference' in arguments.compare else None
+    plan = Plan(
+        device,
+        arguments.dtype,
+        arguments.warm_up,
+        arguments.frames,
+        arguments.batch,
+        arguments.size,
+    )
+    model, backbone = build_model(
+        arguments.config, arguments.checkpoint, device, arguments.cfg_options
+    )
+    plain = (
+        plain_like(model, backbone.get('depth', 50)) if 'reference' in arguments.compare else None
+    )
     if not arguments.no_fuse:
         fuse(model)
     if arguments.int8:
         model = quantize(model)
     roofline = measure_roofline(device, DTYPES[arguments.dtype])
+    told = telling_what_fits(arguments.config.stem, arguments.size, arguments.batch)
+    with told, torch.inference_mode(), precision(plan):
+        compiled = arguments.compile and _compile(arguments, model, device)
+    with telling_what_fits('building the models', arguments.size, arguments.batch):
+        results = [
+            measure(workload, plan, roofline)
+            for workload in workloads(arguments, model, plain, backbone)
+        ]
     report = {
         'config': arguments.config.stem,
         'task': arguments.task,
@@ -156,12 +197,9 @@ def main() -> int:
         'dtype': arguments.dtype,
         'fused': not arguments.no_fuse,
         'int8': arguments.int8,
-        'compiled': arguments.compile and _compile(arguments, model, device),
+        'compiled': compiled,
         'machine': describe_machine(device, roofline),
-        'results': [
-            measure(workload, plan, roofline)
-            for workload in workloads(arguments, model, plain, depth)
-        ],
+        'results': results,
     }
     print(render(report))
     if arguments.out is not None:

@@ -36,7 +36,7 @@ PAGES = [
     ROOT / name
     for name in (
         *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
-        *('README.md', 'README.zh-CN.md'),
+        *('docs/annotate.md', 'README.md', 'README.zh-CN.md'),
     )
 ]
 _TABLE = re.compile(

@@ -30,7 +30,7 @@ class PromptedRow:
         union: Pixels of either, at least 1.
         click_ious: IoU after each click of a session, in [0, 1]; empty unless ``kind`` is a click.
         num_negative: Negative clicks of the session.
-        num_removed: Those of them whose pixel was out of the mask afterwards.
+        num_removed: Those of them that removed at least half of the region they lay in.
     """
 
     kind: str
@@ -65,8 +65,9 @@ class InteractiveMetric(BaseMetric):
 
     Reports in percent ``mIoU@1``, ``mIoU@3``, ``mIoU@5`` (as far as sessions go), ``box_mIoU``,
     ``mask_mIoU``, ``text_gIoU`` (mean IoU), ``text_cIoU`` (summed intersections over summed
-    unions), ``neg_removed`` (share of negative clicks that removed their pixel, when there were
-    any), and as a count of clicks ``NoC@85``, ``NoC@90`` when sessions have ``max_clicks``.
+    unions), ``neg_removed`` (share of negative clicks that removed at least half of the region
+    they hit, when there were any), and as a count of clicks ``NoC@85``, ``NoC@90`` when sessions
+    have ``max_clicks``.
 
     Args:
         max_clicks: Length of a full session; what one counts that never reaches the threshold.
@@ -258,7 +259,7 @@ def _sessions(given: Any, kinds: list[str], where: str) -> list[tuple[float, ...
 def _negative_clicks(
     prediction: Mapping[str, Any], num: int, where: str
 ) -> tuple[list[int], list[int]]:
-    """Negative clicks of each row, and those that removed their pixel."""
+    """Negative clicks of each row, and those that removed what they hit."""
     negative, removed = prediction.get('num_negative'), prediction.get('num_removed')
     if negative is None and removed is None:
         return [0] * num, [0] * num

@@ -55,10 +55,11 @@ class ConvexUpsampler(BaseModule):
         self.factor = factor
         self.feat_conv = nn.Conv2d(feat_channels, hidden_channels, 1)
         self.weight_conv = nn.Conv2d(hidden_channels, factor**2 * _SIDE**2, 3, padding=1)
-        self.weight_conv.to(memory_format=torch.channels_last)  # as the mask features lie
         assert self.weight_conv.bias is not None, 'it was built with one'
         with torch.no_grad():
             self.weight_conv.weight.mul_(0.1)
+            weight = self.weight_conv.weight
+            weight.data = weight.contiguous(memory_format=torch.channels_last)  # as features lie
             self.weight_conv.bias.copy_(_bilinear_weights(factor).clamp(min=_LEAST_WEIGHT).log())
 
     def weights(self, mask_features: Tensor) -> Tensor:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seg.models.heads.clip_frame import AskedFrame, Frame
-from seg.models.heads.clip_step import ClipStep
-from seg.models.memory import MemoryState
 from seg.models.prompts.prompt_maps import PromptBatch
 from seg.structures import Task
 
@@ -71,7 +68,7 @@ class ObjectDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Class logits (B, Q, K + 1) and mask logits (B, Q, H/4, W/4) of the found objects."""
         route = self.head.router.routes[Task.PANOPTIC]
-        final = self.head(_one_frame(mask_features), _one_frame(context_feats), route)[-1]
+        final = self.head(one_frame(mask_features), one_frame(context_feats), route)[-1]
         return final.class_logits, final.mask_logits[:, :, 0]
 
 
@@ -127,12 +124,12 @@ class PromptDecoder(nn.Module):
             texts=[(None,) * points.shape[1]],
             valid=~nothing,
         )
-        features = _one_frame(mask_features)
+        features = one_frame(mask_features)
         queries = self.head.prompt_encoder.encode(
             batch, features, canvas=canvas, image_shapes=[canvas]
         )
         route = self.head.router.routes[Task.INTERACTIVE_IMAGE]
-        final = self.head(features, _one_frame(context_feats), route, queries)[-1]
+        final = self.head(features, one_frame(context_feats), route, queries)[-1]
         logits = final.mask_logits[:, :: queries.num_tokens, 0]
         if self.head.click_keeper is not None:
             kept = self.head.click_keeper(
@@ -162,148 +159,6 @@ class MaskSharpener(nn.Module):
         return self.upsampler(mask_logits.transpose(0, 1), weights).transpose(0, 1)
 
 
-class FrameMemory(NamedTuple):
-    """The memory of a video as inputs of :class:`PropagationStep`: F frames, N objects.
-
-    Fields are those of :class:`~seg.models.memory.MemoryState`; ``prompted_frames`` (G,) are the
-    remembered frames on which an object was prompted, in order.
-    """
-
-    num_seen: Tensor
-    frame_index: Tensor
-    keys: Tensor
-    covers: Tensor
-    tokens: Tensor
-    written: Tensor
-    prompted: Tensor
-    last_key: Tensor
-    last_masks: Tensor
-    queries: Tensor
-    texts: Tensor
-    score_shift: Tensor
-    prompted_frames: Tensor
-
-    @classmethod
-    def of(cls, state: MemoryState) -> FrameMemory:
-        """What a state holds."""
-        counted = (state.prompted & state.written).any(dim=1).nonzero().flatten()
-        values = {name: getattr(state, name) for name in cls._fields if name != 'prompted_frames'}
-        return cls(**values, prompted_frames=counted)
-
-    def state(self) -> MemoryState:
-        """The state, under slots as ids; qualities, which only choose what is forgotten, are 1."""
-        values = self._asdict()
-        del values['prompted_frames']
-        count = self.queries.shape[0]
-        ids = torch.arange(count, device=self.queries.device)
-        quality = torch.ones_like(self.written, dtype=torch.float32)
-        return MemoryState(object_ids=ids, quality=quality, **values)
-
-
-class StepResult(NamedTuple):
-    """What a frame brings, and what to remember of it.
-
-    Attributes:
-        mask_logits: (N, h, w).
-        scores: How surely each object is in sight, (N,), in [0, 1].
-        visible: Which are, (N,), bool; only those are written.
-        last_key: (K, h, w), of the next memory.
-        last_masks: (N, h, w), of the next memory.
-        queries: (N, C), of the next memory.
-        keys: Row of the frame, (K, h', w').
-        covers: Row, (N, h', w').
-        tokens: Row, (N, C).
-        quality: Row, (N,), for the choice of what to forget.
-    """
-
-    mask_logits: Tensor
-    scores: Tensor
-    visible: Tensor
-    last_key: Tensor
-    last_masks: Tensor
-    queries: Tensor
-    keys: Tensor
-    covers: Tensor
-    tokens: Tensor
-    quality: Tensor
-
-
-class PropagationStep(nn.Module):
-    """One frame of a video without new prompts, the memory being inputs and outputs.
-
-    The program around it appends the rows where anything is visible, and forgets frames by rule.
-
-    Args:
-        model: A :class:`~seg.models.detectors.RapSAM` with a memory.
-        task: vos or interactive_video.
-    """
-
-    def __init__(self, model: Any, task: Task = Task.VOS) -> None:
-        super().__init__()
-        self.head = without_texts(model.head)
-        self.task = task
-
-    def forward(
-        self, memory: FrameMemory, mask_features: Tensor, context_feats: Tensor | None = None
-    ) -> StepResult:
-        """Go on by one frame, (1, C, h, w) and (1, C, h', w').
-
-        Args:
-            memory: Of at least one frame, with all N objects known.
-            mask_features: Of the frame.
-            context_feats: Of the frame, if the model has them.
-        """
-        state, adapter = memory.state(), self.head.memory
-        features = _one_frame(mask_features)
-        size = mask_features.shape[-2:]
-        canvas = size[0] * STRIDE, size[1] * STRIDE
-        frame = Frame(features, _one_frame(context_feats), canvas, [canvas])
-        keys = adapter.encode(mask_features).of_clip(0)
-        readout = adapter.read(state, keys, features[0, 0], memory.prompted_frames)
-        assert readout is not None, 'a memory of at least one frame was asked for'
-        masks = readout.masks
-        step = ClipStep(self.head, self.head.router.routes[self.task])
-        count = state.num_objects
-        yes = torch.ones(1, count, dtype=torch.bool, device=features.device)
-        batch = PromptBatch(
-            points=features.new_zeros(1, count, 0, 2),
-            point_labels=torch.zeros(1, count, 0, dtype=torch.int64, device=features.device),
-            boxes=features.new_zeros(1, count, 4),
-            has_box=~yes,
-            mask_probs=masks.propagated[None],
-            has_mask=yes,
-            previous=features.new_zeros(1, count, 1, *size),
-            has_previous=~yes,
-            texts=[(None,) * count],
-            valid=yes,
-        )
-        asked = AskedFrame(
-            batch=batch,
-            given=~yes,
-            propagated=yes,
-            again=masks.redetected[None],
-            contents=readout.contents[None],
-            moved=masks.moved[None],
-            searched=readout.searched[None],
-            areas=readout.areas[None],
-        )
-        answer = step.answer(asked, [state], frame, has_paths=step.refines)
-        seen = step.seen(answer, asked, 0, count)
-        after, row = adapter.observe(state, keys, seen, features[0, 0])
-        return StepResult(
-            mask_logits=answer.mask_logits[0].float(),
-            scores=answer.scores[0],
-            visible=row['written'],
-            last_key=after.last_key,
-            last_masks=after.last_masks,
-            queries=after.queries,
-            keys=row['keys'],
-            covers=row['covers'],
-            tokens=row['tokens'],
-            quality=row['quality'],
-        )
-
-
 def without_texts(head: Any) -> Any:
     """A head that shares all parts but does not look for objects by texts."""
     bare = copy.copy(head)
@@ -311,6 +166,6 @@ def without_texts(head: Any) -> Any:
     return bare
 
 
-def _one_frame(feats: Any) -> Any:
+def one_frame(feats: Any) -> Any:
     """Features (B, C, h, w) of a clip of one frame, (B, 1, C, h, w)."""
     return None if feats is None else feats.unsqueeze(1)

@@ -110,16 +110,35 @@ def label_objects(
         visible: Which objects take part, (N,), bool.
         sizes: The way to the picture.
     """
-    best = torch.zeros(sizes['ori_shape'], device=mask_logits.device)
-    id_map = torch.zeros(sizes['ori_shape'], dtype=torch.int32, device=mask_logits.device)
+    drawn = IdMap(sizes['ori_shape'], mask_logits.device)
     shown = visible.nonzero().flatten()
-    ids = object_ids.to(mask_logits.device)[shown].int()
+    ids = object_ids.to(mask_logits.device)[shown]
     for rows, logits in resized_chunks(mask_logits[shown].unsqueeze(1), sizes):
-        value, winner = logits[:, 0].max(dim=0)
-        better = value > best
-        best = torch.where(better, value, best)
-        id_map = torch.where(better, ids[rows][winner], id_map)
-    return id_map
+        drawn.add(ids[rows], logits[:, 0])
+    return drawn.ids
+
+
+class IdMap:
+    """Which object each pixel belongs to: the one with the largest logit, if that is above 0.
+
+    Args:
+        size: (H, W) of the picture.
+        device: Where.
+
+    Attributes:
+        ids: 0 for none, (H, W), int32.
+    """
+
+    def __init__(self, size: tuple[int, int], device: torch.device) -> None:
+        self.ids = torch.zeros(size, dtype=torch.int32, device=device)
+        self._best = torch.zeros(size, device=device)
+
+    def add(self, object_ids: Tensor, logits: Tensor) -> None:
+        """Objects (n,), n >= 1, with their masks at the size of the picture, (n, H, W)."""
+        value, winner = logits.max(dim=0)
+        better = value > self._best
+        self._best = torch.where(better, value, self._best)
+        self.ids = torch.where(better, object_ids.int()[winner], self.ids)
 
 
 def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -> TrackData:

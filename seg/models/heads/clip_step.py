@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 VISIBLE_SCORE = 0.5
 """Objects with a lower score are taken to be out of sight."""
 
-RETURN_SCORE = 0.5
+RETURN_SCORE = 0.2
 """The same for objects that were out of sight on the frame before."""
 
 _PROMPTED_LOGIT, _LARGEST_SHIFT = 1.0, 2.0
@@ -93,7 +93,7 @@ class ClipStep:
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
             seen = self.seen(answer, asked, i, state.num_objects, known)
-            before = _with_shift(self._with_texts(state, prompts[i]), answer, asked.given, i)
+            before = shifted(self._with_texts(state, prompts[i]), answer, asked.given, i)
             features = frame.mask_features[i, 0]
             after.append(self.memory.write(before, keys.of_clip(i), seen, features))
         return answer, after
@@ -300,7 +300,7 @@ def _least_scores(asked: AskedFrame, last: Tensor) -> Tensor:
     return least.masked_fill(asked.given, -1.0)
 
 
-def _with_shift(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> MemoryState:
+def shifted(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> MemoryState:
     """The memory of clip ``i`` with how low objects are scored that are in sight for sure.
 
     Scores are learned on some data; on other data all of them may be low. What the user points at
@@ -314,7 +314,7 @@ def _with_shift(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) 
     """
     count = state.num_objects
     logits = answer.score_logits[i, :count].detach().float()
-    shift = (_PROMPTED_LOGIT - logits).clamp(min=0, max=_LARGEST_SHIFT)
+    shift = (_PROMPTED_LOGIT - logits).clamp(min=0.0, max=_LARGEST_SHIFT)
     return replace(state, score_shift=torch.where(given[i, :count], shift, state.score_shift))
 
 

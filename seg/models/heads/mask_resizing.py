@@ -12,7 +12,10 @@ from torch.nn import functional as F
 from seg.models.decoders.convex_upsampler import Sharpen
 
 BAND_PIXELS = 1 << 19
-"""Pixels of masks in a band of rows, 2 MiB: about what the cache of a core holds."""
+"""Pixels of masks in a band of rows, 2 MiB: about what the cache of a CPU's core holds."""
+
+DEVICE_BAND_PIXELS = 1 << 27
+"""The same on other devices, 512 MiB: as few bands as possible, as each costs calls."""
 
 CHUNK_PIXELS = 1 << 22
 """Pixels of masks that exist as floating-point numbers at a time, 16 MiB."""
@@ -119,7 +122,8 @@ def resized_bands(
     _, _, height, width = full_size(mask_logits, sizes)
     if sizes is not None:
         mask_logits, sizes = sharpened(mask_logits, sizes)
-    each = max(1, BAND_PIXELS // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
+    pixels = BAND_PIXELS if mask_logits.device.type == 'cpu' else DEVICE_BAND_PIXELS
+    each = max(1, pixels // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
     for start in range(0, height, each):
         rows = slice(start, min(start + each, height))
         if sizes is None:
@@ -132,14 +136,14 @@ def _resized_rows(mask_logits: Tensor, rows: slice, sizes: PictureSizes) -> Tens
     """Some rows of what :func:`resize_masks` gives.
 
     Across first, where there are few rows; from the padded input to the picture only where their
-    scales differ.
+    scales differ. Places are worked out on the CPU, so that no device has to be waited for.
     """
     canvas, img_shape, ori_shape = sizes['canvas'], sizes['img_shape'], sizes['ori_shape']
-    wanted = torch.arange(rows.start, rows.stop, device=mask_logits.device)
+    wanted = torch.arange(rows.start, rows.stop)
     same = tuple(img_shape) == tuple(ori_shape)
     second = None if same else _neighbours(wanted, img_shape[0], ori_shape[0])
     if second is not None:
-        wanted = torch.arange(int(second[0][0]), int(second[1][-1]) + 1, device=wanted.device)
+        wanted = torch.arange(int(second[0][0]), int(second[1][-1]) + 1)
     above, below, part = _neighbours(wanted, mask_logits.shape[-2], canvas[0])
     first = int(above[0])
     few = mask_logits[:, :, first : int(below[-1]) + 1].float()
@@ -160,6 +164,7 @@ def _neighbours(wanted: Tensor, source: int, target: int) -> tuple[Tensor, Tenso
 
 
 def _between(logits: Tensor, above: Tensor, below: Tensor, part: Tensor) -> Tensor:
+    above, below = above.to(logits.device), below.to(logits.device)
     upper = logits.index_select(-2, above)
     return upper.lerp_(logits.index_select(-2, below), part[:, None].to(upper))
 

@@ -283,11 +283,11 @@ def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The ``count`` largest of each row and their places, in any order, (rows, count) each.
 
     They are in the groups with the largest maxima, and to select among groups is much cheaper
-    than among all of a row.
+    than among all of a row. Exported programs, whose rows may have any length, select among all.
     """
     length = values.shape[1]
     num_groups = -(-length // _GROUP)
-    if num_groups <= count:
+    if torch.compiler.is_compiling() or num_groups <= count:
         best = values.topk(count, dim=1, sorted=False)
         return best.values, best.indices
     detached, missing = values.detach(), num_groups * _GROUP - length

@@ -134,11 +134,14 @@ class MemoryState:
         new = [object_id for object_id in object_ids if object_id not in known]
         if not new:
             return self
-        ids = torch.tensor(new, dtype=torch.int64, device=self.object_ids.device)
+        return self.with_slots(torch.tensor(new, dtype=torch.int64, device=self.object_ids.device))
+
+    def with_slots(self, ids: Tensor) -> MemoryState:
+        """The same memory with empty slots under ids that it does not have, (M,), int64."""
 
         def more(tensor: Tensor, dim: int) -> Tensor:
             shape = list(tensor.shape)
-            shape[dim] = len(new)
+            shape[dim] = len(ids)
             return torch.cat([tensor, tensor.new_zeros(shape)], dim=dim)
 
         return replace(self._over_slots(more), object_ids=torch.cat([self.object_ids, ids]))

@@ -1,6 +1,7 @@
 """The benchmark of training steps, without the training."""
 
 import importlib.util
+import json
 import time
 from types import SimpleNamespace
 
@@ -36,6 +37,17 @@ def test_every_case_is_a_config_that_fits(bench, case):
     assert cfg.train_cfg.max_iters == 6
     assert cfg.train_dataloader.num_workers == 2
     assert cfg.val_cfg is None
+
+
+@pytest.mark.slow
+def test_steps_are_measured(run_tool):
+    arguments = ('--case', 'nano', '--iters', '2', '--skip', '1', '--workers', '0', '--json')
+    code, out, err = run_tool('analysis_tools/bench_train', *arguments)
+
+    assert code == 0, err
+    found = json.loads(out.splitlines()[-1])['nano']
+    assert found['seconds_per_step'] > 0
+    assert found['peak_memory_bytes'] > 1 << 28
 
 
 def test_the_case_at_the_training_size_needs_a_gpu(bench, monkeypatch):

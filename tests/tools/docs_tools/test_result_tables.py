@@ -11,7 +11,7 @@ PAGE = 'Text.\n\n<!-- table of logs/sizes.json -->\nold\n<!-- end of table -->\n
 
 PAGES = [
     *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
-    *('README.md', 'README.zh-CN.md'),
+    *('docs/annotate.md', 'README.md', 'README.zh-CN.md'),
 ]
 
 
