@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders import Sharpen, StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
+from seg.models.heads.clicks_in_turn import prompts_in_turn
 from seg.models.heads.clip_following import ClipFollower
 from seg.models.heads.clip_targets import clip_targets
 from seg.models.heads.clip_training import ClipTraining
@@ -299,7 +300,7 @@ class RapSAMVideoHead(BaseModule):
         route = self.router.route(samples, num_frames=mask_features.shape[1])
         queries = None
         if route.task.is_prompted:
-            prompts = [sample.prompts for sample in samples]
+            prompts = prompts_in_turn(self, route.task, mask_features, context_feats, samples)
             queries = self.encode_prompts(prompts, samples, mask_features, context_feats).queries
         return route, self(mask_features, context_feats, route, queries)
 
@@ -382,7 +383,7 @@ class RapSAMVideoHead(BaseModule):
         """As :meth:`predict` for prompted objects, with candidate masks if they are wanted."""
         route = self.router.route(samples, num_frames=mask_features.shape[1])
         tokens = MaskTokens.CANDIDATES if multimask_output else MaskTokens.SINGLE
-        prompts = [sample.prompts for sample in samples]
+        prompts = prompts_in_turn(self, route.task, mask_features, context_feats, samples)
         asked = self.encode_prompts(prompts, samples, mask_features, context_feats, tokens)
         outputs = self(mask_features, context_feats, route, asked.queries)
         return self.predict_by_feat(
