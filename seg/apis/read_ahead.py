@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 Item = TypeVar('Item')
 
@@ -17,21 +17,52 @@ def read_ahead(items: Iterator[Item], count: int = 2) -> Iterator[Item]:
 
     Decoders and networks leave Python's lock alone while they work, so both go on at once. At most
     ``count`` items wait at a time. An error comes out in place of the item that it befell, after
-    all items before it. When the iteration ends, or is given up, the thread has ended as well.
+    all items before it. When the iteration ends, or is given up, the thread closes ``items`` and
+    ends, after the item that it is busy with.
 
     Args:
         items: Gone through in the thread alone.
         count: How many items to be ahead, at least 1.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix='read_ahead') as thread:
-        waiting: deque[Future] = deque(thread.submit(next, items, _END) for _ in range(count))
-        try:
-            while (item := waiting.popleft().result()) is not _END:
-                waiting.append(thread.submit(next, items, _END))
-                yield item
-        finally:
-            for future in waiting:
-                future.cancel()
-            close = getattr(items, 'close', None)
-            if close is not None:
-                thread.submit(close).result()
+    # An iteration that is forgotten is given up by the garbage collector, in any thread at any
+    # moment. So nothing is waited for then, and no lock is taken that this thread may hold: what
+    # SimpleQueue does is atomic.
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    fetched: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    given_up: list[bool] = []
+    for _ in range(count):
+        wanted.put(True)
+    arguments = (items, wanted, fetched, given_up)
+    Thread(target=_fetch, args=arguments, name='read_ahead', daemon=True).start()
+    try:
+        while True:
+            item, error = fetched.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            wanted.put(True)
+            yield item
+    finally:
+        given_up.append(True)
+        wanted.put(False)
+
+
+def _fetch(
+    items: Iterator[Any],
+    wanted: SimpleQueue[bool],
+    fetched: SimpleQueue[tuple[Any, BaseException | None]],
+    given_up: list[bool],
+) -> None:
+    """Fetch an item whenever one is wanted."""
+    try:
+        item = None
+        while item is not _END and wanted.get() and not given_up:
+            item = next(items, _END)
+            fetched.put((item, None))
+    except BaseException as error:
+        fetched.put((None, error))
+    finally:
+        close = getattr(items, 'close', None)
+        if close is not None:
+            close()

@@ -1,5 +1,6 @@
 """Items that a thread fetches: the same, in order, a bounded number ahead."""
 
+import gc
 import threading
 
 import numpy as np
@@ -11,7 +12,14 @@ from seg.apis.video_sources import ArraySource, IteratorSource, decoded_ahead, o
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith('read_ahead')]
+    return [thread for thread in threading.enumerate() if thread.name == 'read_ahead']
+
+
+def has_ended():
+    """Whether the threads end by themselves."""
+    for thread in threads():
+        thread.join(timeout=20)
+    return not threads()
 
 
 def test_items_come_in_order_and_a_few_ahead():
@@ -26,8 +34,8 @@ def test_items_come_in_order_and_a_few_ahead():
         assert len(fetched) <= number + 3, 'two wait while one is worked on'
 
     assert [number for number, _ in fetched] == list(range(6))
-    assert all(name.startswith('read_ahead') for _, name in fetched)
-    assert not threads()
+    assert {name for _, name in fetched} == {'read_ahead'}
+    assert has_ended()
 
 
 def test_an_error_comes_in_its_place():
@@ -40,7 +48,7 @@ def test_an_error_comes_in_its_place():
     assert [next(found), next(found)] == [1, 2]
     with pytest.raises(ValueError, match='the third is broken'):
         next(found)
-    assert not threads()
+    assert has_ended()
 
 
 def test_giving_up_closes_the_source_and_ends_the_thread():
@@ -56,8 +64,20 @@ def test_giving_up_closes_the_source_and_ends_the_thread():
     assert next(found) == 0
     assert threads()
     found.close()
-    assert len(closed) == 1
-    assert not threads()
+    assert has_ended()
+    assert closed == ['read_ahead']
+
+
+def test_an_iteration_that_is_forgotten_blocks_nothing():
+    """As the garbage collector finds it, in a circle with other things."""
+    fetched = []
+    circle = [read_ahead(fetched.append(number) or number for number in range(100))]
+    circle.append(circle)
+    assert next(circle[0]) == 0
+    del circle
+    gc.collect()
+    assert has_ended()
+    assert len(fetched) < 5
 
 
 def test_nothing_and_iterators_without_a_close():
