@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_structure, tree_unflatten
 
 from seg.models.deployment.exportable import (
     ImageEncoder,
@@ -215,7 +215,13 @@ def write_onnx(part: ExportPart, path: Path) -> None:
 
 
 def write_torch_export(part: ExportPart, path: Path) -> None:
-    """Write a part as a program of ``torch.export``, which PyTorch loads without this package."""
+    """Write a part as a program of ``torch.export``, which PyTorch loads without this package.
+
+    It takes and gives single tensors, in the order of the part's names.
+
+    Raises:
+        UserError: If inputs of the part may have different lengths.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.export.save(_program(part), path)
 
@@ -224,7 +230,7 @@ def write_aot_package(part: ExportPart, path: Path) -> None:
     """Compile a part ahead of time into a package that C++ and Python load.
 
     Raises:
-        UserError: If no C++ compiler is at hand.
+        UserError: If no C++ compiler is at hand, or as :func:`write_torch_export`.
     """
     from torch._inductor import aoti_compile_and_package
 
@@ -276,11 +282,27 @@ def deviations(part: ExportPart, outputs: Sequence[Tensor]) -> dict[str, float]:
     return found
 
 
+class _FlatPart(nn.Module):
+    """A part with single tensors as inputs and outputs, since files know no named tuples."""
+
+    def __init__(self, part: ExportPart) -> None:
+        super().__init__()
+        self.network = part.network
+        self.structure = tree_structure(part.inputs)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tree_leaves(self.network(*tree_unflatten(tensors, self.structure))))
+
+
 def _program(part: ExportPart) -> Any:
-    with torch.no_grad():
-        return torch.export.export(
-            part.network, part.inputs, dynamic_shapes=_dynamic_shapes(part), strict=False
+    if part.dynamic:
+        raise UserError(
+            f'part {part.name}: expected a part of fixed sizes for programs of PyTorch, got one '
+            'whose memory grows, which torch.export takes for one length alone; write it as onnx'
         )
+    inputs = tuple(tree_leaves(part.inputs))
+    with torch.no_grad():
+        return torch.export.export(_FlatPart(part), inputs, strict=False)
 
 
 def _dynamic_shapes(part: ExportPart) -> tuple[Any, ...] | None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from seg.apis.model_export import (
     deviations,
@@ -175,6 +176,20 @@ def test_a_program_of_torch_gives_the_features(tmp_path):
 
     with torch.no_grad():
         assert max(deviations(part, loaded(*part.inputs)).values()) < 1e-4
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_program_of_torch_starts_a_memory(tmp_path):
+    model = tiny(tiny_video_cfg(num_stages=1))
+    part = export_part(model, 'start', SIZE, num_objects=2)
+    write_torch_export(part, tmp_path / 'start.pt2')
+    loaded = torch.export.load(tmp_path / 'start.pt2').module()
+
+    assert max(deviations(part, loaded(*tree_leaves(part.inputs))).values()) < 1e-4
+    with pytest.raises(UserError, match=r'part video: expected a part of fixed sizes.*onnx'):
+        write_torch_export(export_part(model, 'video', SIZE), tmp_path / 'video.pt2')
+    assert not (tmp_path / 'video.pt2').exists()
 
 
 @pytest.mark.parametrize(
