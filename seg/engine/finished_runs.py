@@ -55,11 +55,17 @@ def run_once(
         cfg: The checked config, with all changes.
         config_path: Its file.
         work_dir: Folder of the run.
-        load_from: Weights to start from, unless the training goes on.
+        load_from: Weights to start from, unless the training goes on; by default those that the
+            config names, if any.
 
     Raises:
-        UserError: If the folder holds a run of other settings, or of other weights to start from.
+        UserError: If the folder holds a run of other settings, or of other weights to start from,
+            or if the config names weights that are not there.
     """
+    if load_from is None and cfg.get('load_from'):
+        load_from = Path(cfg['load_from'])
+        if not load_from.is_file():
+            raise UserError(f'load_from: expected a file of weights, found none at {load_from}')
     found = _read_state(work_dir)
     digest = _digest(cfg, load_from)
     if found is not None and found['digest'] != digest:

@@ -83,3 +83,19 @@ def test_a_run_starts_from_the_one_before(plan):
     with pytest.raises(UserError, match='and of the weights before it, got one of others'):
         run_once(*plan('second', **settings), second.checkpoint)
     assert all(torch.equal(pair[0][name], pair[1][name]) for name in trained)
+
+
+def test_a_run_starts_from_the_weights_that_its_config_names(plan, tmp_path):
+    first = run_once(*plan('first'))
+    settings = {
+        'train_cfg.max_iters': 1,
+        'optim_wrapper.optimizer.lr': 0.0,
+        'load_from': first.checkpoint,
+    }
+    second = run_once(*plan('second', **settings))
+    pair = [read_weights(run.checkpoint) for run in (first, second)]
+    trained = [name for name in pair[0] if name.endswith(('weight', 'bias'))]
+    assert all(torch.equal(pair[0][name], pair[1][name]) for name in trained)
+    missing = tmp_path / 'missing.pth'
+    with pytest.raises(UserError, match=f'expected a file of weights, found none at {missing}'):
+        run_once(*plan('third', **{**settings, 'load_from': missing}))
