@@ -24,6 +24,7 @@ model['head'].update(
         type=StreamingMemoryAdapter, long_mem_size=10, short_mem_size=5, update_strategy='adaptive'
     ),
     dual_path=dict(type=DualPathRefinement),
+    correction_rounds=1,
 )
 model['head']['classifier'].update(
     embedding_file='data/embeddings/convnext_large_d_320_joint_240.safetensors'
@@ -31,7 +32,11 @@ model['head']['classifier'].update(
 clip_losses = dict(
     mask=5.0, dice=5.0, iou=10.0, dpsr=0.5, temporal=0.5, memory_align=0.2, object_score=1.0
 )
-model['head']['task_loss_weights'].update(vos=clip_losses, interactive_video=clip_losses)
+prompt_losses = dict(prompt_align=0.5, text_visual=1.0)
+model['head']['task_loss_weights']['interactive_image'].update(prompt_losses)
+model['head']['task_loss_weights'].update(
+    vos=clip_losses, interactive_video={**clip_losses, **prompt_losses}
+)
 val_cfg = dict(type=PromptingValLoop, protocol=dict(type=ClickProtocol, max_clicks=3))
 test_cfg = dict(type=PromptingTestLoop, protocol=dict(type=ClickProtocol, max_clicks=20))
 default_hooks.update(

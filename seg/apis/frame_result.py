@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seg.models.heads.clip_following import IdMap, finest_masks
 from seg.models.heads.clip_frame import FrameAnswer
@@ -43,6 +44,7 @@ def frame_result(
     answer: FrameAnswer,
     state: MemoryState,
     prompts: Prompts | None,
+    mask_features: Tensor,
     sizes: PictureSizes,
     keeper: ClickKeeper | None,
     image: np.ndarray,
@@ -54,6 +56,7 @@ def frame_result(
         answer: About one clip.
         state: The memory after the frame.
         prompts: What the user said on the frame, if anything, in pixels of the padded input.
+        mask_features: Of the frame, (C, h, w).
         sizes: The way to the picture.
         keeper: What makes masks obey the clicks, if anything.
         image: The frame, (H, W, 3), uint8.
@@ -61,7 +64,7 @@ def frame_result(
     """
     ids, count = state.object_ids, state.num_objects
     visible, shown = answer.visible[0, :count], answer.active[0, :count]
-    logits, sizes = finest_masks(keeper, answer, state, prompts, sizes)
+    logits, sizes = finest_masks(keeper, answer, state, prompts, mask_features, sizes)
     drawn = IdMap(sizes['ori_shape'], logits.device)
     masks = logits.new_zeros((int(shown.sum()), *sizes['ori_shape']), dtype=torch.bool)
     seen, places = visible.nonzero().flatten(), shown.cumsum(dim=0) - 1

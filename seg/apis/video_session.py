@@ -17,7 +17,8 @@ from seg.apis.inferencer import check_image
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
-from seg.models.heads.clip_frame import Frame
+from seg.models.heads.clicks_in_turn import rows_in_turn, with_answers, with_first_points
+from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
@@ -275,6 +276,19 @@ class VideoSession:
 
     def _answer(self, asked: _LastFrame, index: int) -> FrameResult:
         """Step the memory and keep what a correction needs."""
+        answer, after, prompts = self._ask(self._in_turn(asked))
+        head, features = self.predictor.model.head, asked.frame.mask_features[0]
+        with torch.no_grad():
+            sizes = head.picture_sizes(asked.sample, features)
+        self._state = after
+        logits = answer.mask_logits[0, : after.num_objects].float()
+        self._last = asked._replace(logits=logits)
+        return frame_result(
+            answer, after, prompts, features[0], sizes, head.click_keeper, asked.image, index
+        )
+
+    def _ask(self, asked: _LastFrame) -> tuple[FrameAnswer, MemoryState, Prompts | None]:
+        """The answer about a frame, the memory after it, and the prompts on the padded input."""
         prompts = None
         if asked.rows:
             prompts = Prompts.concatenate(list(asked.rows.values()))
@@ -284,11 +298,25 @@ class VideoSession:
             answer, (after,) = ClipStep(head, head.router.routes[self.task])(
                 [asked.before], asked.frame, [prompts]
             )
-            sizes = head.picture_sizes(asked.sample, asked.frame.mask_features[0])
-        self._state = after
-        logits = answer.mask_logits[0, : after.num_objects].float()
-        self._last = asked._replace(logits=logits)
-        return frame_result(answer, after, prompts, sizes, head.click_keeper, asked.image, index)
+        return answer, after, prompts
+
+    def _in_turn(self, asked: _LastFrame) -> _LastFrame:
+        """The same with answers to the first of several clicks on objects that are new.
+
+        See :func:`~seg.models.heads.clicks_in_turn.prompts_in_turn`; of remembered objects the
+        memory's proposal is the answer that clicks correct.
+        """
+        known = asked.before.object_ids.tolist()
+        new = {i: row for i, row in asked.rows.items() if i not in known}
+        several = {i: row for i, row in new.items() if bool(rows_in_turn(row))}
+        if not several or self.predictor.model.head.correction_rounds == 0:
+            return asked
+        every = torch.ones(1, dtype=torch.bool)
+        first = {i: with_first_points(row, every) for i, row in several.items()}
+        answer, after, _ = self._ask(asked._replace(rows={**asked.rows, **first}))
+        answers = {i: answer.mask_logits[:1, None, after.slot(i)].float().cpu() for i in several}
+        later = {i: with_answers(row, every, answers[i]) for i, row in several.items()}
+        return asked._replace(rows={**asked.rows, **later})
 
 
 def _merge(first: Prompts, second: Prompts) -> Prompts:

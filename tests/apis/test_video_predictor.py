@@ -112,6 +112,29 @@ def test_a_correction_answers_the_last_frame_anew(predictor):
     assert int(session._state.num_seen) == 3
 
 
+@pytest.mark.parametrize('rounds', [0, 1])
+def test_clicks_at_once_equal_clicks_in_turn(rounds):
+    model = model_for_programs(tiny_video_cfg(correction_rounds=rounds))
+    torch.manual_seed(0)
+    for parameter in model.head.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.3)
+    predictor, images = VideoPredictor(model), frames()
+
+    def follow(in_turn):
+        session = predictor.start(HEIGHT, WIDTH)
+        session.add_prompts(1, box=[5, 5, 30, 40])
+        session.add_prompts(2, points=[[50, 40], [20, 20]][in_turn:], point_labels=[0, 1][in_turn:])
+        first = session.step(images[0])
+        if in_turn:
+            first = session.correct(2, points=[[50, 40]], point_labels=[0])
+        return first, session.step(images[1])
+
+    at_once, in_turn = follow(in_turn=False), follow(in_turn=True)
+    alike = [same(a, b) for a, b in zip(at_once, in_turn, strict=True)]
+    assert alike == [rounds > 0] * 2
+
+
 def test_corrections_keep_what_else_was_said_on_the_frame(predictor):
     images = frames()
     session = predictor.start(HEIGHT, WIDTH)

@@ -133,12 +133,9 @@ class PromptDecoder(nn.Module):
         logits = final.mask_logits[:, :: queries.num_tokens, 0]
         if self.head.click_keeper is not None:
             kept = self.head.click_keeper(
-                logits.flatten(0, 1),
-                points.flatten(0, 1),
-                point_labels.flatten(0, 1),
-                canvas=canvas,
+                logits[0], points[0], point_labels[0], mask_features[0], canvas=canvas
             )
-            logits = kept.unflatten(0, logits.shape[:2])
+            logits = kept.unsqueeze(0)
         return logits, final.iou_logits[:, :: queries.num_tokens].clamp(0, 1)
 
 

@@ -56,7 +56,9 @@ class ClipFollower:
         ids = self.state.object_ids
         visible = answer.visible[0, : len(ids)]
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
-        logits, sizes = finest_masks(self.head.click_keeper, answer, self.state, rows, sizes)
+        logits, sizes = finest_masks(
+            self.head.click_keeper, answer, self.state, rows, mask_features[0, 0], sizes
+        )
         id_map = label_objects(logits, ids, visible, sizes)
         self._maps.append(id_map.cpu())
         places = torch.tensor([self.object_ids.index(i) for i in ids.tolist()], dtype=torch.long)
@@ -75,6 +77,7 @@ def finest_masks(
     answer: FrameAnswer,
     state: MemoryState,
     prompts: Prompts | None,
+    mask_features: Tensor,
     sizes: PictureSizes,
 ) -> tuple[Tensor, PictureSizes]:
     """Mask logits of the first clip's N objects on the finest grid, clicks kept there as well.
@@ -84,6 +87,7 @@ def finest_masks(
         answer: About one clip.
         state: The memory after the frame.
         prompts: What the user said on the frame, if anything.
+        mask_features: Of the frame, (C, h, w).
         sizes: The way to the picture.
 
     Returns:
@@ -95,7 +99,8 @@ def finest_masks(
     if sizes['sharpen'] is None or keeper is None or prompts is None:
         return fine, rest
     rows = prompts_by_slot(state, prompts).to(fine.device)
-    fine = keeper(fine, rows.point_coords, rows.point_labels, canvas=sizes['canvas'])
+    points, labels = rows.point_coords, rows.point_labels
+    fine = keeper(fine, points, labels, mask_features, canvas=sizes['canvas'])
     return fine, rest
 
 

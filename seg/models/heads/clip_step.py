@@ -231,22 +231,27 @@ class ClipStep:
         In other tasks masks obey the clicks, except in training.
         """
         if self.route.task is not Task.VOS:
-            return self._with_clicks_kept(answer, asked.batch, frame.canvas)
+            return self._with_clicks_kept(answer, asked.batch, frame)
         exact = asked.given & asked.batch.has_mask
         given = torch.logit(asked.batch.mask_probs, eps=1e-3)
         logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
         return answer._replace(mask_logits=compete(logits, answer.visible))
 
     def _with_clicks_kept(
-        self, answer: FrameAnswer, batch: PromptBatch, canvas: tuple[int, int]
+        self, answer: FrameAnswer, batch: PromptBatch, frame: Frame
     ) -> FrameAnswer:
         keeper = self.head.click_keeper
         if keeper is None or self.head.training:
             return answer
-        logits = answer.mask_logits
-        points, labels = batch.points.flatten(0, 1), batch.point_labels.flatten(0, 1)
-        kept = keeper(logits.flatten(0, 1), points, labels, canvas=canvas)
-        return answer._replace(mask_logits=kept.unflatten(0, logits.shape[:2]))
+        clips = zip(
+            answer.mask_logits,
+            batch.points,
+            batch.point_labels,
+            frame.mask_features[:, 0],
+            strict=True,
+        )
+        kept = [keeper(*clip, canvas=frame.canvas) for clip in clips]
+        return answer._replace(mask_logits=torch.stack(kept))
 
     def seen(
         self,

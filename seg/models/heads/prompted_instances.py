@@ -17,6 +17,7 @@ def prompted_instances(
     prompts: Prompts,
     sizes: PictureSizes,
     *,
+    mask_features: Tensor,
     num_tokens: int = 1,
     min_iou_score: float = 0.0,
     click_keeper: ClickKeeper | None = None,
@@ -28,6 +29,7 @@ def prompted_instances(
         index: Which clip of the batch.
         prompts: Its N prompts.
         sizes: The way to the picture.
+        mask_features: Of the clip, (T, C, h, w).
         num_tokens: Masks M per object.
         min_iou_score: Masks whose predicted IoU is below come back empty.
         click_keeper: What makes masks obey the clicks, if anything.
@@ -43,10 +45,10 @@ def prompted_instances(
     first_row = num_tokens * torch.arange(num_rows, device=order.device).unsqueeze(1)
     logits = output.mask_logits[index, (first_row + order).flatten()].float()
     if click_keeper is not None:
-        logits = _with_clicks_kept(logits, prompts, sizes, click_keeper)
+        logits = _with_clicks_kept(logits, prompts, mask_features, sizes, click_keeper)
     fine, rest = sharpened(logits, sizes)
     if click_keeper is not None and sizes['sharpen'] is not None:
-        fine = _with_clicks_kept(fine, prompts, sizes, click_keeper)
+        fine = _with_clicks_kept(fine, prompts, mask_features, sizes, click_keeper)
     masks = resized_binary_masks(fine, rest)
     masks = masks.unflatten(0, (num_rows, num_tokens))
     masks &= (ranked >= min_iou_score)[:, :, None, None, None]
@@ -60,11 +62,15 @@ def prompted_instances(
 
 
 def _with_clicks_kept(
-    mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes, keeper: ClickKeeper
+    mask_logits: Tensor,
+    prompts: Prompts,
+    mask_features: Tensor,
+    sizes: PictureSizes,
+    keeper: ClickKeeper,
 ) -> Tensor:
     """Masks (N * M, T, h, w) whose first frame obeys the points of its object."""
     num_tokens = len(mask_logits) // max(1, len(prompts))
     points = prompts.point_coords.to(mask_logits.device).repeat_interleave(num_tokens, dim=0)
     labels = prompts.point_labels.to(mask_logits.device).repeat_interleave(num_tokens, dim=0)
-    first = keeper(mask_logits[:, 0], points, labels, canvas=sizes['canvas'])
+    first = keeper(mask_logits[:, 0], points, labels, mask_features[0], canvas=sizes['canvas'])
     return torch.cat([first.unsqueeze(1), mask_logits[:, 1:]], dim=1)

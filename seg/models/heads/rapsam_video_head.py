@@ -416,7 +416,7 @@ class RapSAMVideoHead(BaseModule):
         for i, sample in enumerate(samples):
             sizes = self.picture_sizes(sample, mask_features[i])
             if task.is_prompted:
-                write_prompted(self, output, i, sample, sizes, task, num_tokens)
+                write_prompted(self, output, i, sample, sizes, task, mask_features[i], num_tokens)
             else:
                 write_found(self.fusion, output, i, sample, sizes)
         return list(samples)

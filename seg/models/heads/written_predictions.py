@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from seg.models.heads.clip_following import tracks_of_clip
 from seg.models.heads.mask_resizing import PictureSizes
 from seg.models.heads.panoptic_fusion import PanopticFusion
@@ -21,6 +23,7 @@ def write_prompted(
     sample: ClipSample,
     sizes: PictureSizes,
     task: Task,
+    mask_features: Tensor,
     num_tokens: int,
 ) -> None:
     """Masks of prompted objects, and of clips their tracks.
@@ -32,6 +35,7 @@ def write_prompted(
         sample: Where they are written, with its prompts.
         sizes: The way to the picture.
         task: The task of the batch.
+        mask_features: Of the clip, (T, C, h, w).
         num_tokens: Masks per prompted object.
     """
     sample.pred_prompted = prompted_instances(
@@ -39,6 +43,7 @@ def write_prompted(
         index,
         sample.prompts,
         sizes,
+        mask_features=mask_features,
         num_tokens=num_tokens,
         min_iou_score=head.min_iou_score,
         click_keeper=head.click_keeper,

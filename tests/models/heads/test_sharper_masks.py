@@ -165,10 +165,13 @@ def test_clicks_in_clips_are_kept_on_the_finer_grid():
     answer = FrameAnswer(
         **dict.fromkeys(FrameAnswer._fields) | dict(mask_logits=torch.full((1, 3, 16, 16), -1.0))
     )
-    fine, rest = finest_masks(head.click_keeper, answer, state, sample.prompts, sizes)
+    fine, rest = finest_masks(
+        head.click_keeper, answer, state, sample.prompts, features[0, 0], sizes
+    )
     full = resize_masks(fine[:, None], **rest)[:, 0]
 
     assert fine.shape == (3, 32, 32)
     places = sample.prompts.point_coords[:, 0].long().tolist()
     assert all(full[i, y, x] > 0 for i, (x, y) in enumerate(places))
-    assert (finest_masks(None, answer, state, sample.prompts, sizes)[0] <= 0).all()
+    unkept, _ = finest_masks(None, answer, state, sample.prompts, features[0, 0], sizes)
+    assert (unkept <= 0).all()

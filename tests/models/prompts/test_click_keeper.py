@@ -1,4 +1,4 @@
-"""Clicks are kept by the smallest change that keeps them."""
+"""Clicks are kept, and what looks like the clicked place changes with them."""
 
 import pytest
 import torch
@@ -19,6 +19,11 @@ def _at_pixels(logits, points):
     return torch.stack([m[p[:, 1], p[:, 0]] for m, p in zip(full, pixels, strict=True)])
 
 
+def all_different(height, width):
+    """Features of a picture of which no two cells look alike, (h * w, h, w)."""
+    return torch.eye(height * width).unflatten(1, (height, width))
+
+
 @pytest.fixture
 def case():
     generator = torch.Generator().manual_seed(3)
@@ -31,14 +36,15 @@ def case():
         dim=-1,
     )
     labels = torch.tensor([[1], [0], [1], [0], [1], [0]])
-    return logits, pixels + 0.5, labels
+    features = torch.randn(3, 5, 6, generator=generator)
+    return logits, pixels + 0.5, labels, features
 
 
 def test_every_click_is_kept_after_enlarging(case):
-    logits, points, labels = case
+    logits, points, labels, features = case
     before = _at_pixels(logits, points) > 0
     assert not torch.equal(before, labels.bool()), 'the case must need a change'
-    kept = ClickKeeper(margin=0.5)(logits, points, labels, canvas=CANVAS)
+    kept = ClickKeeper(margin=0.5)(logits, points, labels, features, canvas=CANVAS)
     values = _at_pixels(kept, points)
     assert torch.equal(values > 0, labels.bool())
     changed = (values - _at_pixels(logits, points)).abs() > 1e-4
@@ -46,41 +52,68 @@ def test_every_click_is_kept_after_enlarging(case):
 
 
 def test_kept_clicks_change_nothing(case):
-    logits, points, labels = case
+    logits, points, labels, features = case
     keeper = ClickKeeper(margin=0.5)
-    kept = keeper(logits, points, labels, canvas=CANVAS)
-    torch.testing.assert_close(keeper(kept, points, labels, canvas=CANVAS), kept, rtol=0, atol=1e-6)
+    kept = keeper(logits, points, labels, features, canvas=CANVAS)
+    again = keeper(kept, points, labels, features, canvas=CANVAS)
+    torch.testing.assert_close(again, kept, rtol=0, atol=1e-6)
     padded = torch.full_like(labels, PADDING)
     torch.testing.assert_close(
-        keeper(logits, points, padded, canvas=CANVAS), logits, rtol=0, atol=0
+        keeper(logits, points, padded, features, canvas=CANVAS), logits, rtol=0, atol=0
     )
 
 
-def test_change_is_the_smallest_one():
-    logits = torch.full((1, 2, 2), -1.0)
-    kept = ClickKeeper()(logits, torch.tensor([[[1.0, 1.0]]]), torch.tensor([[1]]), canvas=(2, 2))
+def test_what_looks_like_the_clicked_place_goes_with_it():
+    left_and_right = torch.ones(1, 16, 24)
+    left_and_right[..., :12] = -1
+    logits = torch.full((2, 16, 24), 2.0)
+    points = torch.tensor([[[10.5, 8.5]], [[10.5, 8.5]]])
+    labels = torch.tensor([[BACKGROUND], [FOREGROUND]])
+    keeper = ClickKeeper(margin=1.0, reach=3.0)
+    kept = keeper(logits, points, labels, left_and_right, canvas=(16, 24))
+    gone = kept[0] < 0
+    assert gone[8, 10]
+    assert gone[6:11, 9:12].all()
+    assert not gone[:, 12:].any()
+    torch.testing.assert_close(kept[0, :, 12:], logits[0, :, 12:], rtol=0, atol=1e-3)
+    assert not gone[:, :2].any(), 'far from the click nothing changes'
+    torch.testing.assert_close(kept[1], logits[1], rtol=0, atol=0)
+    coarse = F.avg_pool2d(left_and_right, 4)
+    assert ((keeper(logits, points, labels, coarse, canvas=(16, 24))[0] < 0) & gone).sum() > 12
+
+
+def test_what_looks_otherwise_changes_least():
+    cells, label = all_different(2, 2), torch.tensor([[1]])
+    logits, keeper = torch.full((1, 2, 2), -1.0), ClickKeeper(margin=1.0)
+    kept = keeper(logits, torch.tensor([[[1.0, 1.0]]]), label, cells, canvas=(2, 2))
     torch.testing.assert_close(kept, torch.ones(1, 2, 2))
-    corner = ClickKeeper()(logits, torch.tensor([[[0.2, 0.3]]]), torch.tensor([[1]]), canvas=(2, 2))
-    torch.testing.assert_close(corner, torch.tensor([[[1.0, -1.0], [-1.0, -1.0]]]))
+    corner = keeper(logits, torch.tensor([[[0.2, 0.3]]]), label, cells, canvas=(2, 2))
+    expected = torch.tensor([[[1.0, -1.0], [-1.0, -1.0]]])
+    torch.testing.assert_close(corner, expected, rtol=0, atol=1e-3)
 
 
 def test_latest_of_two_clicks_that_disagree_wins():
     point = torch.tensor([[[2.5, 2.5], [2.5, 2.5]]])
     labels = torch.tensor([[FOREGROUND, BACKGROUND]])
-    kept = ClickKeeper()(torch.zeros(1, 5, 5), point, labels, canvas=(5, 5))
+    alike = torch.zeros(4, 5, 5)
+    kept = ClickKeeper()(torch.zeros(1, 5, 5), point, labels, alike, canvas=(5, 5))
     assert kept[0, 2, 2] < 0
 
 
-def test_no_points_and_masks_of_one_cell():
-    keeper = ClickKeeper()
-    logits = torch.zeros(2, 3, 3)
+def test_no_points_no_masks_and_masks_of_one_cell():
+    keeper = ClickKeeper(margin=1.0)
+    logits, alike = torch.zeros(2, 3, 3), torch.zeros(4, 3, 3)
     no_points, no_labels = torch.zeros(2, 0, 2), torch.zeros(2, 0, dtype=torch.long)
-    torch.testing.assert_close(keeper(logits, no_points, no_labels, canvas=(3, 3)), logits)
+    kept = keeper(logits, no_points, no_labels, alike, canvas=(3, 3))
+    torch.testing.assert_close(kept, logits)
+    nobody = keeper(logits[:0], torch.zeros(0, 1, 2), no_labels[:0, :0], alike, canvas=(3, 3))
+    assert nobody.shape == (0, 3, 3)
     middle, label = torch.full((1, 1, 2), 0.5), torch.tensor([[FOREGROUND]])
-    single = keeper(torch.zeros(1, 1, 1), middle, label, canvas=(1, 1))
+    single = keeper(torch.zeros(1, 1, 1), middle, label, alike[:, :1, :1], canvas=(1, 1))
     torch.testing.assert_close(single, torch.ones(1, 1, 1))
 
 
-def test_margin_must_be_positive():
-    with pytest.raises(ValueError, match=r'ClickKeeper\.margin.*got 0'):
-        ClickKeeper(margin=0)
+@pytest.mark.parametrize('name', ['margin', 'reach', 'likeness'])
+def test_settings_must_be_positive(name):
+    with pytest.raises(ValueError, match=rf'ClickKeeper\.{name}.*got 0'):
+        ClickKeeper(**{name: 0})
