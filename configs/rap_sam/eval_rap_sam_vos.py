@@ -22,3 +22,4 @@ model['head'].update(
     ),
     dual_path=dict(type=DualPathRefinement),
 )
+model['head']['prompt_encoder'].update(prompt_kinds=('mask',))

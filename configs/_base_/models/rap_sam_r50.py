@@ -66,6 +66,8 @@ model = dict(
             num_mask_tokens=1,
             click_radius=3.0,
             fusion=dict(type=PromptFusion, num_heads=8),
+            # All that the published model was trained for; `None` is every kind.
+            prompt_kinds=('click',),
         ),
         classifier=dict(
             type=TextEmbeddingClassifier,

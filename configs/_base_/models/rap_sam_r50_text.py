@@ -24,7 +24,7 @@ model['head']['prompt_encoder']['fusion'].update(
         ),
     ),
 )
-model['head']['prompt_encoder'].update(num_candidates=3)
+model['head']['prompt_encoder'].update(num_candidates=3, prompt_kinds=None)
 model['head'].update(
     click_keeper=dict(type=ClickKeeper),
     text_matcher=dict(type=TextMatcher),
