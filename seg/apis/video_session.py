@@ -102,7 +102,7 @@ class VideoSession:
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row = self._row(object_id, said)
         rows = self._pending.setdefault(frame, {})
-        rows[object_id] = _merge(rows[object_id], row) if object_id in rows else row
+        rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
 
     def add_rows(self, prompts: Prompts) -> None:
         """As :meth:`add_prompts` for many rows at once, each on its frame.
@@ -124,7 +124,7 @@ class VideoSession:
             frame, object_id = int(row.frame_index), int(row.object_ids)
             row = replace(row, frame_index=torch.zeros(1, dtype=torch.int64))
             rows = self._pending.setdefault(frame, {})
-            rows[object_id] = _merge(rows[object_id], row) if object_id in rows else row
+            rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
 
     def correct(
         self,
@@ -152,7 +152,7 @@ class VideoSession:
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row, last = self._row(object_id, said), self._last
         if object_id in last.rows:
-            row = _merge(_without_mask(last.rows[object_id]), row)
+            row = _without_mask(last.rows[object_id]).with_more(row)
         if object_id in self._state.object_ids.tolist() and mask is None:
             logits = last.logits[self._state.slot(object_id)].cpu()
             row = replace(row, previous_logits=logits[None, None])
@@ -317,18 +317,6 @@ class VideoSession:
         answers = {i: answer.mask_logits[:1, None, after.slot(i)].float().cpu() for i in several}
         later = {i: with_answers(row, every, answers[i]) for i, row in several.items()}
         return asked._replace(rows={**asked.rows, **later})
-
-
-def _merge(first: Prompts, second: Prompts) -> Prompts:
-    """What was said about one object on one frame, and what is said besides."""
-    merged = first.with_points(second.point_coords, second.point_labels)
-    if bool(second.has_box):
-        merged = replace(merged, boxes=second.boxes)
-    if bool(second.has_mask):
-        merged = replace(merged, masks=second.masks, has_mask=second.has_mask)
-    if second.texts[0] is not None:
-        merged = replace(merged, texts=second.texts)
-    return merged
 
 
 def _without_mask(row: Prompts) -> Prompts:

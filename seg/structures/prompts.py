@@ -231,6 +231,32 @@ class Prompts:
         prompts.validate()
         return prompts._with_padding_at_zero()
 
+    def with_more(self, more: Prompts) -> Prompts:
+        """What was said about objects, and what is said besides.
+
+        Points are added; a box, a mask or a text takes the place of an earlier one.
+
+        Args:
+            more: As many rows; their ids, frames and previous logits are not looked at.
+
+        Raises:
+            UserError: If there are more or fewer rows, or masks of another size.
+        """
+        prompts = self.with_points(more.point_coords, more.point_labels)
+        boxes = torch.where(more.has_box.unsqueeze(1), more.boxes, self.boxes)
+        later = [a if b is None else b for a, b in zip(self.texts, more.texts, strict=True)]
+        prompts = replace(prompts, boxes=boxes, texts=tuple(later))
+        if more.masks is None:
+            return prompts
+        masks = torch.zeros_like(more.masks) if self.masks is None else self.masks
+        if masks.shape != more.masks.shape:
+            raise UserError(
+                f'prompts.masks: expected masks of {tuple(masks.shape)} as before, got '
+                f'{tuple(more.masks.shape)}'
+            )
+        masks = torch.where(more.has_mask[:, None, None], more.masks, masks)
+        return replace(prompts, masks=masks, has_mask=self.has_mask | more.has_mask)
+
     def _with_padding_at_zero(self) -> Prompts:
         """The same with points that do not exist at (0, 0), so that none can be NaN."""
         padding = (self.point_labels == PointLabel.PADDING).unsqueeze(-1)

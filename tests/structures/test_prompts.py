@@ -158,3 +158,27 @@ def test_previous_logits_need_one_row_per_object() -> None:
 
     with pytest.raises(ValueError, match='previous_logits'):
         prompts.validate()
+
+
+def test_more_is_said_about_the_same_objects() -> None:
+    first = Prompts.create(
+        points=torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]),
+        boxes=torch.tensor([[0.0, 0, 9, 9], [torch.nan] * 4]),
+        texts=['the dog', None],
+    )
+    more = Prompts.create(
+        boxes=torch.tensor([[torch.nan] * 4, [1.0, 1, 5, 5]]),
+        masks=torch.ones(2, 4, 6),
+        texts=[None, 'the cat'],
+    )
+    more.has_mask[0] = False
+    joined = first.with_more(more)
+    assert joined.point_coords.tolist() == [[[1, 2]], [[3, 4]]]
+    assert joined.boxes.tolist() == [[0, 0, 9, 9], [1, 1, 5, 5]]
+    assert joined.texts == ('the dog', 'the cat')
+    assert joined.has_mask.tolist() == [False, True]
+    assert [mask.any().item() for mask in joined.masks] == [False, True]
+    assert joined.with_more(first).masks is joined.masks
+    assert first.masks is None, 'what was said stays'
+    with pytest.raises(UserError, match=r'masks of \(2, 4, 6\) as before, got \(2, 8, 6\)'):
+        joined.with_more(Prompts.create(masks=torch.ones(2, 8, 6)))
