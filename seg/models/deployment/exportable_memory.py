@@ -149,9 +149,11 @@ class StartingStep(nn.Module):
             moved=nothing,
             searched=nothing,
             areas=features.new_zeros(1, count),
+            last=state.last_masks[None],
+            score_shift=state.score_shift[None],
         )
         step = ClipStep(self.head, self.head.router.routes[Task.VOS])
-        answer = step.answer(asked, [state], frame, has_paths=False)
+        answer = step.answer(asked, frame, has_paths=False)
         keys = adapter.encode(mask_features).of_clip(0)
         seen = step.seen(answer, asked, 0, count)
         after, row = adapter.observe(state, keys, seen, features[0, 0])
@@ -212,8 +214,10 @@ class PropagationStep(nn.Module):
             moved=masks.moved[None],
             searched=readout.searched[None],
             areas=readout.areas[None],
+            last=state.last_masks[None],
+            score_shift=state.score_shift[None],
         )
-        answer = step.answer(asked, [state], frame, has_paths=step.refines)
+        answer = step.answer(asked, frame, has_paths=step.refines)
         seen = step.seen(answer, asked, 0, count)
         after, row = adapter.observe(state, keys, seen, features[0, 0])
         return StepResult(

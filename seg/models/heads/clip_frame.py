@@ -7,8 +7,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from seg.models.heads.asked_objects import AskedObjects
+from seg.models.heads.slot_prompts import second_path
 from seg.models.prompts.prompt_maps import PromptBatch
-from seg.models.refinement import PathPrediction
+from seg.models.refinement import DualPathRefinement, PathPrediction
 from seg.structures import StageOutput
 
 
@@ -93,13 +94,37 @@ class FrameAnswer(NamedTuple):
 
 
 class AskedFrame(NamedTuple):
-    """The questions of a frame; (B, N, ...) each."""
+    """The questions of a frame; (B, N, ...) each.
+
+    Attributes:
+        batch: Prompts of the user and of the memory.
+        given: Objects that the user points at on this frame, bool.
+        propagated: Objects that come from memory alone, bool.
+        again: Masks that memory finds anew, (B, N, h, w), in [0, 1].
+        contents: What memory adds to the queries, (B, N, C).
+        moved: See :class:`FrameAnswer`.
+        searched: See :class:`FrameAnswer`.
+        areas: Cells that each object covered on remembered frames.
+        last: Masks of the frame before, (B, N, h, w), in [0, 1].
+        score_shift: See :class:`FrameAnswer`.
+    """
 
     batch: PromptBatch
     given: Tensor
     propagated: Tensor
-    again: Tensor  # masks found anew
+    again: Tensor
     contents: Tensor
     moved: Tensor
-    searched: Tensor  # logits
-    areas: Tensor  # cells
+    searched: Tensor
+    areas: Tensor
+    last: Tensor
+    score_shift: Tensor
+
+    def found_anew(self, index: Tensor, refinement: DualPathRefinement) -> AskedFrame:
+        """Some objects, (R,), as the second path asks for them."""
+        rows = [value.index_select(1, index) for value in self[1:]]
+        asked = AskedFrame(self.batch.rows(index), *rows)
+        return asked._replace(
+            batch=second_path(asked.batch, asked.again, asked.propagated),
+            contents=refinement.mark(asked.contents),
+        )

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_frame import AskedFrame, Frame, FrameAnswer
-from seg.models.heads.slot_prompts import prompts_by_slot, with_second_path
+from seg.models.heads.joined_paths import with_second_answer, with_second_rows
+from seg.models.heads.slot_prompts import prompts_by_slot, second_path, side_by_side
 from seg.models.memory import (
     ExpectedObjects,
     MemoryReadout,
@@ -88,7 +89,10 @@ class ClipStep:
         ]
         asked = self._ask(states, frame, prompts, readouts)
         has_paths = self.refines and bool(asked.propagated.any())
-        answer = self.answer(asked, states, frame, has_paths=has_paths)
+        if has_paths and not self.head.training:
+            answer = self.answer_by_need(asked, frame)
+        else:
+            answer = self.answer(asked, frame, has_paths=has_paths)
         after = []
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
@@ -115,9 +119,11 @@ class ClipStep:
         given = zeros(batch.valid.shape).bool()
         known = torch.zeros_like(given)
         ahead, again, moved, searched = (zeros(*batch.valid.shape, *size) for _ in range(4))
-        contents, areas = zeros(*batch.valid.shape, channels), zeros(batch.valid.shape)
+        contents, last = zeros(*batch.valid.shape, channels), zeros(*batch.valid.shape, *size)
+        areas, shift = zeros(batch.valid.shape), zeros(batch.valid.shape)
         for i, readout in enumerate(readouts):
             n = states[i].num_objects
+            last[i, :n], shift[i, :n] = states[i].last_masks, states[i].score_shift
             given[i, :n] = rows[i].is_valid.to(given.device)
             if readout is not None:
                 known[i, :n] = readout.known
@@ -135,31 +141,54 @@ class ClipStep:
             has_previous=batch.has_previous | corrected[..., 0, 0, 0],
             valid=given | propagated,
         )
-        return AskedFrame(batch, given, propagated, again, contents, moved, searched, areas)
+        return AskedFrame(
+            batch, given, propagated, again, contents, moved, searched, areas, last, shift
+        )
 
-    def answer(
-        self, asked: AskedFrame, states: Sequence[MemoryState], frame: Frame, *, has_paths: bool
-    ) -> FrameAnswer:
+    def answer(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
         """Run the decoder and join the paths.
 
         Args:
             asked: The questions.
-            states: What is remembered of each clip.
             frame: The frame.
             has_paths: Whether objects that come from memory are found anew as well.
         """
+        answer = self._decode(asked, frame, has_paths=has_paths)
+        if has_paths:
+            assert self.head.dual_path is not None, 'checked when the step was made'
+            answer = with_second_rows(answer, self.head.dual_path)
+        return self._settle(answer, asked, frame)
+
+    def answer_by_need(self, asked: AskedFrame, frame: Frame) -> FrameAnswer:
+        """As :meth:`answer`, but objects are found anew only where memory is unsure of them.
+
+        Elsewhere the second path would not count; see :class:`DualPathRefinement`. Which objects
+        that are has to be known before the decoder runs again, so this waits for the device.
+
+        Args:
+            asked: The questions.
+            frame: The frame.
+        """
+        refinement = self.head.dual_path
+        assert refinement is not None, 'checked when the step was made'
+        answer = self._decode(asked, frame, has_paths=False)
+        unsure = refinement.is_unsure(answer.path(0).confidence).view(asked.propagated.shape)
+        unsure = unsure & asked.propagated
+        index = unsure.any(dim=0).nonzero().flatten()
+        if len(index):
+            again = self._decode(asked.found_anew(index, refinement), frame, has_paths=False)
+            answer = with_second_answer(answer, again, index, unsure, refinement)
+        return self._settle(answer, asked, frame)
+
+    def _decode(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
+        """What the decoder says, of the first path alone and as it is."""
         encoded = self._encode(asked, frame, has_paths)
         outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
         final = outputs[-1]
         assert final.iou_logits is not None, 'prompted objects need a quality estimate'
         started = _started_from(encoded.queries)
-        last = asked.moved.new_zeros(asked.moved.shape)
-        shift = last.new_zeros(asked.given.shape)
-        for i, state in enumerate(states):
-            last[i, : state.num_objects] = state.last_masks
-            shift[i, : state.num_objects] = state.score_shift
-        num_objects, copies = last.shape[1], 2 if has_paths else 1
-        known = (last, asked.searched, asked.areas)
+        num_objects, copies = asked.last.shape[1], 2 if has_paths else 1
+        known = (asked.last, asked.searched, asked.areas)
         expected = ExpectedObjects(
             started.sigmoid().flatten(0, 1),
             *(torch.cat([values] * copies, dim=1).flatten(0, 1) for values in known),
@@ -167,16 +196,16 @@ class ClipStep:
         score_logits = self.memory.score(
             final.queries.flatten(0, 1), final.mask_logits[:, :, 0].flatten(0, 1), expected
         ).unflatten(0, final.queries.shape[:2])
-        answer = FrameAnswer(
+        return FrameAnswer(
             outputs=outputs,
             asked=encoded,
             proposed=started,
             score_logits=score_logits,
-            score_shift=shift,
+            score_shift=asked.score_shift,
             has_paths=has_paths,
             mask_logits=final.mask_logits[:, :num_objects, 0],
-            scores=(score_logits[:, :num_objects] + shift).sigmoid(),
-            least_scores=_least_scores(asked, last),
+            scores=(score_logits[:, :num_objects] + asked.score_shift).sigmoid(),
+            least_scores=_least_scores(asked),
             iou_scores=final.iou_logits[:, :num_objects].clamp(0, 1),
             queries=final.queries[:, :num_objects],
             active=asked.batch.valid,
@@ -184,46 +213,19 @@ class ClipStep:
             moved=asked.moved,
             searched=asked.searched,
         )
-        if has_paths:
-            answer = self._fuse(answer)
-        return self._settle(answer, asked, frame)
 
     def _encode(self, asked: AskedFrame, frame: Frame, has_paths: bool) -> AskedObjects:
         """Queries of all rows."""
         batch, added = asked.batch, asked.contents
         if has_paths:
             assert self.head.dual_path is not None, 'checked when the step was made'
-            batch = with_second_path(batch, asked.again, asked.propagated)
+            batch = side_by_side(batch, second_path(batch, asked.again, asked.propagated))
             added = torch.cat([added, self.head.dual_path.mark(added)], dim=1)
         queries = self.head.prompt_encoder.encode(
             batch, frame.mask_features, canvas=frame.canvas, image_shapes=frame.image_shapes
         )
         queries = queries._replace(queries=queries.queries + added.to(queries.queries))
         return self.head.match_texts(queries, frame.mask_features, frame.context_feats)
-
-    def _fuse(self, answer: FrameAnswer) -> FrameAnswer:
-        """Replace the answers about propagated objects by those of both paths together."""
-        assert self.head.dual_path is not None, 'checked when the step was made'
-        shape = answer.scores.shape
-        paths = answer.path(0), answer.path(1)
-        fused = self.head.dual_path.fuse(*paths)
-        iou_logits, n = answer.outputs[-1].iou_logits, answer.num_objects
-        assert iou_logits is not None, 'prompted objects need a quality estimate'
-        logits = answer.score_logits.unflatten(1, (2, n))
-        scores = (logits + answer.score_shift.unsqueeze(1)).sigmoid()
-        qualities = iou_logits.clamp(0, 1).unflatten(1, (2, n))
-        weights = self.head.dual_path.weigh(*(path.confidence for path in paths))
-        weights = weights.unflatten(1, shape).transpose(0, 1)
-        chosen = answer.propagated
-        wide = chosen[..., None, None]
-        return answer._replace(
-            mask_logits=torch.where(
-                wide, fused.mask_logits.unflatten(0, shape), answer.mask_logits
-            ),
-            queries=torch.where(wide[..., 0], fused.queries.unflatten(0, shape), answer.queries),
-            scores=torch.where(chosen, (weights * scores).sum(dim=1), answer.scores),
-            iou_scores=torch.where(chosen, (weights * qualities).sum(dim=1), answer.iou_scores),
-        )
 
     def _settle(self, answer: FrameAnswer, asked: AskedFrame, frame: Frame) -> FrameAnswer:
         """Given masks stand as they are, and no two objects of a vos clip share a pixel.
@@ -293,14 +295,13 @@ class ClipStep:
         return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
 
 
-def _least_scores(asked: AskedFrame, last: Tensor) -> Tensor:
+def _least_scores(asked: AskedFrame) -> Tensor:
     """Scores above which objects count as visible, (B, N).
 
     Args:
         asked: The questions; what the user points at is visible.
-        last: Masks of the last frame, (B, N, h, w).
     """
-    was_seen = last.flatten(2).any(dim=2)
+    was_seen = asked.last.flatten(2).any(dim=2)
     least = torch.full_like(asked.areas, RETURN_SCORE).masked_fill(was_seen, VISIBLE_SCORE)
     return least.masked_fill(asked.given, -1.0)
 

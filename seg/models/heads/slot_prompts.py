@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,23 +49,32 @@ def prompts_by_slot(state: MemoryState, given: Prompts | None) -> Prompts:
     return replace(rows, texts=tuple(texts), **changed)
 
 
-def with_second_path(batch: PromptBatch, masks: Tensor, propagated: Tensor) -> PromptBatch:
-    """The rows again, with nothing but the masks that were found anew."""
+def second_path(batch: PromptBatch, masks: Tensor, propagated: Tensor) -> PromptBatch:
+    """The same rows with nothing but masks that were found anew.
 
-    def twice(tensor: Tensor, second: Tensor) -> Tensor:
-        return torch.cat([tensor, second.to(tensor)], dim=1)
-
-    return PromptBatch(
-        points=batch.points.repeat(1, 2, 1, 1),
-        point_labels=twice(
-            batch.point_labels, torch.full_like(batch.point_labels, int(PointLabel.PADDING))
-        ),
-        boxes=batch.boxes.repeat(1, 2, 1),
-        has_box=twice(batch.has_box, torch.zeros_like(batch.has_box)),
-        mask_probs=twice(batch.mask_probs, masks),
-        has_mask=twice(batch.has_mask, propagated),
-        previous=twice(batch.previous, torch.zeros_like(batch.previous)),
-        has_previous=twice(batch.has_previous, torch.zeros_like(batch.has_previous)),
-        texts=batch.texts,
-        valid=twice(batch.valid, propagated),
+    Args:
+        batch: (B, N, ...).
+        masks: (B, N, h, w), in [0, 1].
+        propagated: Which rows count, (B, N), bool.
+    """
+    return replace(
+        batch,
+        point_labels=torch.full_like(batch.point_labels, int(PointLabel.PADDING)),
+        has_box=torch.zeros_like(batch.has_box),
+        mask_probs=masks.to(batch.mask_probs),
+        has_mask=propagated,
+        previous=torch.zeros_like(batch.previous),
+        has_previous=torch.zeros_like(batch.has_previous),
+        texts=[() for _ in batch.texts],
+        valid=propagated,
     )
+
+
+def side_by_side(first: PromptBatch, second: PromptBatch) -> PromptBatch:
+    """The rows of both, those of the second behind; it has no texts."""
+    joined: dict[str, Any] = {
+        field.name: torch.cat([getattr(first, field.name), getattr(second, field.name)], dim=1)
+        for field in fields(PromptBatch)
+        if field.name != 'texts'
+    }
+    return PromptBatch(texts=first.texts, **joined)

@@ -127,11 +127,10 @@ class _Surroundings:
         self.reach, self.likeness = keeper.reach, keeper.likeness
         height, width = mask_features.shape[-2:]
         self.size = height, width
-        features = mask_features.float().flatten(1)
-        features = features - features.mean(dim=1, keepdim=True)
-        scale = features.square().sum(dim=0).mean().clamp(min=1e-12).rsqrt()
-        self.features = features * scale  # differences in shares of the standard deviation
-        self.norms = self.features.square().sum(dim=0)
+        self.features = mask_features.float().flatten(1)
+        self.norms = torch.linalg.vector_norm(self.features, dim=0).square()
+        variance = self.norms.mean() - self.features.mean(dim=1).square().sum()
+        self.variance = variance.clamp(min=1e-12)  # summed over the channels
         per_pixel = clicks.places.new_tensor(
             [self.size[1] / clicks.canvas[1], self.size[0] / clicks.canvas[0]]
         )
@@ -144,7 +143,7 @@ class _Surroundings:
         clicked = around.sum(dim=-1)  # (C, R)
         products = clicked.transpose(0, 1) @ self.features
         squares = clicked.square().sum(dim=0)[:, None] + self.norms - 2 * products
-        alike = (-squares.clamp(min=0) / (2 * self.likeness**2)).exp()
+        alike = (-squares.clamp(min=0) / (2 * self.likeness**2 * self.variance)).exp()
         if self.size != self.clicks.grid:
             alike = F.interpolate(
                 alike.unflatten(1, self.size).unsqueeze(1),

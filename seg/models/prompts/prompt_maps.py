@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,17 @@ class PromptBatch:
     has_previous: Tensor
     texts: list[tuple[str | None, ...]]
     valid: Tensor
+
+    def rows(self, index: Tensor) -> PromptBatch:
+        """Some rows of every clip, (R,), int64."""
+        picked: dict[str, Any] = {
+            field.name: getattr(self, field.name).index_select(1, index)
+            for field in fields(self)
+            if field.name != 'texts'
+        }
+        wanted = index.tolist()
+        texts = [tuple(row[i] if i < len(row) else None for i in wanted) for row in self.texts]
+        return PromptBatch(texts=texts, **picked)
 
     @property
     def has_place(self) -> Tensor:

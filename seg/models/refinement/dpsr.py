@@ -41,13 +41,28 @@ class DualPathRefinement(nn.Module):
         feat_channels: Width C.
         margin: Lead in confidence at which both paths weigh the same.
         contrast: How fast the weights change with the lead.
+        certain: Confidence of what was propagated from which on nothing is found anew in
+            inference: a lead of the margin over it is out of reach or nearly so. 1 finds
+            everything anew.
 
     Raises:
-        ValueError: If the margin is not in [0, 1) or the contrast not positive.
+        ValueError: If the margin is not in [0, 1), the contrast not positive, or the confidence
+            not in (0, 1].
     """
 
-    def __init__(self, feat_channels: int, *, margin: float = 0.3, contrast: float = 20.0) -> None:
+    def __init__(
+        self,
+        feat_channels: int,
+        *,
+        margin: float = 0.3,
+        contrast: float = 20.0,
+        certain: float = 0.75,
+    ) -> None:
         super().__init__()
+        if not 0 < certain <= 1:
+            raise ValueError(
+                f'DualPathRefinement.certain: expected a number in (0, 1], got {certain}'
+            )
         if not 0 <= margin < 1:
             raise ValueError(
                 f'DualPathRefinement.margin: expected a number in [0, 1), got {margin}'
@@ -58,11 +73,16 @@ class DualPathRefinement(nn.Module):
             )
         self.margin = margin
         self.contrast = contrast
+        self.certain = certain
         self.path_embed = nn.Parameter(torch.zeros(feat_channels))
 
     def mark(self, queries: Tensor) -> Tensor:
         """Tell the queries (..., C) of the second path that they are."""
         return queries + self.path_embed
+
+    def is_unsure(self, propagated: Tensor) -> Tensor:
+        """Where what was propagated with confidences (N,) needs a second path, (N,), bool."""
+        return propagated < self.certain if self.certain < 1 else propagated <= 1
 
     def weigh(self, propagated: Tensor, redetected: Tensor) -> Tensor:
         """Weights of the paths by their confidences (N,); (2, N), which add up to 1."""

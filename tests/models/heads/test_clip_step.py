@@ -82,13 +82,49 @@ def test_an_image_is_a_clip_of_one_frame(head):
     assert not answers[0].has_paths
 
 
-def test_later_frames_are_answered_from_memory_by_two_paths(head):
+def test_later_frames_are_answered_from_memory(head):
     answers, (state,) = run(head, {0: [given()]})
 
-    assert [answer.has_paths for answer in answers] == [False, True, True]
-    assert answers[2].propagated.all()
-    assert answers[2].outputs[-1].mask_logits.shape[1] == 4
+    assert [bool(answer.propagated.all()) for answer in answers] == [False, True, True]
     assert int(state.num_seen) == 3
+
+
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, batch_size):
+    prompts = {0: [given(), given((7,))][:batch_size]}
+    refinement, decoded = type(head.dual_path), []
+    decode = ClipStep._decode
+    # Objects of vos compete, so one would change the other.
+    settings = dict(task=Task.INTERACTIVE_VIDEO, num_frames=2, batch_size=batch_size)
+
+    def watched(step, asked, *arguments, **paths):
+        decoded[-1].append(asked.last.shape[1])
+        return decode(step, asked, *arguments, **paths)
+
+    monkeypatch.setattr(ClipStep, '_decode', watched)
+    monkeypatch.setattr(head.dual_path, 'margin', 0.0)  # paths of equal confidence weigh the same
+
+    def follow(*unsure):
+        decoded.append([])
+        rows = torch.tensor(unsure * batch_size)
+        monkeypatch.setattr(refinement, 'is_unsure', lambda *_: rows)
+        return run(head, prompts, **settings)[0]
+
+    sure, everything, one = follow(False, False), follow(True, True), follow(False, True)
+    assert decoded == [[2, 2], [2, 2, 2], [2, 2, 1]]
+    monkeypatch.setattr(
+        ClipStep, 'answer_by_need', lambda step, *asked: step.answer(*asked, has_paths=True)
+    )
+    decoded.append([])
+    at_once = run(head, prompts, **settings)[0]
+    assert [answer.has_paths for answer in at_once] == [False, True]
+    for name in ('mask_logits', 'queries', 'scores'):
+        values = [getattr(answers[1], name) for answers in (sure, everything, one, at_once)]
+        torch.testing.assert_close(values[1], values[3], atol=1e-5, rtol=1e-5)
+        if name != 'scores':
+            assert not torch.allclose(values[0][0, 1], values[3][0, 1], atol=1e-3), name
+        torch.testing.assert_close(values[2][0, 1], values[3][0, 1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(values[2][0, 0], values[0][0, 0])
 
 
 def test_a_first_mask_stands_as_it_was_given(head):

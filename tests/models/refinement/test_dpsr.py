@@ -64,7 +64,16 @@ def test_masks_apart():
     assert mask_distance(same, other).item() == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize('setting', [{'contrast': 0}, {'margin': 1}, {'margin': -0.1}])
+def test_only_the_unsure_need_a_second_path():
+    confidences = torch.tensor([0.2, 0.64, 0.66, 1.0])
+    unsure = DualPathRefinement(6, certain=0.65).is_unsure(confidences)
+    assert unsure.tolist() == [True, True, False, False]
+    assert DualPathRefinement(6, certain=1).is_unsure(confidences).all()
+
+
+@pytest.mark.parametrize(
+    'setting', [{'contrast': 0}, {'margin': 1}, {'margin': -0.1}, {'certain': 0}, {'certain': 1.1}]
+)
 def test_settings_out_of_range_are_named(setting):
     with pytest.raises(ValueError, match=f'DualPathRefinement.{next(iter(setting))}'):
         DualPathRefinement(6, **setting)
