@@ -11,6 +11,7 @@ from seg.registry import MODELS
 from seg.structures import PointLabel
 
 _PASSES = 2  # the second one settles clicks that share their surroundings with another
+_CHANNELS = 16
 
 
 @MODELS.register_module()
@@ -81,12 +82,38 @@ class ClickKeeper(BaseModule):
             return logits.view(mask_logits.shape)
         height, width = mask_logits.shape[-2:]
         clicks = _Clicks(points, labels, (height, width), canvas)
-        for kernel in (_Surroundings(self, clicks, mask_features), _OwnCells(clicks)):
+        for changes in (self._surroundings(clicks, mask_features), clicks.own_cells()):
             for _ in range(_PASSES):
-                for p in range(labels.shape[1]):
+                for p, change in enumerate(changes.unbind(dim=1)):
                     deficit = clicks.deficit(logits, p, self.margin)
-                    logits = logits + deficit[:, None] * kernel.shape(p)
+                    logits = logits + deficit[:, None] * change
         return logits.view(mask_logits.shape)
+
+    def _surroundings(self, clicks: _Clicks, mask_features: Tensor) -> Tensor:
+        """Changes that reach as far as places are near a click and look like it.
+
+        Returns:
+            (R, P, h * w), at most 1.
+        """
+        height, width = mask_features.shape[-2:]
+        features = mask_features.float().flatten(1)
+        # A few channels at a time stay in the cache.
+        squares = sum(part.square().sum(dim=0) for part in features.split(_CHANNELS))
+        variance = squares.mean() - features.mean(dim=1).square().sum()
+        cells, weights = clicks.on_grid(height, width)
+        clicked = (features[:, cells] * weights).sum(dim=-1)  # (C, R, P)
+        products = torch.tensordot(clicked, features, dims=([0], [0]))
+        apart = clicked.square().sum(dim=0)[..., None] + squares - 2 * products
+        alike = (-apart.clamp(min=0) / (2 * self.likeness**2 * variance.clamp(min=1e-12))).exp()
+        if (height, width) != clicks.grid:
+            alike = F.interpolate(
+                alike.unflatten(-1, (height, width)),
+                size=clicks.grid,
+                mode='bilinear',
+                align_corners=False,
+            ).flatten(2)
+        near_x, near_y = clicks.near(self.reach)
+        return alike * (near_y[..., :, None] * near_x[..., None, :]).flatten(2)
 
 
 class _Clicks:
@@ -94,8 +121,6 @@ class _Clicks:
 
     Attributes:
         places: (x, y) in pixels of the padded input, (R, P, 2).
-        cells: The four around each click, (R, P, 4), int64.
-        weights: Theirs in the value at the click, (R, P, 4).
         grid: Size (h, w).
         canvas: Size (H, W) of the padded input.
     """
@@ -104,76 +129,36 @@ class _Clicks:
         self, points: Tensor, labels: Tensor, grid: tuple[int, int], canvas: tuple[int, int]
     ) -> None:
         self.places, self.grid, self.canvas = points, grid, canvas
-        per_pixel = points.new_tensor([grid[1] / canvas[1], grid[0] / canvas[0]])
-        self.cells, self.weights = _bilinear(points * per_pixel, *grid)
+        self._cells, self._weights = self.on_grid(*grid)
         signs = 2 * (labels == PointLabel.FOREGROUND).to(points) - 1
         self._signs = signs * (labels != PointLabel.PADDING)
 
-    def values(self, maps: Tensor, p: int) -> Tensor:
-        """Values of maps (R, h * w) at one click each, (R,)."""
-        return (maps.gather(1, self.cells[:, p]) * self.weights[:, p]).sum(dim=1)
+    def on_grid(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """The four cells around each click and their weights, (R, P, 4) each."""
+        per_pixel = [width / self.canvas[1], height / self.canvas[0]]
+        return _bilinear(self.places * self.places.new_tensor(per_pixel), height, width)
 
     def deficit(self, logits: Tensor, p: int, margin: float) -> Tensor:
         """What masks (R, h * w) lack at one click each, with its sign, (R,)."""
+        values = (logits.gather(1, self._cells[:, p]) * self._weights[:, p]).sum(dim=1)
         sign = self._signs[:, p]
-        return sign * (margin - sign * self.values(logits, p)).clamp(min=0)
+        return sign * (margin - sign * values).clamp(min=0)
 
+    def own_cells(self) -> Tensor:
+        """Changes of the four cells around each click alone, (R, P, h * w), 1 at the click."""
+        nothing = self._weights.new_zeros(*self._cells.shape[:2], self.grid[0] * self.grid[1])
+        shares = self._weights / self._weights.square().sum(dim=-1, keepdim=True)
+        return nothing.scatter_add(2, self._cells, shares)
 
-class _Surroundings:
-    """Changes that reach as far as a place is near a click and looks like it."""
-
-    def __init__(self, keeper: ClickKeeper, clicks: _Clicks, mask_features: Tensor) -> None:
-        self.clicks = clicks
-        self.reach, self.likeness = keeper.reach, keeper.likeness
-        height, width = mask_features.shape[-2:]
-        self.size = height, width
-        self.features = mask_features.float().flatten(1)
-        self.norms = torch.linalg.vector_norm(self.features, dim=0).square()
-        variance = self.norms.mean() - self.features.mean(dim=1).square().sum()
-        self.variance = variance.clamp(min=1e-12)  # summed over the channels
-        per_pixel = clicks.places.new_tensor(
-            [self.size[1] / clicks.canvas[1], self.size[0] / clicks.canvas[0]]
-        )
-        self.cells, self.weights = _bilinear(clicks.places * per_pixel, *self.size)
-
-    def shape(self, p: int) -> Tensor:
-        """Change of each mask for one click, (R, h * w), at most 1."""
-        height, width = self.clicks.grid
-        around = self.features[:, self.cells[:, p]] * self.weights[:, p]  # (C, R, 4)
-        clicked = around.sum(dim=-1)  # (C, R)
-        products = clicked.transpose(0, 1) @ self.features
-        squares = clicked.square().sum(dim=0)[:, None] + self.norms - 2 * products
-        alike = (-squares.clamp(min=0) / (2 * self.likeness**2 * self.variance)).exp()
-        if self.size != self.clicks.grid:
-            alike = F.interpolate(
-                alike.unflatten(1, self.size).unsqueeze(1),
-                size=(height, width),
-                mode='bilinear',
-                align_corners=False,
-            ).flatten(1)
-        x, y = self.clicks.places[:, p].unbind(dim=-1)
-        near_x = self._near(x, width, self.clicks.canvas[1])
-        near_y = self._near(y, height, self.clicks.canvas[0])
-        return alike * (near_y[:, :, None] * near_x[:, None, :]).flatten(1)
-
-    def _near(self, place: Tensor, cells: int, pixels: int) -> Tensor:
-        """Gaussian of the distance along one side, (R, cells)."""
-        centers = (torch.arange(cells, device=place.device) + 0.5) * (pixels / cells)
-        return (-(place[:, None] - centers).square() / (2 * self.reach**2)).exp()
-
-
-class _OwnCells:
-    """Changes of the four cells around a click alone."""
-
-    def __init__(self, clicks: _Clicks) -> None:
-        self.clicks = clicks
-
-    def shape(self, p: int) -> Tensor:
-        """Change of each mask for one click, (R, h * w), 1 at the click itself."""
-        cells, weights = self.clicks.cells[:, p], self.clicks.weights[:, p]
-        height, width = self.clicks.grid
-        nothing = weights.new_zeros(len(cells), height * width)
-        return nothing.scatter_add(1, cells, weights / weights.square().sum(dim=1, keepdim=True))
+    def near(self, reach: float) -> tuple[Tensor, Tensor]:
+        """Gaussians of the distance along and down the picture, (R, P, w) and (R, P, h)."""
+        shares = []
+        for axis, cells in ((0, self.grid[1]), (1, self.grid[0])):
+            pixels = self.canvas[1 - axis] / cells
+            centers = (torch.arange(cells, device=self.places.device) + 0.5) * pixels
+            apart = self.places[..., axis, None] - centers
+            shares.append((-apart.square() / (2 * reach**2)).exp())
+        return shares[0], shares[1]
 
 
 def _bilinear(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
