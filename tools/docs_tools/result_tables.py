@@ -36,7 +36,7 @@ PAGES = [
     ROOT / name
     for name in (
         *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
-        *('docs/annotate.md', 'README.md', 'README.zh-CN.md'),
+        *('docs/annotate.md', 'docs/joint_training.md', 'README.md', 'README.zh-CN.md'),
     )
 ]
 _TABLE = re.compile(
@@ -44,7 +44,7 @@ _TABLE = re.compile(
 )
 _FIELD = re.compile(
     r'\{(?:command of (?P<log>\w+)|(?P<path>[^{}÷]+?)(?: ÷ (?P<below>[^{}÷]+?))? '
-    r'(?P<format>[^{} ]*[fd])(?: (?P<sign>>=|<=) (?P<bar>[\d.]+))?)\}'
+    r'(?P<format>[^{} ]*[fd])(?: (?P<sign>>=|<=) (?P<bar>-?[\d.]+))?)\}'
 )
 
 

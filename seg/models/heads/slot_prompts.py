@@ -74,7 +74,7 @@ def side_by_side(first: PromptBatch, second: PromptBatch) -> PromptBatch:
     """The rows of both, those of the second behind; it has no texts."""
     joined: dict[str, Any] = {
         field.name: torch.cat([getattr(first, field.name), getattr(second, field.name)], dim=1)
-        for field in fields(PromptBatch)
+        for field in fields(first)
         if field.name != 'texts'
     }
     return PromptBatch(texts=first.texts, **joined)

@@ -50,6 +50,7 @@ def fill(run_tool, folder, table):
         ('{card/image/PQ .0f >= 50}', '**50**'),
         ('{card/image/PQ .0f >= 50.5}', '50'),
         ('{card/image/NoC .1f <= 4}', '**4.0**'),
+        ('{card/image/NoC .1f >= -0.5}', '**4.0**'),
         ('{card/image/NoC .1f <= 3}', '4.0'),
         ('{card/results/a model, 1 object/seconds .2f}', '0.50'),
         ('{card/results/1/seconds .0f}', '2'),
