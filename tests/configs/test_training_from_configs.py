@@ -14,6 +14,7 @@ from seg.engine.launch import build_runner
 from seg.models.losses.steering import Steered
 from seg.registry import MODELS
 from seg.structures.panoptic_ids import encode_panoptic
+from seg.structures.prompts import PROMPT_FEATURES
 from seg.testing.tiny_rapsam import toy_sample
 
 FULL_SIZE = ('r18', 'r50', 'convl')
@@ -303,3 +304,22 @@ def test_no_config_names_a_place_on_this_machine(repository):
         text = path.read_text(encoding='utf-8')
         assert "'/" not in text, path
         assert "'~" not in text, path
+
+
+@pytest.mark.parametrize(
+    ('name', 'kinds'),
+    [
+        ('rap_sam_r50_12e_adaptor', {'click'}),
+        ('rap_sam_r18_12e_adaptor', {'click'}),
+        ('eval_rap_sam_prompt', {'click'}),
+        ('eval_rap_sam_vos', {'mask'}),
+        ('rap_sam_r50_joint', set(PROMPT_FEATURES)),
+        ('eval_rap_sam_refcoco', set(PROMPT_FEATURES)),
+    ],
+)
+def test_a_shipped_model_says_which_prompts_it_was_trained_for(repository, name, kinds):
+    cfg = load_config(repository / f'configs/rap_sam/{name}.py')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+
+    assert model.prompt_kinds == kinds

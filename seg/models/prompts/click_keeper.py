@@ -82,11 +82,13 @@ class ClickKeeper(BaseModule):
             return logits.view(mask_logits.shape)
         height, width = mask_logits.shape[-2:]
         clicks = _Clicks(points, labels, (height, width), canvas)
-        for changes in (self._surroundings(clicks, mask_features), clicks.own_cells()):
-            for _ in range(_PASSES):
-                for p, change in enumerate(changes.unbind(dim=1)):
-                    deficit = clicks.deficit(logits, p, self.margin)
-                    logits = logits + deficit[:, None] * change
+        changes = self._surroundings(clicks, mask_features)
+        for _ in range(_PASSES):
+            for p, change in enumerate(changes.unbind(dim=1)):
+                logits = logits + clicks.deficit(logits, p, self.margin)[:, None] * change
+        for _ in range(_PASSES):
+            for p in range(labels.shape[1]):
+                logits = clicks.with_own_cells(logits, p, clicks.deficit(logits, p, self.margin))
         return logits.view(mask_logits.shape)
 
     def _surroundings(self, clicks: _Clicks, mask_features: Tensor) -> Tensor:
@@ -144,11 +146,11 @@ class _Clicks:
         sign = self._signs[:, p]
         return sign * (margin - sign * values).clamp(min=0)
 
-    def own_cells(self) -> Tensor:
-        """Changes of the four cells around each click alone, (R, P, h * w), 1 at the click."""
-        nothing = self._weights.new_zeros(*self._cells.shape[:2], self.grid[0] * self.grid[1])
-        shares = self._weights / self._weights.square().sum(dim=-1, keepdim=True)
-        return nothing.scatter_add(2, self._cells, shares)
+    def with_own_cells(self, logits: Tensor, p: int, deficit: Tensor) -> Tensor:
+        """Masks (R, h * w) with the least change of four cells that adds (R,) at one click each."""
+        weights = self._weights[:, p]
+        shares = weights / weights.square().sum(dim=1, keepdim=True)
+        return logits.scatter_add(1, self._cells[:, p], deficit[:, None] * shares)
 
     def near(self, reach: float) -> tuple[Tensor, Tensor]:
         """Gaussians of the distance along and down the picture, (R, P, w) and (R, P, h)."""

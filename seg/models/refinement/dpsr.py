@@ -43,7 +43,7 @@ class DualPathRefinement(nn.Module):
         contrast: How fast the weights change with the lead.
         certain: Confidence of what was propagated from which on nothing is found anew in
             inference: a lead of the margin over it is out of reach or nearly so. 1 finds
-            everything anew.
+            anew all that memory is not wholly sure of.
 
     Raises:
         ValueError: If the margin is not in [0, 1), the contrast not positive, or the confidence
@@ -82,7 +82,7 @@ class DualPathRefinement(nn.Module):
 
     def is_unsure(self, propagated: Tensor) -> Tensor:
         """Where what was propagated with confidences (N,) needs a second path, (N,), bool."""
-        return propagated < self.certain if self.certain < 1 else propagated <= 1
+        return propagated < self.certain
 
     def weigh(self, propagated: Tensor, redetected: Tensor) -> Tensor:
         """Weights of the paths by their confidences (N,); (2, N), which add up to 1."""

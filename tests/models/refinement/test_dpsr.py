@@ -68,7 +68,8 @@ def test_only_the_unsure_need_a_second_path():
     confidences = torch.tensor([0.2, 0.64, 0.66, 1.0])
     unsure = DualPathRefinement(6, certain=0.65).is_unsure(confidences)
     assert unsure.tolist() == [True, True, False, False]
-    assert DualPathRefinement(6, certain=1).is_unsure(confidences).all()
+    every = DualPathRefinement(6, certain=1).is_unsure(confidences)
+    assert every.tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
