@@ -222,8 +222,9 @@ def write_torch_export(part: ExportPart, path: Path) -> None:
     Raises:
         UserError: If inputs of the part may have different lengths.
     """
+    program = _program(part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.export.save(_program(part), path)
+    torch.export.save(program, path)
 
 
 def write_aot_package(part: ExportPart, path: Path) -> None:
@@ -234,9 +235,10 @@ def write_aot_package(part: ExportPart, path: Path) -> None:
     """
     from torch._inductor import aoti_compile_and_package
 
+    program = _program(part)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        aoti_compile_and_package(_program(part), package_path=str(path))
+        aoti_compile_and_package(program, package_path=str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(

@@ -25,19 +25,19 @@ class Plan:
 
     Attributes:
         device: Where.
+        size: (H, W) of frames, for messages.
         dtype: Key of :data:`DTYPES`; half types by autocast, whose float32 islands stay.
         warm_up: Steps that do not count.
         frames: Steps that count.
         batch: Frames per step.
-        size: (H, W) of frames, for messages.
     """
 
     device: torch.device
+    size: Sequence[int]
     dtype: str = 'fp32'
     warm_up: int = 1
     frames: int = 3
     batch: int = 1
-    size: Sequence[int] = (0, 0)
 
 
 def check_dtype(device: torch.device, dtype: str) -> None:

@@ -89,7 +89,7 @@ def test_a_model_without_memory_follows_nothing():
 
 
 def test_every_figure_is_reported(panoptic, tmp_path):
-    result = measure(panoptic, Plan(CPU, frames=1), ROOFLINE)
+    result = measure(panoptic, Plan(CPU, SIZE, frames=1), ROOFLINE)
 
     assert {'preprocess', 'backbone', 'neck', 'decoder'} < set(result['parts'])
     assert result['gflops'] > 0
@@ -103,7 +103,7 @@ def test_every_figure_is_reported(panoptic, tmp_path):
 
 
 def test_methods_are_themselves_again_after_watching(panoptic):
-    measure(panoptic, Plan(CPU, frames=1), ROOFLINE)
+    measure(panoptic, Plan(CPU, SIZE, frames=1), ROOFLINE)
 
     assert all(part.method not in vars(part.owner) for part in panoptic.parts)
 
@@ -112,7 +112,7 @@ def test_compiled_parts_are_watched_from_outside():
     model = tiny(tiny_rapsam_cfg())
     model.backbone._compiled_call_impl = compiled = model.backbone._call_impl
     load = workloads.panoptic_workload(model, SIZE, batch=1, num_kept=3)
-    result = measure(load, Plan(CPU, frames=1), ROOFLINE)
+    result = measure(load, Plan(CPU, SIZE, frames=1), ROOFLINE)
 
     assert result['parts']['backbone']['seconds'] > 0
     assert model.backbone._compiled_call_impl == compiled
@@ -166,7 +166,7 @@ def test_memory_that_runs_out_is_told_with_what_would_fit(error):
         raise error
 
     load = workloads.Workload('big', step)
-    plan = Plan(CPU, batch=2, size=(1080, 1920))
+    plan = Plan(CPU, (1080, 1920), batch=2)
     said = r'big: out of memory at 1080x1920 .*use --batch 1 instead of 2, or --size 540x960'
     with pytest.raises(UserError, match=said):
         measure(load, plan, ROOFLINE)

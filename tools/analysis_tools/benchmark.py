@@ -164,11 +164,11 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     plan = Plan(
         device,
-        arguments.dtype,
-        arguments.warm_up,
-        arguments.frames,
-        arguments.batch,
         arguments.size,
+        dtype=arguments.dtype,
+        warm_up=arguments.warm_up,
+        frames=arguments.frames,
+        batch=arguments.batch,
     )
     model, backbone = build_model(
         arguments.config, arguments.checkpoint, device, arguments.cfg_options

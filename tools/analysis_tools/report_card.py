@@ -98,11 +98,15 @@ def main() -> int:
 
 def sample_counts(reports: Sequence[TaskReport], data: ReportData) -> str:
     """What was scored, in words."""
+    from seg.apis.report.base import VideoReport
+
     parts = []
     if any(not report.of_videos for report in reports):
         parts.append(f'{data.num_images} images')
-    if any(report.of_videos for report in reports):
-        parts.append(f'{data.num_clips} clips of {data.num_frames} frames')
+    factors = {report.clip_factor for report in reports if isinstance(report, VideoReport)}
+    if factors:
+        numbers = ' or '.join(str(factor * data.num_clips) for factor in sorted(factors))
+        parts.append(f'{numbers} clips of {data.num_frames} frames')
     return f'{" and ".join(parts)} of seed {data.seed}'
 
 

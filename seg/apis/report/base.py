@@ -31,7 +31,7 @@ class ReportData:
 
     Attributes:
         num_images: Images of each section on images.
-        num_clips: Clips of each section on videos.
+        num_clips: Clips of each section on videos, but four times as many for identities.
         num_frames: Frames of each clip.
         seed: Which validation world.
     """
@@ -154,10 +154,12 @@ class VideoReport(TaskReport):
 
     Attributes:
         with_events: Whether every clip has a crossing or a full occlusion.
+        clip_factor: How many times as many clips as in :class:`ReportData` are scored.
     """
 
     of_videos = True
     with_events = False
+    clip_factor: ClassVar[int] = 1
     num_shown = 1
     sheet_width = STRIP_WIDTH
 
@@ -170,7 +172,7 @@ class VideoReport(TaskReport):
         return ShapesClips(
             self.task,
             model.cfg,
-            data.num_clips,
+            self.clip_factor * data.num_clips,
             data.num_frames,
             data.seed,
             kinds=self.prompt_kinds(model),

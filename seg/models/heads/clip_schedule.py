@@ -22,6 +22,8 @@ class ClipSchedule(BaseModule):
             true masks falls from one to zero; 0 to remember predictions from the beginning. The
             first frame of vos is always given.
         correction_prob: Share of interactive clips in which one frame is corrected by clicks.
+        lost_weight: How often objects that were out of sight on the frame before count for search
+            and score; they are few.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -35,6 +37,7 @@ class ClipSchedule(BaseModule):
         detach_every: int = 4,
         truth_steps: int = 0,
         correction_prob: float = 0.5,
+        lost_weight: int = 4,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -43,6 +46,10 @@ class ClipSchedule(BaseModule):
                 'ClipSchedule: expected detach_every >= 1 and truth_steps >= 0, got '
                 f'{detach_every} and {truth_steps}'
             )
+        if lost_weight < 1:
+            raise ValueError(
+                f'ClipSchedule.lost_weight: expected a whole number >= 1, got {lost_weight}'
+            )
         if not 0 <= correction_prob <= 1:
             raise ValueError(
                 f'ClipSchedule.correction_prob: expected a number in [0, 1], got {correction_prob}'
@@ -50,6 +57,7 @@ class ClipSchedule(BaseModule):
         self.detach_every = detach_every
         self.truth_steps = truth_steps
         self.correction_prob = correction_prob
+        self.lost_weight = lost_weight
         self.register_buffer('num_steps', torch.zeros((), dtype=torch.int64))
 
     @property

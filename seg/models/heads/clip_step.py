@@ -30,12 +30,6 @@ from seg.structures import Prompts, Task
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 
-VISIBLE_SCORE = 0.5
-"""Objects with a lower score are taken to be out of sight."""
-
-RETURN_SCORE = 0.2
-"""The same for objects that were out of sight on the frame before."""
-
 _PROMPTED_LOGIT, _LARGEST_SHIFT = 1.0, 2.0
 
 
@@ -205,7 +199,7 @@ class ClipStep:
             has_paths=has_paths,
             mask_logits=final.mask_logits[:, :num_objects, 0],
             scores=(score_logits[:, :num_objects] + asked.score_shift).sigmoid(),
-            least_scores=_least_scores(asked),
+            least_scores=self._least_scores(asked),
             iou_scores=final.iou_logits[:, :num_objects].clamp(0, 1),
             queries=final.queries[:, :num_objects],
             active=asked.batch.valid,
@@ -213,6 +207,17 @@ class ClipStep:
             moved=asked.moved,
             searched=asked.searched,
         )
+
+    def _least_scores(self, asked: AskedFrame) -> Tensor:
+        """Scores above which objects count as visible, (B, N).
+
+        Args:
+            asked: The questions; what the user points at is visible.
+        """
+        was_seen = asked.last.flatten(2).any(dim=2)
+        least = torch.full_like(asked.areas, self.memory.return_score)
+        least = least.masked_fill(was_seen, self.memory.visible_score)
+        return least.masked_fill(asked.given, -1.0)
 
     def _encode(self, asked: AskedFrame, frame: Frame, has_paths: bool) -> AskedObjects:
         """Queries of all rows."""
@@ -293,17 +298,6 @@ class ClipStep:
         encoded = fusion.text_proj(fusion.text_encoder([text for _, text in rows]).to(state.texts))
         slots = torch.tensor([slot for slot, _ in rows], device=state.texts.device)
         return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
-
-
-def _least_scores(asked: AskedFrame) -> Tensor:
-    """Scores above which objects count as visible, (B, N).
-
-    Args:
-        asked: The questions; what the user points at is visible.
-    """
-    was_seen = asked.last.flatten(2).any(dim=2)
-    least = torch.full_like(asked.areas, RETURN_SCORE).masked_fill(was_seen, VISIBLE_SCORE)
-    return least.masked_fill(asked.given, -1.0)
 
 
 def shifted(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> MemoryState:

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 FOUND_IOU = 0.4
 """A mask that overlaps its object less has not found it."""
 
-LOST_WEIGHT = 4
-"""Objects that were out of sight on the frame before count as often for search and score."""
-
 
 class ClipTraining:
     """One step: go through the clips frame by frame and remember what was predicted.
@@ -179,11 +176,17 @@ class ClipTraining:
     def _searched(self, t: int, answer: FrameAnswer) -> AnsweredRound:
         """What the memory found by looks as wholes, as a prediction of its own."""
         counted = answer.propagated & self._all_visible(t, answer)
-        weights = (counted * _counts_of_lost(answer)).long()
+        weights = (counted * self._counts_of_lost(answer)).long()
         everyone = torch.arange(counted.shape[1], device=counted.device)
         objects = [everyone.repeat_interleave(row) for row in weights]
         chosen = [self._targets(i, t, rows, rows) for i, rows in enumerate(objects)]
         return _masks_alone(answer.searched, answer.queries, chosen)
+
+    def _counts_of_lost(self, answer: FrameAnswer) -> Tensor:
+        """How often objects count, (B, N): more if memory has them but not from the last frame."""
+        was_seen = answer.moved.flatten(2).any(dim=2)
+        lost = answer.propagated & ~was_seen
+        return torch.where(lost, float(self.head.clip_schedule.lost_weight), 1.0)
 
     def counts(self) -> dict[str, Tensor | float]:
         """What the losses are divided by, summed over the frames."""
@@ -294,7 +297,7 @@ class ClipTraining:
         """Cross-entropy of "this mask is the object", summed."""
         total = self.mask_features.new_zeros(())
         for t, answer in self.answers:
-            weights = _counts_of_lost(answer)
+            weights = self._counts_of_lost(answer)
             for i in range(len(self.targets)):
                 objects, rows = self._rows(i, t, answer, visible=False)
                 masks = answer.outputs[-1].mask_logits[i, rows, 0].detach().float().sigmoid()
@@ -348,13 +351,6 @@ class ClipTraining:
 
 TEMPERATURE = 0.1
 """Cosines of tokens are divided by it."""
-
-
-def _counts_of_lost(answer: FrameAnswer) -> Tensor:
-    """How often each object counts, (B, N): more if memory has it but not from the last frame."""
-    was_seen = answer.moved.flatten(2).any(dim=2)
-    lost = answer.propagated & ~was_seen
-    return torch.where(lost, float(LOST_WEIGHT), 1.0)
 
 
 def _masks_alone(mask_logits: Tensor, queries: Tensor, chosen: Sequence[Targets]) -> AnsweredRound:

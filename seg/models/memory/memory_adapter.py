@@ -87,6 +87,9 @@ class StreamingMemoryAdapter(BaseModule):
         update_strategy: Which key frame goes when there are too many: ``'fifo'`` the oldest,
             ``'quality'`` the one with the poorest masks (predicted IoU x stability x visibility),
             ``'adaptive'`` the one that is poor or shows what others show as well.
+        visible_score: Score that an object has to exceed to count as visible, in [0, 1).
+        return_score: The same for one that was out of sight on the frame before. Lower, as scores
+            of what comes back are lower: little of it shows at first, and not where it was.
         reader: Settings of :class:`MemoryReader`.
         objects: Settings of :class:`ObjectMemory`.
 
@@ -101,12 +104,21 @@ class StreamingMemoryAdapter(BaseModule):
         short_mem_size: int = 5,
         update_strategy: str = 'fifo',
         *,
+        visible_score: float = 0.5,
+        return_score: float = 0.2,
         reader: dict | None = None,
         objects: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        for name, score in (('visible_score', visible_score), ('return_score', return_score)):
+            if not 0 <= score < 1:
+                raise ValueError(
+                    f'StreamingMemoryAdapter.{name}: expected a number in [0, 1), got {score}'
+                )
         self.feat_channels = feat_channels
+        self.visible_score = visible_score
+        self.return_score = return_score
         self.bank = MemoryBank(short_mem_size, long_mem_size, update_strategy)
         width = dict(feat_channels=feat_channels)
         self.reader: MemoryReader = MODELS.build({'type': MemoryReader, **width, **(reader or {})})

@@ -209,9 +209,9 @@ def test_scores_are_read_against_that_of_the_prompted_frame(head, bias, score):
     assert answers[1].score_logits[0, :2].tolist() == pytest.approx([bias, bias])
 
 
-def test_an_object_returns_at_another_score_than_it_stays(head, monkeypatch):
-    monkeypatch.setattr('seg.models.heads.clip_step.RETURN_SCORE', 0.3)
+def test_an_object_returns_at_another_score_than_it_stays(head):
     plain = copy.deepcopy(head)
+    plain.memory.return_score = 0.3
     last = plain.memory.score_mlp[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.constant_(last.bias, -2.4)  # a score of 0.4 with the largest shift

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seg.models.detectors.rapsam import ClipFeatures
-from seg.models.heads.clip_training import LOST_WEIGHT, ClipTraining, _counts_of_lost
+from seg.models.heads.clip_training import ClipTraining
 from seg.registry import MODELS
 from seg.structures import Prompts
 from seg.testing.tiny_rapsam import tiny_video_cfg, toy_sample
@@ -91,16 +91,21 @@ def test_no_loss_compares_truth_with_truth(loss):
 
 
 def test_objects_that_were_out_of_sight_count_more():
-    head = make_head(clip_schedule=dict(truth_steps=10**9))
+    head = make_head(clip_schedule=dict(truth_steps=10**9, lost_weight=3))
     features, context, samples = make_batch(batch_size=1)
     route = head.router.route(samples, num_frames=3)
     targets = [head.targets(samples[0], route.task)]
     step = ClipTraining(head, route, frozenset(ROW), features, context, samples, targets)
 
-    counts = [_counts_of_lost(answer)[0].tolist() for _, answer in step.answers]
-    assert counts == [[1, 1, 1], [1, 1, 1], [1, 1, LOST_WEIGHT]]
+    counts = [step._counts_of_lost(answer)[0].tolist() for _, answer in step.answers]
+    assert counts == [[1, 1, 1], [1, 1, 1], [1, 1, 3]]
     assert step.searched[1].chosen[0].queries.tolist() == [0, 1], 'the third is out of sight'
-    assert step.searched[2].chosen[0].queries.tolist() == [0, 1, *[2] * LOST_WEIGHT]
+    assert step.searched[2].chosen[0].queries.tolist() == [0, 1, *[2] * 3]
+
+
+def test_a_schedule_without_lost_objects_is_refused():
+    with pytest.raises(ValueError, match='lost_weight: expected a whole number >= 1, got 0'):
+        make_head(clip_schedule=dict(lost_weight=0))
 
 
 @pytest.mark.parametrize(('detach_every', 'reaches'), [(1, False), (8, True)])

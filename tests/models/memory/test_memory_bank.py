@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg.models.memory import MemoryBank, MemoryState
+from seg.models.memory import MemoryBank, MemoryState, StreamingMemoryAdapter
 from seg.models.memory.memory_bank import novelty
 
 
@@ -77,3 +77,9 @@ def test_novelty_is_one_where_nothing_can_be_compared():
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         MemoryBank(**settings)
+
+
+@pytest.mark.parametrize('name', ['visible_score', 'return_score'])
+def test_scores_that_nothing_exceeds_are_refused(name):
+    with pytest.raises(ValueError, match=rf'{name}: expected a number in \[0, 1\), got 1'):
+        StreamingMemoryAdapter(8, **{name: 1.0})
