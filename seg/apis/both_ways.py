@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,9 @@ from seg.utils.checks import UserError
 
 if TYPE_CHECKING:
     from seg.apis.video_predictor import VideoPredictor
+
+
+_logger = logging.getLogger(__name__)
 
 
 class _Packed(NamedTuple):
@@ -74,7 +78,13 @@ def follow_both_ways(
             yield result
             continue
         assert read.image is not None, 'frames that cannot be read were left out'
-        before = _unpack(earlier.pop(read.index), read.image)
+        packed = earlier.pop(read.index, None)
+        if packed is None:
+            _logger.warning('frame %d: could not be read on the way back', read.index)
+            if result is not None:
+                yield result
+            continue
+        before = _unpack(packed, read.image)
         yield before if result is None else _joined(before, result, first)
 
 

@@ -29,10 +29,11 @@ def pack_image(
         UserError: If it is no RGB image of bytes.
     """
     size = check_image(image)
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
     packed = pipeline(
         {
             'task': task,
-            'clip': torch.from_numpy(image).to(device).permute(2, 0, 1)[None].contiguous(),
+            'clip': pixels.permute(2, 0, 1)[None].contiguous(),
             'img_id': 0,
             'ori_shape': size,
             'img_shape': size,

@@ -28,7 +28,7 @@ class FrameResult:
         visible: Which objects are in sight, (N,), bool.
         id_map: Id of the object that each pixel belongs to, 0 for none, (H, W), int32; where masks
             overlap the surest one has the pixel.
-        image: The frame, (H, W, 3), uint8, RGB.
+        image: The frame as it was given, not copied, (H, W, 3), uint8, RGB.
     """
 
     frame_index: int
@@ -63,20 +63,20 @@ def frame_result(
         index: Number of the frame.
     """
     ids, count = state.object_ids, state.num_objects
-    visible, shown = answer.visible[0, :count], answer.active[0, :count]
+    visible, active = answer.visible[0, :count], answer.active[0, :count]
     logits, sizes = finest_masks(keeper, answer, state, prompts, mask_features, sizes)
     drawn = IdMap(sizes['ori_shape'], logits.device)
-    masks = logits.new_zeros((int(shown.sum()), *sizes['ori_shape']), dtype=torch.bool)
-    seen, places = visible.nonzero().flatten(), shown.cumsum(dim=0) - 1
+    masks = logits.new_zeros((count, *sizes['ori_shape']), dtype=torch.bool)
+    seen = visible.nonzero().flatten()
     for rows, full in resized_chunks(logits[seen].unsqueeze(1), sizes):
-        masks[places[seen[rows]]] = full[:, 0] > 0
+        masks[seen[rows]] = full[:, 0] > 0
         drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
     return FrameResult(
         frame_index=index,
-        object_ids=ids[shown].cpu().numpy(),
+        object_ids=ids.cpu().numpy(),
         masks=masks.cpu().numpy(),
-        scores=answer.scores[0, :count][shown].float().cpu().numpy(),
-        visible=visible[shown].cpu().numpy(),
+        scores=(answer.scores[0, :count] * active).float().cpu().numpy(),
+        visible=visible.cpu().numpy(),
         id_map=drawn.ids.cpu().numpy(),
         image=image,
     )

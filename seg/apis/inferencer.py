@@ -267,6 +267,11 @@ def check_image(image: np.ndarray) -> tuple[int, int]:
     Raises:
         UserError: If it is no RGB image of bytes.
     """
+    if not isinstance(image, np.ndarray):
+        raise UserError(
+            f'image: expected an array (H, W, 3), uint8, RGB, got a {type(image).__name__}; '
+            'np.asarray makes one of a picture of PIL'
+        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise UserError(
             f'image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}; '

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from torch import Tensor
+
+from seg.models.prompts.texts import check_texts
 from seg.structures import ClipSample, PointLabel, Prompts
 from seg.structures.prompts import PROMPT_FEATURES, kinds_of
 from seg.utils.checks import UserError
@@ -45,6 +48,8 @@ def check_prompts(
                 f'mask: expected the size of the image, {width} x {height} pixels, got '
                 f'{got_width} x {got_height}; draw it on this image, or resize it'
             )
+        _check_masks(prompts.masks[prompts.has_mask])
+    check_texts([text for text in prompts.texts if text is not None])
     for kind in kinds_of(prompts):
         if kind not in known_kinds:
             known = ', '.join(
@@ -88,6 +93,20 @@ def drop_poor_masks(sample: ClipSample, min_iou_score: float) -> None:
     prompted = sample.pred_prompted
     good = prompted.iou_scores >= min_iou_score
     prompted.masks = prompted.masks & good[:, :, None, None, None].to(prompted.masks.device)
+
+
+def _check_masks(masks: Tensor) -> None:
+    """Refuse masks (N, H, W) that are no probabilities or show nothing."""
+    if not bool(((masks >= 0) & (masks <= 1)).all()):
+        raise UserError(
+            'masks: expected bool or probabilities in [0, 1], got other values; write mask > 127 '
+            'for a mask of bytes'
+        )
+    if not bool((masks > 0.5).flatten(1).any(dim=1).all()):
+        raise UserError(
+            'masks: expected at least one pixel above 0.5 in each mask, got an empty one; leave '
+            'the object out'
+        )
 
 
 def _check_boxes(prompts: Prompts, image_size: tuple[int, int]) -> None:

@@ -15,7 +15,7 @@ from seg.structures import Prompts, Task
 from seg.utils.checkpoints import read_metadata, read_weights, write_safetensors
 from seg.utils.checks import UserError
 
-_FORMAT = 'rapsam-video-session-1'
+_FORMAT = 'rapsam-video-session-2'
 
 PendingPrompts = dict[int, dict[int, Prompts]]
 """Frame -> id of an object -> what is said about it there."""
@@ -59,7 +59,13 @@ def write_session(path: str | Path, session: SavedSession) -> None:
                 value = getattr(row, f.name)
                 if isinstance(value, Tensor):
                     tensors[f'{place}.{f.name}'] = value
-    about = dict(size=session.size, task=session.task.value, frame=session.frame_index, texts=texts)
+    about = dict(
+        size=session.size,
+        task=session.task.value,
+        frame=session.frame_index,
+        remembers=session.state is not None,
+        texts=texts,
+    )
     write_safetensors(path, tensors, {'format': _FORMAT, 'session': json.dumps(about)})
 
 
@@ -72,7 +78,7 @@ def read_session(path: str | Path) -> SavedSession:
     """
     _check_suffix(path)
     about = _read_about(path)
-    has_tensors = about['frame'] or about['texts']
+    has_tensors = about['remembers'] or about['texts']
     tensors: Mapping[str, Tensor] = read_weights(path) if has_tensors else {}
     memory = _below(tensors, 'memory.')
     pending: PendingPrompts = {}

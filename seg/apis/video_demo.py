@@ -27,7 +27,12 @@ from seg.utils.checks import UserError
 from seg.visualization import SegmentVisualizer
 from seg.visualization.layers import Layer, panoptic_layers
 from seg.visualization.palettes import id_color
-from seg.visualization.video_writer import VideoWriter, write_id_map
+from seg.visualization.video_writer import (
+    VideoWriter,
+    fits_palette,
+    write_id_map,
+    write_wide_id_map,
+)
 
 SAVES = ('video', 'masks', 'both')
 
@@ -159,9 +164,11 @@ def _frame_names(source: FrameSource) -> list[str]:
 
 
 def _write_map(folder: Path | None, names: dict[int, str], frame: _Drawn) -> None:
+    """Write a palette PNG file; one of 16 bits once a long video has more than 255 segments."""
     if folder is not None:
         name = names.get(frame.index, f'{frame.index:05d}')
-        write_id_map(folder / f'{name}.png', frame.id_map)
+        write = write_id_map if fits_palette(frame.id_map) else write_wide_id_map
+        write(folder / f'{name}.png', frame.id_map)
 
 
 def _followed(model: Any, source: FrameSource, request: VideoRequest) -> Iterator[_Drawn]:

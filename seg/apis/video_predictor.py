@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from seg.apis.frame_packing import encode_frame
 from seg.apis.frame_result import FrameResult
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
-from seg.apis.video_session import VideoSession
+from seg.apis.video_session import VideoSession, check_size
 from seg.apis.video_sources import (
     FrameRead,
     FrameSource,
@@ -148,7 +149,10 @@ class VideoPredictor:
         else:
             reads = opened.forwards()
         reads = decoded_ahead(opened, reads)
-        return self._follow(reads, session, prompts, Task.parse(task), skip_bad_frames)
+        if prompts is None:
+            assert session is not None, 'checked above'
+            return (result for _, result in self._go_on(reads, session, skip_bad_frames))
+        return self._follow(reads, prompts, Task.parse(task), skip_bad_frames)
 
     def propagate_both_ways(
         self,
@@ -171,33 +175,41 @@ class VideoPredictor:
         )
 
     def _follow(
-        self,
-        reads: Iterator[FrameRead],
-        session: VideoSession | None,
-        prompts: Prompts | None,
-        task: Task,
-        skip_bad_frames: bool,
+        self, reads: Iterator[FrameRead], prompts: Prompts, task: Task, skip_bad_frames: bool
     ) -> Iterator[FrameResult]:
-        missed, answered = 0, 0
+        """Answer frames with prompts whose frames are counted from the first one read."""
+        prompted = set(prompts.frame_index.tolist())
+        missed, first = 0, next(reads, None)
+        while first is not None and first.image is None:
+            _check_skips(first, skip_bad_frames, is_prompted=missed in prompted)
+            missed, first = missed + 1, next(reads, None)
+        if first is None:
+            raise UserError('source: expected at least one frame, got none that can be read')
+        assert first.image is not None, 'others were passed over'
+        session = self.start(*first.image.shape[:2], task=task)
+        session.add_rows(prompts)
+        for _ in range(missed):
+            session.skip_frame()
+        for index, result in self._go_on(chain([first], reads), session, skip_bad_frames):
+            yield replace(result, frame_index=index)
+        late = [frame for frame in prompted if frame >= session.frame_index]
+        if late:
+            _logger.warning('prompts on frame %s: the video ended before', min(late))
+
+    def _go_on(
+        self, reads: Iterator[FrameRead], session: VideoSession, skip_bad_frames: bool
+    ) -> Iterator[tuple[int, FrameResult]]:
+        """Answer frames with a session; their numbers in the source, which errors tell as well."""
+        answered = 0
         for read in reads:
             if read.image is None:
-                assert read.error is not None, 'a frame without a picture says why'
-                if not skip_bad_frames:
-                    raise UserError(f'{read.error}; mend it, or skip such frames')
-                _logger.warning('skipped: %s', read.error)
-                missed += 1
-                continue
-            if session is None:
-                assert prompts is not None, 'checked before'
-                height, width = read.image.shape[:2]
-                session = self.start(height, width, task=task)
-                session.add_rows(prompts)
-            for _ in range(missed):
+                is_prompted = session.is_prompted(session.frame_index)
+                _check_skips(read, skip_bad_frames, is_prompted=is_prompted)
                 session.skip_frame()
-            missed = 0
+                continue
+            check_size(read.image, session.size, read.index)
             answered += 1
-            result = session.step(read.image)
-            yield result if prompts is None else replace(result, frame_index=read.index)
+            yield read.index, session.step(read.image)
         if not answered:
             raise UserError('source: expected at least one frame, got none that can be read')
 
@@ -212,13 +224,28 @@ class VideoPredictor:
             UserError: If its sizes are not the model's.
         """
         memory = self.model.head.memory
-        expected = (memory.reader.key_channels, memory.feat_channels)
-        got = (state.keys.shape[1], state.queries.shape[1])
+        cells = memory.reader.key_size(tuple(state.last_masks.shape[-2:]))
+        expected = (memory.reader.key_channels, memory.feat_channels, *cells)
+        got = (state.keys.shape[1], state.queries.shape[1], *state.keys.shape[-2:])
         if expected != got:
             raise UserError(
-                f'session: expected a memory of {expected} channels (keys, queries), got {got}; '
-                'load it with the model that saved it'
+                'session: expected a memory of (key channels, query channels, rows, columns) = '
+                f'{expected}, got {got}; load it with the model that saved it'
             )
+
+
+def _check_skips(read: FrameRead, skip_bad_frames: bool, *, is_prompted: bool) -> None:
+    """Refuse to go on after a frame without a picture, unless such frames are skipped.
+
+    Raises:
+        UserError: With what is wrong with the frame.
+    """
+    assert read.error is not None, 'a frame without a picture says why'
+    if not skip_bad_frames:
+        raise UserError(f'{read.error}; mend it, or skip such frames')
+    if is_prompted:
+        raise UserError(f'{read.error}; there are prompts on it: prompt another one')
+    _logger.warning('skipped: %s', read.error)
 
 
 def check_frames(prompts: Prompts, source: FrameSource) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,9 @@ from seg.utils.checks import UserError
 
 if TYPE_CHECKING:
     from seg.apis.video_predictor import VideoPredictor
+
+
+_LARGEST = 2**31 - 1
 
 
 class _LastFrame(NamedTuple):
@@ -59,6 +63,10 @@ class VideoSession:
         self._state: MemoryState | None = None
         self._last: _LastFrame | None = None
 
+    def is_prompted(self, frame_index: int) -> bool:
+        """Whether something was said about a frame to come."""
+        return frame_index in self._pending
+
     @property
     def object_ids(self) -> list[int]:
         """All objects, those whose prompts are yet to come included."""
@@ -80,7 +88,7 @@ class VideoSession:
         """Say something about an object on a frame to come; a new id is a new object.
 
         Args:
-            object_id: Any whole number >= 1.
+            object_id: Any whole number from 1 to 2,147,483,647.
             points: (x, y), (P, 2), pixels of the frame.
             point_labels: 1 on the object, 0 beside it, (P,); all 1 by default.
             box: xyxy, (4,).
@@ -92,7 +100,9 @@ class VideoSession:
             UserError: If nothing is said, a prompt is wrong or of a kind that the model does not
                 know, or the frame has gone by.
         """
-        frame = self.frame_index if frame_index is None else int(frame_index)
+        frame = self.frame_index
+        if frame_index is not None:
+            frame = _whole_number('frame_index', frame_index, 0)
         if frame < self.frame_index:
             raise UserError(
                 f'frame_index {frame}: expected the next frame, {self.frame_index}, or a later '
@@ -101,8 +111,7 @@ class VideoSession:
             )
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row = self._row(object_id, said)
-        rows = self._pending.setdefault(frame, {})
-        rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
+        self._expect(frame, int(row.object_ids), row)
 
     def add_rows(self, prompts: Prompts) -> None:
         """As :meth:`add_prompts` for many rows at once, each on its frame.
@@ -114,6 +123,8 @@ class VideoSession:
             UserError: As :meth:`add_prompts`; then none is added.
         """
         check_prompts(prompts, self.size, *self.predictor.known_prompts)
+        for object_id in prompts.object_ids.tolist():
+            _whole_number('object_ids', object_id, 1)
         if len(prompts) and int(prompts.frame_index.min()) < self.frame_index:
             raise UserError(
                 f'frame_index {int(prompts.frame_index.min())}: expected {self.frame_index} or a '
@@ -123,8 +134,12 @@ class VideoSession:
             row = prompts[[i]]
             frame, object_id = int(row.frame_index), int(row.object_ids)
             row = replace(row, frame_index=torch.zeros(1, dtype=torch.int64))
-            rows = self._pending.setdefault(frame, {})
-            rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
+            self._expect(frame, object_id, row)
+
+    def _expect(self, frame: int, object_id: int, row: Prompts) -> None:
+        """Keep a row for a frame to come."""
+        rows = self._pending.setdefault(frame, {})
+        rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
 
     def correct(
         self,
@@ -151,6 +166,7 @@ class VideoSession:
             )
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row, last = self._row(object_id, said), self._last
+        object_id = int(row.object_ids)
         if object_id in last.rows:
             row = _without_mask(last.rows[object_id]).with_more(row)
         if object_id in self._state.object_ids.tolist() and mask is None:
@@ -194,12 +210,7 @@ class VideoSession:
         Raises:
             UserError: If nothing was prompted yet, or the frame is no image of the right size.
         """
-        size = check_image(image)
-        if size != self.size:
-            raise UserError(
-                f'frame {self.frame_index}: expected {self.size[1]} x {self.size[0]} pixels as '
-                f'the frames before, got {size[1]} x {size[0]}; start a session for each size'
-            )
+        check_size(image, self.size, self.frame_index)
         if not self.object_ids:
             raise UserError(
                 'step: expected prompts before it, got none; call add_prompts(1, points=[[x, y]])'
@@ -256,8 +267,7 @@ class VideoSession:
 
     def _row(self, object_id: int, said: Mapping[str, Any]) -> Prompts:
         """One checked row of prompts."""
-        if isinstance(object_id, bool) or not isinstance(object_id, int) or object_id < 1:
-            raise UserError(f'object_id: expected a whole number >= 1, got {object_id!r}')
+        object_id = _whole_number('object_id', object_id, 1)
         mask, text = said['mask'], said['text']
         row = make_prompts(
             points=_one(said['points']),
@@ -319,9 +329,40 @@ class VideoSession:
         return asked._replace(rows={**asked.rows, **later})
 
 
+def check_size(image: np.ndarray, expected: tuple[int, int], frame_index: int) -> None:
+    """Refuse a frame that is no image or of another size (H, W) than those before.
+
+    Raises:
+        UserError: With the number of the frame.
+    """
+    size = check_image(image)
+    if size != expected:
+        raise UserError(
+            f'frame {frame_index}: expected {expected[1]} x {expected[0]} pixels as the frames '
+            f'before, got {size[1]} x {size[0]}; start a session for each size'
+        )
+
+
 def _without_mask(row: Prompts) -> Prompts:
     """A row less its mask, which a correction replaces by what was answered."""
     return replace(row, masks=None, has_mask=torch.zeros_like(row.has_mask))
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    """A number as maps of ids hold it.
+
+    Raises:
+        UserError: If it is no whole number, or out of range.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral)
+        or not least <= int(value) <= _LARGEST
+    ):
+        raise UserError(
+            f'{name}: expected a whole number from {least} to {_LARGEST}, got {value!r}'
+        )
+    return int(value)
 
 
 def _one(value: Any) -> Any:

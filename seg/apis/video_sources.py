@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VideoInput = str | os.PathLike[str] | np.ndarray | Iterable[np.ndarray]
 
 _CHUNK = 32  # frames that are held at a time to go backwards through a file
+_TIMED_FORMATS = {'mov', 'mp4', 'matroska', 'webm', 'gif'}  # names of FFmpeg
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class FrameSource(ABC):
 
     def _check_start(self, start: int) -> None:
         if self.num_frames is not None and not 0 <= start < self.num_frames:
+            if not self.num_frames:
+                raise UserError(f'frame {start}: expected one of {self.name}, which has no frames')
             raise UserError(
                 f'frame {start}: expected one of the {self.num_frames} frames of {self.name}, '
                 f'0 to {self.num_frames - 1}'
@@ -200,6 +204,10 @@ class IteratorSource(FrameSource):
 class VideoFile(FrameSource):
     """A video file, decoded by PyAV.
 
+    Formats whose files say when each picture is shown are entered at the key frame before the
+    wanted one. In others (AVI, MPEG) time stamps are missing or in the order of storage, so frames
+    are counted from the beginning on, each time.
+
     Args:
         path: The file.
 
@@ -212,7 +220,7 @@ class VideoFile(FrameSource):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.stem
-        self._times = self._index()
+        self._times, self._is_timed = self._index()
         self.num_frames = len(self._times)
 
     def forwards(self, start: int = 0) -> Iterator[FrameRead]:
@@ -222,7 +230,7 @@ class VideoFile(FrameSource):
         return self._decode(start)
 
     def read(self, index: int) -> FrameRead:
-        """One frame, decoded from the key frame before it."""
+        """One frame."""
         return next(self.forwards(index))
 
     def backwards(self, start: int) -> Iterator[FrameRead]:
@@ -239,8 +247,8 @@ class VideoFile(FrameSource):
             yield from reversed(held)
             last = first - 1
 
-    def _index(self) -> list[int]:
-        """Time stamps of all frames in order, without decoding them."""
+    def _index(self) -> tuple[list[int], bool]:
+        """Time stamps of all frames in order, without decoding them, and whether they are true."""
         import av
 
         if not self.path.stat().st_size:
@@ -252,7 +260,8 @@ class VideoFile(FrameSource):
                 stream = container.streams.video[0]
                 rate = stream.average_rate
                 self.frames_per_second = float(rate) if rate else 24.0
-                times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+                is_timed = not _TIMED_FORMATS.isdisjoint(container.format.name.split(','))
+                times = [packet.pts for packet in container.demux(stream) if packet.size]
         except av.error.FFmpegError as error:
             raise UserError(
                 f'{self.path}: expected a video that FFmpeg can read, got {error.strerror}; check '
@@ -260,18 +269,64 @@ class VideoFile(FrameSource):
             ) from None
         if not times:
             raise UserError(f'{self.path}: expected at least one frame, got a video without any')
-        return sorted(times)
+        known = [time for time in times if time is not None]
+        if not is_timed or len(set(known)) < len(times):
+            return list(range(len(times))), False
+        return sorted(known), True
 
     def _decode(self, first: int) -> Iterator[FrameRead]:
         """Frames from number ``first`` on."""
+        if not self._is_timed:
+            yield from self._decode_counted(first)
+            return
+        reads = self._decode_timed(first, seeks=first > 0)
+        begin = next(reads, None)
+        if begin is None:  # the file was entered too late
+            reads = self._decode_timed(first, seeks=False)
+        else:
+            yield begin
+        yield from reads
+
+    def _decode_counted(self, first: int) -> Iterator[FrameRead]:
+        """Frames from number ``first`` on, numbered as they come."""
         import av
 
-        number = {time: index for index, time in enumerate(self._times)}
-        expected = first
+        number = 0
         with av.open(str(self.path), metadata_errors='replace') as container:
             stream = container.streams.video[0]
             stream.codec_context.options = {'err_detect': 'explode'}
-            if first:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError as error:
+                    if number >= first:
+                        yield self._broken(number, str(error.strerror))
+                    number += 1
+                    continue
+                for frame in frames:
+                    if number >= first:
+                        image = frame.to_ndarray(format='rgb24')
+                        yield FrameRead(number, image, name=f'{number:05d}')
+                    number += 1
+        for missing in range(max(first, number), len(self._times)):
+            yield self._broken(missing, 'no picture')
+
+    def _decode_timed(self, first: int, *, seeks: bool) -> Iterator[FrameRead]:
+        """Frames from number ``first`` on, numbered by when they are shown.
+
+        Args:
+            first: The number.
+            seeks: Whether the file is entered near that frame; then there are none at all if the
+                first picture that comes out is a later one.
+        """
+        import av
+
+        number = {time: index for index, time in enumerate(self._times)}
+        expected, is_in_place = first, not seeks
+        with av.open(str(self.path), metadata_errors='replace') as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {'err_detect': 'explode'}
+            if seeks:
                 container.seek(self._times[first], stream=stream, backward=True)
             reasons: dict[int, str] = {}
             for packet in container.demux(stream):
@@ -282,12 +337,17 @@ class VideoFile(FrameSource):
                     continue
                 for frame in frames:
                     index = number.get(frame.pts, expected)
+                    if not is_in_place and (frame.pts not in number or index > first):
+                        return
+                    is_in_place = True
                     if index < expected:
                         continue
                     for missing in range(expected, index):
                         yield self._broken(missing, reasons.get(missing, 'no picture'))
                     yield FrameRead(index, frame.to_ndarray(format='rgb24'), name=f'{index:05d}')
                     expected = index + 1
+            if not is_in_place:
+                return
             for missing in range(expected, len(self._times)):
                 yield self._broken(missing, reasons.get(missing, 'no picture'))
 
@@ -316,7 +376,8 @@ def open_video(source: VideoInput) -> FrameSource:
         return ArraySource(source)
     if not isinstance(source, Iterable):
         raise UserError(
-            f'source: expected a file, a folder, arrays or an iterator of frames, got {source!r}'
+            'source: expected a file, a folder, arrays or an iterator of frames, got '
+            f'{reprlib.repr(source)}'
         )
     return IteratorSource(source)
 

@@ -25,12 +25,15 @@ class SampleRef(NamedTuple):
         source: Data set within a mixture; 0 for a single one.
         draw: How many samples of this source were drawn before, over all epochs.
         seed: Seed of the run.
+        stream: Keeps what sources draw apart; of a mixture's source it follows from the name, so
+            that other sources beside it change nothing.
     """
 
     sample: int
     source: int = 0
     draw: int = 0
     seed: int = 0
+    stream: int = 0
 
 
 class ClipDataset(Dataset, ABC):
@@ -128,7 +131,7 @@ class ClipDataset(Dataset, ABC):
             index = (ref.sample + step) % len(self)
             if index in self.bad_samples:
                 continue
-            rng = np.random.default_rng((ref.seed, 0, ref.source, ref.draw, index))
+            rng = np.random.default_rng((ref.seed, 0, ref.stream, ref.draw, index))
             try:
                 results = self.draw(index, rng)
             except (UserError, OSError) as error:

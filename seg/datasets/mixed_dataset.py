@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
@@ -40,6 +41,7 @@ class MixedDataset(Dataset):
         if not sources:
             raise ValueError('MixedDataset.sources: expected at least one data set, got none')
         self.names = tuple(sources)
+        self.streams = tuple(zlib.crc32(name.encode()) for name in self.names)
         self.sources: list[ClipDataset] = [
             DATASETS.build(source) if isinstance(source, Mapping) else source
             for source in sources.values()
@@ -75,7 +77,8 @@ class MixedDataset(Dataset):
             raise IndexError(f'sample {index}: expected an index below {len(self)}')
         source = bisect_right(self._ends, index)
         local = index - (self._ends[source] - len(self.sources[source]))
-        return SampleRef(local, source, draw=local, seed=self.sources[source].seed)
+        seed, stream = self.sources[source].seed, self.streams[source]
+        return SampleRef(local, source, draw=local, seed=seed, stream=stream)
 
     def __getitem__(self, ref: int | SampleRef) -> dict[str, Any]:
         """One sample of one source after that source's pipeline."""

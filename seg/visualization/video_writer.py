@@ -15,7 +15,7 @@ from seg.utils.checks import UserError
 from seg.visualization.palettes import voc_color
 
 _CODECS = ('libx264', 'mpeg4')
-_LARGEST_ID = 255
+_LARGEST_ID, _LARGEST_WIDE_ID = 255, 65535
 
 
 class VideoWriter:
@@ -100,12 +100,38 @@ def write_id_map(path: str | Path, id_map: np.ndarray) -> Path:
         UserError: If an id is larger.
         OSError: If the file cannot be written.
     """
-    if id_map.min(initial=0) < 0 or id_map.max(initial=0) > _LARGEST_ID:
-        raise UserError(
-            f'id map: expected ids 0 to {_LARGEST_ID}, which a palette PNG file holds, got '
-            f'{id_map.min()} to {id_map.max()}; number the objects anew'
-        )
+    _check_ids(id_map, _LARGEST_ID, 'a palette PNG file')
     picture = Image.fromarray(id_map.astype(np.uint8), mode='P')
     picture.putpalette([value for index in range(256) for value in voc_color(index)])
     write_atomically(path, lambda file: picture.save(file, format='PNG'))
     return Path(path)
+
+
+def write_wide_id_map(path: str | Path, id_map: np.ndarray) -> Path:
+    """Write ids as a PNG file of 16 bits, without colours.
+
+    Args:
+        path: The file.
+        id_map: (H, W), whole numbers 0 to 65535.
+
+    Raises:
+        UserError: If an id is larger.
+        OSError: If the file cannot be written.
+    """
+    _check_ids(id_map, _LARGEST_WIDE_ID, 'a PNG file of 16 bits')
+    picture = Image.fromarray(id_map.astype(np.uint16))
+    write_atomically(path, lambda file: picture.save(file, format='PNG'))
+    return Path(path)
+
+
+def fits_palette(id_map: np.ndarray) -> bool:
+    """Whether :func:`write_id_map` can write a map."""
+    return bool(id_map.max(initial=0) <= _LARGEST_ID)
+
+
+def _check_ids(id_map: np.ndarray, largest: int, holder: str) -> None:
+    if id_map.min(initial=0) < 0 or id_map.max(initial=0) > largest:
+        raise UserError(
+            f'id map: expected ids 0 to {largest}, which {holder} holds, got '
+            f'{id_map.min()} to {id_map.max()}; number the objects anew'
+        )

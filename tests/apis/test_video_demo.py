@@ -8,10 +8,16 @@ from PIL import Image
 from seg.apis.flag_prompts import read_prompt_flags
 from seg.apis.video_demo import VideoRequest, read_video_prompts, run_video_demo
 from seg.apis.video_sources import open_video
-from seg.structures import Task
+from seg.datasets.imaging import read_id_map
+from seg.structures import PanopticData, Segment, Task
 from seg.testing.tiny_rapsam import model_for_programs, tiny_video_cfg
 from seg.utils.checks import UserError
-from seg.visualization.video_writer import VideoWriter, write_id_map
+from seg.visualization.video_writer import (
+    VideoWriter,
+    fits_palette,
+    write_id_map,
+    write_wide_id_map,
+)
 
 SIZE = (48, 64)
 
@@ -105,6 +111,31 @@ def test_a_video_that_is_none(tmp_path):
 def test_videos_are_mp4(tmp_path, name):
     with pytest.raises(UserError, match='mp4'):
         VideoWriter(tmp_path / name)
+
+
+def test_maps_of_many_segments_have_16_bits(tmp_path):
+    id_map = torch.tensor([[0, 300], [65535, 1]]).numpy()
+
+    assert np.array_equal(read_id_map(write_wide_id_map(tmp_path / 'a.png', id_map)), id_map)
+    assert not fits_palette(id_map)
+    with pytest.raises(UserError, match='ids 0 to 65535'):
+        write_wide_id_map(tmp_path / 'b.png', id_map + 1)
+
+
+def test_a_long_panoptic_video_has_maps_to_the_end(model, folder, tmp_path, monkeypatch):
+    """Segments of a video are numbered on and on."""
+    monkeypatch.setattr(
+        'seg.apis.video_demo.PanopticFollower.step', lambda *_: many_segments(), raising=True
+    )
+    run_video_demo(model, VideoRequest(folder, Task.PANOPTIC, None, tmp_path / 'out', save='masks'))
+    (path, *_) = sorted((tmp_path / 'out').rglob('*.png'))
+
+    assert read_id_map(path).max() == 256
+
+
+def many_segments():
+    """One frame with a segment of number 256."""
+    return PanopticData(torch.full((1, 48, 64), 256), [Segment(256, 0, True, 1.0)])
 
 
 def test_a_palette_holds_no_larger_ids(tmp_path):

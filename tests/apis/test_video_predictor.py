@@ -1,11 +1,14 @@
 """Sessions on videos: prompts on any frame, corrections, files, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from seg.apis import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
+from seg.apis.video_sources import ArraySource
 from seg.structures import Prompts
 from seg.testing.tiny_rapsam import model_for_programs, tiny_prompted_cfg, tiny_video_cfg
 from seg.utils.checks import UserError
@@ -243,6 +246,79 @@ def test_a_stream_cannot_be_followed_both_ways(predictor):
         list(predictor.propagate_both_ways(iter(frames()), rows()))
 
 
+def test_errors_on_the_way_back_name_the_frames_of_the_video(predictor):
+    images = list(frames(6))
+    images[1] = images[1][:32]
+    with pytest.raises(UserError, match='frame 1: expected 64 x 48 pixels'):
+        list(predictor.propagate(images, prompts=rows((1,), 5), backward=True))
+
+    images[5] = None
+    settings = dict(backward=True, skip_bad_frames=True)
+    with pytest.raises(UserError, match=r'frame 5: .*got None; there are prompts on it'):
+        list(predictor.propagate(images, prompts=rows((1,), 5), **settings))
+
+
+def test_a_frame_that_is_read_in_one_direction_alone(predictor, caplog):
+    images = frames(5)
+
+    class OneWay(ArraySource):
+        def backwards(self, start):
+            for read in super().backwards(start):
+                yield read if read.index != 1 else replace(read, image=None, error=UserError('no'))
+
+    source, prompts = OneWay(images), Prompts.concatenate([rows((1,), 3), rows((2,), 4)])
+    results = list(predictor.propagate_both_ways(source, prompts, skip_bad_frames=True))
+
+    assert [result.frame_index for result in results] == [0, 2, 3, 4]
+    assert 'frame 1: could not be read on the way back' in caplog.text
+
+
+def test_bad_frames_at_the_end_go_by(predictor):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_rows(rows((1,)))
+    images = [*frames(2), None]
+    results = list(predictor.propagate(images, session, skip_bad_frames=True))
+
+    assert len(results) == 2
+    assert session.frame_index == 3
+
+
+def test_prompts_behind_the_end_of_a_stream_are_told(predictor, caplog):
+    prompts = Prompts.concatenate([rows((1,)), rows((2,), 30)])
+    results = list(predictor.propagate(iter(frames(3)), prompts=prompts))
+
+    assert len(results) == 3
+    assert 'prompts on frame 30: the video ended before' in caplog.text
+
+
+def test_an_object_of_which_nothing_is_remembered_stays_listed(predictor):
+    session = predictor.start(HEIGHT, WIDTH, task='vos')
+    dot = np.zeros((HEIGHT, WIDTH), bool)
+    dot[20, 20] = True
+    session.add_prompts(1, mask=dot)
+    session.add_prompts(2, mask=box_mask())
+    first, second = (session.step(frame) for frame in frames(2))
+
+    assert not session._state.known[0]
+    assert not session._state.prompted[:, 0].any(), 'a frame that shows nothing need not be kept'
+    assert first.object_ids.tolist() == second.object_ids.tolist() == [1, 2]
+    assert not second.visible[0]
+    assert second.scores[0] == 0
+    assert not second.masks[0].any()
+
+
+def test_frames_may_be_views_and_ids_numbers_of_arrays(predictor):
+    images = frames(2)
+    results = []
+    for given in (images[..., ::-1], images[..., ::-1].copy()):
+        session = predictor.start(HEIGHT, WIDTH)
+        session.add_prompts(np.int64(1), points=[[20, 20]])
+        session.step(given[0])
+        results.append(session.correct(np.int64(1), points=[[30, 20]]))
+
+    assert same(*results)
+
+
 def test_the_state_does_not_grow(predictor):
     session = predictor.start(HEIGHT, WIDTH)
     session.add_prompts(1, points=[[20, 20]])
@@ -270,7 +346,29 @@ def test_vos_masks_are_exact_and_never_overlap(predictor):
 REFUSED = {
     'a step before any prompt': (lambda s: s.step(frames()[0]), 'expected prompts before'),
     'nothing said': (lambda s: s.add_prompts(1), 'got none of them'),
-    'a bad id': (lambda s: s.add_prompts(0, points=[[1, 1]]), 'whole number >= 1'),
+    'a bad id': (lambda s: s.add_prompts(0, points=[[1, 1]]), 'whole number from 1'),
+    'an id that maps cannot hold': (
+        lambda s: s.add_prompts(2**31, points=[[1, 1]]),
+        'object_id: expected a whole number from 1 to 2147483647, got 2147483648',
+    ),
+    'no whole frame': (
+        lambda s: s.add_prompts(1, points=[[1, 1]], frame_index=1.5),
+        'frame_index: expected a whole number from 0',
+    ),
+    'background in rows': (lambda s: s.add_rows(rows((0,))), 'object_ids: expected a whole number'),
+    'a row without words': (
+        lambda s: s.add_rows(Prompts.create(texts=[' '])),
+        r'texts\[0\]: expected words',
+    ),
+    'a row with an empty mask': (
+        lambda s: s.add_rows(Prompts.create(masks=torch.zeros(1, HEIGHT, WIDTH))),
+        'got an empty one',
+    ),
+    'a row with a mask of bytes': (
+        lambda s: s.add_rows(Prompts.create(masks=torch.full((1, HEIGHT, WIDTH), 7.0))),
+        r'probabilities in \[0, 1\]',
+    ),
+    'no picture': (lambda s: s.step(None), 'got a NoneType'),
     'a point outside': (lambda s: s.add_prompts(1, points=[[99, 1]]), 'inside the image'),
     'a mask of another size': (
         lambda s: s.add_prompts(1, mask=np.ones((4, 4), bool)),
@@ -355,6 +453,25 @@ def test_a_session_of_another_model(predictor, tmp_path):
 
     with pytest.raises(UserError, match='expected a memory of'):
         VideoPredictor(model_for_programs(cfg)).load(tmp_path / 'a.safetensors')
+
+
+def test_a_session_of_a_model_with_another_memory(predictor, tmp_path):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.add_rows(rows())
+    session.step(frames()[0])
+    session.save(tmp_path / 'a.safetensors')
+    cfg = tiny_video_cfg()
+    cfg['head']['memory']['reader'].update(stride=1)
+    with pytest.raises(UserError, match='load it with the model that saved it'):
+        VideoPredictor(model_for_programs(cfg)).load(tmp_path / 'a.safetensors')
+
+
+def test_a_session_that_has_seen_nothing_yet_is_saved(predictor, tmp_path):
+    session = predictor.start(HEIGHT, WIDTH)
+    session.skip_frame()
+    session.save(tmp_path / 'a.safetensors')
+
+    assert predictor.load(tmp_path / 'a.safetensors').frame_index == 1
 
 
 def test_first_masks_from_a_map_of_ids():

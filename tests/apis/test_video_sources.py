@@ -35,6 +35,35 @@ def test_a_file_is_read_in_both_directions(tmp_path):
     assert 17 <= square.min() <= 23
 
 
+@pytest.mark.parametrize(
+    ('suffix', 'codec'),
+    [('avi', 'libx264'), ('avi', 'mpeg4'), ('mpg', 'mpeg2video'), ('mkv', 'libx264')],
+)
+def test_pictures_that_are_stored_out_of_order(tmp_path, suffix, codec):
+    """AVI and MPEG files do not say when a picture is shown, or not in a way to rely on."""
+    path = tmp_path / f'a.{suffix}'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, 'yuv420p'
+        stream.gop_size, stream.max_b_frames = 10, 2
+        for index in range(40):
+            image = np.full((64, 96, 3), 60, np.uint8)
+            image[8:24, index : index + 16] = 250
+            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    source = open_video(path)
+    forwards, backwards = list(source.forwards()), list(source.backwards(39))
+
+    assert [read.index for read in forwards] == list(range(40))
+    assert [read.index for read in backwards] == list(range(39, -1, -1))
+    for index in (0, 3, 9, 21, 39):
+        place = (source.read(index).image[16].mean(axis=-1) > 200).nonzero()[0].min()
+        assert abs(place - index) <= 2
+    for read in (*backwards, source.read(17)):
+        assert np.array_equal(read.image, forwards[read.index].image)
+
+
 def test_broken_frames_are_named_and_no_other_is_lost(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     with av.open(str(path)) as container:

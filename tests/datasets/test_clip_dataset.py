@@ -31,7 +31,7 @@ def test_the_task_is_declared_and_parsed():
 
 def test_randomness_depends_on_the_reference_alone():
     dataset = build()
-    refs = [SampleRef(0), SampleRef(1), SampleRef(0, draw=3), SampleRef(0, source=1)]
+    refs = [SampleRef(0), SampleRef(1), SampleRef(0, draw=3), SampleRef(0, stream=1)]
     refs.append(SampleRef(0, seed=1))
     numbers = [dataset[ref]['number'] for ref in refs]
     assert len(set(numbers)) == 5

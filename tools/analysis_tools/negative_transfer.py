@@ -6,7 +6,7 @@ differences. Other joint models (--variants) are trained and compared with the s
 table says what did it. What is done is kept in --out, and the same command goes on after a stop.
 
 A twin is the joint training with all other tasks taken out; nothing else differs. Writes
-table.json, table.md and table.png.
+table.json, table.md, table.png, and curves.png with the training losses of all models.
 
 Example:
     python tools/analysis_tools/negative_transfer.py --out work_dirs/negative_transfer
@@ -30,6 +30,7 @@ from seg.utils.json_text import json_text
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from seg.comparison.loss_curves import LossCurve
     from seg.comparison.table import Comparison
 
 JOINT = Path(__file__).resolve().parents[2] / 'configs/rap_sam/rap_sam_nano_joint_shapes.py'
@@ -67,6 +68,7 @@ def main() -> None:
         raise UserError(
             f'--samples, --margin: expected at least 1 and 0, got {args.samples} and {args.margin}'
         )
+    from seg.comparison.loss_curves import curves_picture
     from seg.comparison.table import compare, markdown_table, table_picture
     from seg.utils.atomic_write import write_bytes_atomically
     from seg.utils.writable import check_writable_folder
@@ -87,6 +89,7 @@ def main() -> None:
     write_bytes_atomically(args.out / 'table.json', f'{json_text(result, indent=2)}\n'.encode())
     write_bytes_atomically(args.out / 'table.md', markdown_table(rows).encode())
     write_bytes_atomically(args.out / 'table.png', table_picture(rows, args.margin))
+    write_bytes_atomically(args.out / 'curves.png', curves_picture(loss_curves(args)))
     sys.stderr.write(markdown_table(rows))
     print(json_text(result))
 
@@ -138,6 +141,30 @@ def run_and_score(
     sys.stderr.write(f'{folder.name}: {"was over" if run.skipped else "done"}\n')
     for task in tasks:
         yield task, score_samples(cfg, run.checkpoint, task, args.samples, folder)
+
+
+def loss_curves(args: argparse.Namespace) -> dict[str, list[LossCurve]]:
+    """Task -> its training losses in every model, the joint ones first."""
+    from seg.comparison.loss_curves import read_curve
+    from seg.comparison.twins import steps_of_task
+    from seg.structures import Task
+
+    runs, curves = args.out / 'runs', {}
+    for task in args.tasks:
+        found = []
+        for path in (args.joint, *args.variants):
+            cfg = joint_config(args, path)
+            share = steps_of_task(cfg, Task.parse(task)) / cfg.train_cfg['max_iters']
+            found += [
+                read_curve(runs / f'{path.stem}_seed{seed}', path.stem, task, share)
+                for seed in args.seeds
+            ]
+        found += [
+            read_curve(runs / f'{args.joint.stem}_{task}_seed{seed}', 'twin', task)
+            for seed in args.seeds
+        ]
+        curves[task] = found
+    return curves
 
 
 def merge(by_seed: list[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, list[Any]]]:

@@ -62,9 +62,9 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
 
     Which samples make up batch ``i`` is a pure function of ``(seed, i)``: sources alternate in
     shuffled blocks that keep the ratios exactly, and each source is gone through in a new random
-    order per pass. So resuming costs the same anywhere. As a loader's workers fetch ahead, the
-    batches handed out are more than those trained on: give the number of trained iterations to
-    :meth:`load_state_dict`, before the loader is iterated.
+    order per pass, the same one whatever stands beside it. So resuming costs the same anywhere.
+    As a loader's workers fetch ahead, the batches handed out are more than those trained on: give
+    the number of trained iterations to :meth:`load_state_dict`, before the loader is iterated.
 
     Args:
         sampler: Gives data set, seed, rank and world size; its own order is not used.
@@ -103,10 +103,12 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         dataset = sampler.dataset
         if isinstance(dataset, MixedDataset):
             self.tasks = dataset.tasks
+            self.streams = dataset.streams
             sizes = [len(source) for source in dataset.sources]
             self.weights = block_weights(dataset.ratios)
         else:
             self.tasks = {dataset.task.value: dataset.task.value}
+            self.streams = (0,)
             sizes, self.weights = [len(dataset)], [1]
         self.source_sizes = _checked_sources(self.tasks, sizes)
         self.batch_sizes = _sizes_by_source(self.tasks, batch_size, task_batch_sizes or {})
@@ -134,12 +136,12 @@ class TaskBatchSampler(Sampler[list[SampleRef]]):
         if self.same_source:
             before = before * world_size + rank
         first = before * self.batch_sizes[source]
-        size = self.source_sizes[source]
+        size, stream = self.source_sizes[source], self.streams[source]
         refs = []
         for draw in range(first, first + self.batch_sizes[source]):
             lap, offset = divmod(draw, size)
-            index = int(_source_order(self.seed, source, lap, size)[offset])
-            refs.append(SampleRef(index, source, draw, self.seed))
+            index = int(_source_order(self.seed, stream, lap, size)[offset])
+            refs.append(SampleRef(index, source, draw, self.seed, stream))
         return refs
 
     def drawn(self, num_batches: int) -> dict[str, Drawn]:
@@ -231,6 +233,6 @@ def _block_order(seed: int, block: int, weights: tuple[int, ...]) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _source_order(seed: int, source: int, turn: int, size: int) -> np.ndarray:
+def _source_order(seed: int, stream: int, turn: int, size: int) -> np.ndarray:
     """Order of a source's samples in one pass over it."""
-    return np.random.default_rng((seed, _SOURCES, source, turn)).permutation(size)
+    return np.random.default_rng((seed, _SOURCES, stream, turn)).permutation(size)

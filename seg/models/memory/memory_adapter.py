@@ -263,7 +263,7 @@ class StreamingMemoryAdapter(BaseModule):
             'tokens': self.objects.describe(masks, seen.queries, mask_features)
             * visible.unsqueeze(-1),
             'written': visible,
-            'prompted': seen.prompted,
+            'prompted': seen.prompted & visible,
             'quality': seen.quality.detach() * visible,
         }
         return after, row

@@ -55,6 +55,16 @@ def test_ratios_hold_exactly_and_in_random_order():
     assert len({tuple(sources[i : i + 3]) for i in range(0, 300, 3)}) == 3
 
 
+def test_what_a_source_draws_does_not_depend_on_what_stands_beside_it():
+    alone = sampler_of(MixedDataset({'clicked': Blank('interactive_image', 7)}))
+    beside = sampler_of()
+    drawn = [batch for batch in map(beside.batch, range(20)) if batch[0].source == 1]
+
+    assert drawn
+    for own, batch in zip(map(alone.batch, range(len(drawn))), drawn, strict=True):
+        assert [ref._replace(source=1) for ref in own] == batch
+
+
 def test_every_pass_shows_every_sample_once():
     sampler = sampler_of(batch_size=3)
     refs = [ref for i in range(140) for ref in sampler.batch(i)]
@@ -164,8 +174,10 @@ def test_mixed_data_sets_accept_plain_indices():
     dataset = mixture()
     assert len(dataset) == 17
     assert dataset.tasks == {'found': 'panoptic', 'clicked': 'interactive_image'}
-    assert dataset.locate(9) == SampleRef(9, 0, 9)
-    assert dataset.locate(10) == SampleRef(0, 1, 0)
+    first, second = dataset.streams
+    assert first != second
+    assert dataset.locate(9) == SampleRef(9, 0, 9, stream=first)
+    assert dataset.locate(10) == SampleRef(0, 1, 0, stream=second)
     assert str(dataset[16]['data_samples'].task) == 'interactive_image'
     with pytest.raises(IndexError, match='below 17'):
         dataset[17]

@@ -43,7 +43,7 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     assert lengths == {
         f'{JOINT}_seed0': 4, f'{JOINT}_panoptic_seed0': 1, f'{JOINT}_interactive_image_seed0': 1,
     }  # fmt: skip
-    for name in ('table.json', 'table.md', 'table.png'):
+    for name in ('table.json', 'table.md', 'table.png', 'curves.png'):
         assert (tmp_path / 'out' / name).is_file()
 
 
