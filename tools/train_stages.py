@@ -55,25 +55,31 @@ def find_stages(name: str, last: int | None) -> list[Path]:
     if not found:
         known = sorted({path.stem.split('_')[0] for path in STAGES.glob('*_[0-9]_*.py')})
         raise UserError(f'name: expected one of {", ".join(known)}, got {name!r}')
+    if last is not None and not 1 <= last <= len(found):
+        raise UserError(f'--last: expected a stage from 1 to {len(found)}, got {last}')
     return found[:last]
 
 
-def options_of(stage: int, given: list[str]) -> list[str]:
-    """Changes to the config of one stage."""
-    chosen = []
+def options_by_stage(given: list[str], num_stages: int) -> dict[int, list[str]]:
+    """Changes to the config of each stage."""
+    chosen: dict[int, list[str]] = {stage: [] for stage in range(1, num_stages + 1)}
     for text in given:
         number, mark, option = text.partition(':')
-        if not (mark and number.isdigit()):
-            raise UserError(f'--cfg-options: expected N:KEY=VALUE, got {text!r}')
-        if int(number) == stage:
-            chosen.append(option)
+        if not (mark and number.isdigit() and int(number) in chosen):
+            raise UserError(
+                f'--cfg-options: expected N:KEY=VALUE with a stage N from 1 to {num_stages}, got '
+                f'{text!r}'
+            )
+        chosen[int(number)].append(option)
     return chosen
 
 
 def main() -> None:
     """Run the stages; what they were is the last line of standard output, as JSON."""
     args = parse_arguments()
+    every_stage = find_stages(args.name, None)
     stages = find_stages(args.name, args.last)
+    options = options_by_stage(args.cfg_options, len(every_stage))
     if args.scale <= 0:
         raise UserError(f'--scale: expected more than 0, got {args.scale:g}')
     from seg.engine.config_options import load_config
@@ -82,11 +88,12 @@ def main() -> None:
     checkpoint: Path | None = None
     report: list[dict[str, Any]] = []
     for number, path in enumerate(stages, 1):
-        cfg = load_config(path, options_of(number, args.cfg_options))
+        cfg = load_config(path, options[number])
         if cfg.get('train_cfg') is None:
             if checkpoint is None:
                 raise UserError(f'{path.name}: expected a stage before it, got none')
-            report.append(deploy(cfg, path, checkpoint, folder / path.stem))
+            plain = load_config(path, options[number])
+            report.append(deploy(cfg, plain, path, checkpoint, folder / path.stem))
             continue
         scale(cfg, args.scale)
         entry, checkpoint = train(cfg, path, checkpoint, folder / path.stem)
@@ -95,12 +102,24 @@ def main() -> None:
 
 
 def scale(cfg: Config, factor: float) -> None:
-    """Change how long a stage is; a validation at its end stays there."""
-    length = cfg['train_cfg']['max_iters']
-    longer = max(1, round(length * factor))
-    if cfg['train_cfg'].get('val_interval') == length:
-        cfg['train_cfg']['val_interval'] = longer
-    cfg['train_cfg']['max_iters'] = longer
+    """Change how long a stage is, and with it whatever its config counts in iterations."""
+
+    def scaled(count: int) -> int:
+        return max(1, round(count * factor))
+
+    train = cfg['train_cfg']
+    for name in ('max_iters', 'val_interval'):
+        if name in train:
+            train[name] = scaled(train[name])
+    for scheduler in cfg.get('param_scheduler') or ():
+        for name in ('begin', 'end'):
+            if scheduler.get(name):
+                scheduler[name] = scaled(scheduler[name])
+        if 'milestones' in scheduler:
+            scheduler['milestones'] = [scaled(step) for step in scheduler['milestones']]
+    schedule = cfg['model'].get('head', {}).get('clip_schedule') or {}
+    if schedule.get('truth_steps'):
+        schedule['truth_steps'] = scaled(schedule['truth_steps'])
 
 
 def train(
@@ -121,18 +140,24 @@ def train(
     return entry, run.checkpoint
 
 
-def deploy(cfg: Config, path: Path, checkpoint: Path, folder: Path) -> dict[str, Any]:
-    """Test the model as trained and as used, and pack it."""
-    from seg.engine.config_options import load_config
+def deploy(
+    cfg: Config, plain: Config, path: Path, checkpoint: Path, folder: Path
+) -> dict[str, Any]:
+    """Test the model as trained and as used, and pack it.
+
+    Args:
+        cfg: Of the stage.
+        plain: The same, to be changed to a model as it was trained.
+        path: Of the stage's config.
+        checkpoint: Weights.
+        folder: Of the stage.
+    """
     from seg.models.deployment import pack_weights
 
-    before = load_config(path)
-    for key in ('test_dataloader', 'test_evaluator', 'model'):
-        before[key] = cfg[key]
-    before['test_cfg'] = {**cfg['test_cfg'], 'fp16': False}
-    before['custom_hooks'] = []
+    plain['test_cfg'] = {**plain['test_cfg'], 'fp16': False}
+    plain['custom_hooks'] = []
     tested = {
-        'as_trained': test(before, path, checkpoint, folder / 'as_trained'),
+        'as_trained': test(plain, path, checkpoint, folder / 'as_trained'),
         'as_used': test(cfg, path, checkpoint, folder / 'as_used'),
     }
     packed = folder / 'weights.safetensors'

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from seg.comparison.sample_statistics import Statistics, sample_statistics
 from seg.comparison.twins import task_of
+from seg.engine.finished_runs import file_digest
 from seg.evaluation.protocols import ClickProtocol
 from seg.registry import DATASETS, METRICS, MODELS
 from seg.structures import ClipSample, Task
@@ -84,8 +85,9 @@ def _source_of(cfg: Config, task: Task) -> dict[str, Any]:
 def _origin(cfg: Config, source: dict[str, Any], checkpoint: Path) -> str:
     """Fingerprint of what statistics depend on, but for the number of samples."""
     data = {key: value for key, value in source.items() if key != 'num_samples'}
-    text = json.dumps([checkpoint.name, data, cfg.model], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    metric = cfg.val_evaluator['metrics'][task_of(source).value]
+    text = json.dumps([data, cfg.model, metric], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode() + file_digest(checkpoint)).hexdigest()
 
 
 def _score_from(

@@ -29,6 +29,7 @@ class Comparison:
         samples: How many samples.
         seeds: How many training seeds of the first and of the second model.
         scores: Of the first and of the second model, means over seeds.
+        by_seed: The same for each seed of the first and of the second model.
         difference: First less second, points.
         interval: Ends of its 95 % interval.
         verdict: ``'holds'`` where the first loses less than the margin at most, by the interval;
@@ -42,6 +43,7 @@ class Comparison:
     samples: int
     seeds: tuple[int, int]
     scores: tuple[float, float]
+    by_seed: tuple[tuple[float, ...], tuple[float, ...]]
     difference: float
     interval: tuple[float, float]
     verdict: str
@@ -80,12 +82,18 @@ def compare(
                 samples=pair[0].shape[1],
                 seeds=(len(pair[0]), len(pair[1])),
                 scores=(100 * found.first, 100 * found.second),
+                by_seed=(_by_seed(pair[0], score), _by_seed(pair[1], score)),
                 difference=100 * found.difference,
                 interval=(low, high),
                 verdict=_verdict(low, high, margin),
             )
         )
     return rows
+
+
+def _by_seed(statistics: NDArray[np.float64], score: str) -> tuple[float, ...]:
+    """Scores of the seeds of a model, in percent, from statistics (S, N, D)."""
+    return tuple((100 * score_of(score)(statistics.sum(axis=1))).tolist())
 
 
 def _verdict(low: float, high: float, margin: float) -> str:

@@ -23,7 +23,7 @@ from seg.datasets.coco_files import (
 from seg.datasets.coco_instance import decode_segmentation
 from seg.datasets.index import Column, Index, cached_index, digest_file
 from seg.datasets.json_fields import ANYTHING, INTEGER, Fields, entries_by_id
-from seg.datasets.referring_files import read_refs, sentences_of
+from seg.datasets.referring_files import held_out_images, read_refs, sentences_of
 from seg.datasets.samples import image_sample, segments, stack_masks
 from seg.registry import DATASETS
 from seg.structures import Task
@@ -135,13 +135,16 @@ class RefCocoDataset(ClipDataset):
         pipeline: Transforms or their configs.
         image_template: Name of an image, with its ``id``; by default its ``file_name``.
         test_mode: Whether the samples are for evaluation.
+        held_out_refs: Refs files of other expressions on the same images; those that they use for
+            validation and tests are left out.
         dataset_name: Name noted in the samples.
         seed: See :class:`ClipDataset`.
         max_bad_samples: See :class:`ClipDataset`.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        UserError: If a file is broken, the files do not fit together, or there is no such split.
+        UserError: If a file is broken, the files do not fit together, there is no such split, or
+            nothing of it is left.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class RefCocoDataset(ClipDataset):
         *,
         image_template: str | None = None,
         test_mode: bool = False,
+        held_out_refs: Sequence[str | Path] = (),
         dataset_name: str = 'refcoco',
         seed: int = 0,
         max_bad_samples: int = 0,
@@ -175,6 +179,16 @@ class RefCocoDataset(ClipDataset):
             raise UserError(f'{self.refs_file}: {unknown_name_message("split", split, known)}')
         self.refs = np.flatnonzero(splits == split)
         image_of_ref = np.searchsorted(self.index['offsets'], self.refs, side='right') - 1
+        if held_out_refs:
+            held_out = {json.dumps(image_id) for image_id in held_out_images(held_out_refs)}
+            is_held_out = np.array([text in held_out for text in self.index.texts('img_ids')])
+            kept = ~is_held_out[image_of_ref]
+            self.refs, image_of_ref = self.refs[kept], image_of_ref[kept]
+            if not len(self.refs):
+                raise UserError(
+                    f'{self.refs_file}: expected images of the split {split} that are not held '
+                    'out, got none; check held_out_refs'
+                )
         self.rows, self.starts = np.unique(image_of_ref, return_index=True)
 
     def __len__(self) -> int:

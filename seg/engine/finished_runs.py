@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from seg.utils.json_text import json_text
 
 _STATE = 'run.json'
 _POINTER = 'last_checkpoint'
+_BEST = 'best.pth'
 _CHUNK = 1 << 20
 # What a plan may change between two attempts without the run becoming another one.
 _PLACES = ('work_dir', 'load_from', 'resume', 'launcher')
+_CHECKPOINT = 'checkpoint'  # key of weights that a part of a model starts from
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,18 @@ def run_once(
 
     Raises:
         UserError: If the folder holds a run of other settings, or of other weights to start from,
-            or if the config names weights that are not there.
+            or one that no plan began, or if the config names weights that are not there.
     """
     if load_from is None and cfg.get('load_from'):
         load_from = Path(cfg['load_from'])
         if not load_from.is_file():
             raise UserError(f'load_from: expected a file of weights, found none at {load_from}')
     found = _read_state(work_dir)
+    if found is None and any((work_dir / name).is_file() for name in (_POINTER, _BEST)):
+        raise UserError(
+            f'{work_dir}: expected a folder of this plan or an empty one, got that of another '
+            'training; choose another folder'
+        )
     digest = _digest(cfg, load_from)
     if found is not None and found['digest'] != digest:
         raise UserError(
@@ -93,7 +100,7 @@ def run_once(
 
 
 def _chosen_checkpoint(work_dir: Path) -> Path:
-    best = work_dir / 'best.pth'
+    best = work_dir / _BEST
     if best.is_file():
         return best
     last = (work_dir / _POINTER).read_text(encoding='utf-8').strip()
@@ -101,14 +108,35 @@ def _chosen_checkpoint(work_dir: Path) -> Path:
 
 
 def _digest(cfg: Config, load_from: Path | None) -> str:
-    """Fingerprint of settings and of the weights that a run starts from."""
+    """Fingerprint of settings and of all weights that a run starts from, teachers included."""
     content = {key: value for key, value in cfg.to_dict().items() if key not in _PLACES}
     found = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
-    if load_from is not None:
-        with load_from.open('rb') as file:
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
+    for path in [load_from, *_named_weights(cfg.model)]:
+        if path is not None and path.is_file():
+            found.update(file_digest(path))
     return found.hexdigest()
+
+
+def file_digest(path: Path) -> bytes:
+    """Fingerprint of what is in a file."""
+    found = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.digest()
+
+
+def _named_weights(node: Any) -> Iterator[Path]:
+    """Files that parts of a model name as weights to start from."""
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _named_weights(item)
+    elif isinstance(node, dict):
+        for key, value in dict.items(node):
+            if key == _CHECKPOINT and isinstance(value, str):
+                yield Path(value)
+            else:
+                yield from _named_weights(value)
 
 
 def _read_state(work_dir: Path) -> dict[str, Any] | None:

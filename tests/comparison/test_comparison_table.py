@@ -26,6 +26,8 @@ def test_verdicts_follow_the_margin(mean, verdict):
     assert row.difference == pytest.approx(100 * (mean - 0.6))
     assert row.verdict == verdict
     assert (row.samples, row.seeds) == (300, (2, 2))
+    assert row.by_seed[0] == pytest.approx([row.scores[0]] * 2)
+    assert row.by_seed[1] == pytest.approx([row.scores[1]] * 2)
 
 
 def test_a_wide_interval_leaves_the_question_open():

@@ -94,7 +94,9 @@ def test_scored_samples_are_kept_and_more_are_added(tmp_path):
     assert three['mIoU@1'][0].tolist() == [9.0, 9]
     assert three['box_mIoU'][1].tolist() == two['box_mIoU'][1].tolist()
     assert (three['text_gIoU'] == 0).all()
-    other = tmp_path / 'other.pth'
-    checkpoint.rename(other)
-    fresh = score_samples(cfg, other, 'interactive_image', 1, tmp_path)
+    renamed = checkpoint.rename(tmp_path / 'other.pth')  # the same weights
+    kept = score_samples(cfg, renamed, 'interactive_image', 1, tmp_path)
+    assert kept['mIoU@1'][0].tolist() == [9.0, 9]
+    cfg.val_evaluator['metrics']['interactive_image']['prefix'] = 'another metric'
+    fresh = score_samples(cfg, renamed, 'interactive_image', 1, tmp_path)
     assert fresh['mIoU@1'][0].tolist() == two['mIoU@1'][0].tolist()

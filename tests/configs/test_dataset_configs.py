@@ -116,5 +116,6 @@ def test_joint_training_leaves_out_what_expressions_are_scored_on():
     sources = cfg.train_dataloader['dataset'].sources
     assert sources.panoptic.dataset.held_out_refs == scored
     assert sources.clicks.dataset.held_out_refs == scored
+    assert sources.expressions.dataset.held_out_refs == scored
     assert sources.expressions.dataset.split == 'train'
     assert len(set(scored)) == 3

@@ -106,6 +106,24 @@ def test_images_of_2017_are_read_under_their_ids(root):
     assert dataset[0]['img_path'].endswith('train2014/000000000001.jpg')
 
 
+def test_images_that_others_are_scored_on_are_left_out(small, tmp_path):
+    root = small('refcoco', 3)
+    everything = DATASETS.build({'type': 'RefCocoDataset', **arguments(root)})
+    first, *others = [everything.load(i)['img_id'] for i in range(len(everything))]
+    other = tmp_path / 'refs.json'
+    rows = read_refs(root / REFS)
+    other.write_text(
+        json.dumps([{**ref, 'split': 'val'} for ref in rows if ref['image_id'] == first])
+    )
+    settings = dict(type='RefCocoDataset', held_out_refs=[other])
+    dataset = DATASETS.build({**settings, **arguments(root)})
+
+    assert [dataset.load(i)['img_id'] for i in range(len(dataset))] == others
+    other.write_text(json.dumps([{**ref, 'split': 'val'} for ref in rows]))
+    with pytest.raises(UserError, match='not held out, got none'):
+        DATASETS.build({**settings, **arguments(root)})
+
+
 def test_held_out_images_are_those_of_validation_and_test(root):
     change_refs(root, lambda refs: refs[0].update(image_id=77, split='testA'))
     assert held_out_images([root / REFS]) == {77, 500_001}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from seg.engine import finished_runs
@@ -70,6 +71,28 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(plan, monkeypatch
     assert (resumed.iterations, resumed.skipped) == (8, False)
     pair = [read_weights(run.checkpoint) for run in (whole, resumed)]
     assert all(torch.equal(pair[0][name], pair[1][name]) for name in pair[0])
+
+
+def test_a_folder_of_another_training_is_refused(plan):
+    folder = plan('run')[2]
+    for name in ('last_checkpoint', 'best.pth'):
+        folder.mkdir(exist_ok=True)
+        (folder / name).touch()
+        with pytest.raises(UserError, match='got that of another training; choose another folder'):
+            run_once(*plan('run'))
+        (folder / name).unlink()
+
+
+def test_weights_that_a_part_of_the_model_starts_from_belong_to_a_run(tmp_path):
+    weights = tmp_path / 'teacher.safetensors'
+    start = dict(type='Pretrained', checkpoint=str(weights))
+    cfg = Config(dict(model=dict(type='Distiller', teacher=dict(init_cfg=start))))
+    digests = []
+    for content in (b'one', b'two', b'two'):
+        weights.write_bytes(content)
+        digests.append(finished_runs._digest(cfg, None))
+
+    assert digests[0] != digests[1] == digests[2]
 
 
 def test_a_run_starts_from_the_one_before(plan):

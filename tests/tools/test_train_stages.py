@@ -1,6 +1,7 @@
 """Five stages, each from the one before; those that are over are not done again."""
 
 import json
+import runpy
 
 import pytest
 
@@ -65,6 +66,37 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
     code, _, err = run_tool(*arguments[:4], '--last', '1', '--scale', '3', *arguments[4:])
     assert code == 2
     assert 'got one of others' in err
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--last', '0'), '--last: expected a stage from 1 to 5, got 0'),
+        (('--last', '6'), 'got 6'),
+        (('--cfg-options', '7:train_cfg.max_iters=3'), 'with a stage N from 1 to 5'),
+        (('--cfg-options', 'train_cfg.max_iters=3'), 'expected N:KEY=VALUE'),
+    ],
+)
+def test_stages_that_do_not_exist(run_tool, tmp_path, arguments, message):
+    code, _, err = run_tool('train_stages', 'nano', '--work-dir', tmp_path, *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_all_that_is_counted_in_iterations_grows_with_a_stage(repository):
+    scale = runpy.run_path(str(repository / 'tools/train_stages.py'))['scale']
+    cfg = load_config(repository / 'configs/rap_sam/stages/r50_4_joint.py')
+    cfg.model.head.clip_schedule = dict(truth_steps=300)
+    steps = cfg.train_cfg.max_iters
+    scale(cfg, 0.5)
+
+    warm_up, falls = cfg.param_scheduler
+    assert cfg.train_cfg.max_iters == falls.end == round(steps / 2)
+    assert max(falls.milestones) < falls.end
+    assert warm_up.end == 250
+    assert warm_up.begin == 0
+    assert cfg.train_cfg.val_interval < cfg.train_cfg.max_iters
+    assert cfg.model.head.clip_schedule.truth_steps == 150
 
 
 @pytest.mark.parametrize('size', ['nano', 'r50'])

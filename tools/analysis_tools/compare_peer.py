@@ -55,6 +55,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Train, score and compare; the result is the last line of standard output, as JSON."""
     args = parse_arguments()
+    if len(set(args.seeds)) < len(args.seeds):
+        raise UserError(f'--seeds: expected each one once, got {" ".join(map(str, args.seeds))}')
     if args.samples < 1 or args.cpu_minutes <= 0:
         raise UserError(
             '--samples, --cpu-minutes: expected at least 1 and more than 0, got '

@@ -5,7 +5,8 @@ model has, scores all on the same validation samples, and takes paired bootstrap
 differences. Other joint models (--variants) are trained and compared with the same twins, so the
 table says what did it. What is done is kept in --out, and the same command goes on after a stop.
 
-A twin is the joint training with all other tasks taken out; nothing else differs. Writes
+A twin is the joint training with all other tasks taken out: settings and drawn samples are the
+same (what a schedule counts over all steps, such as ClipSchedule.truth_steps, is not). Writes
 table.json, table.md, table.png, and curves.png with the training losses of all models.
 
 Example:
@@ -15,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -74,6 +76,7 @@ def main() -> None:
     from seg.utils.writable import check_writable_folder
 
     check_writable_folder(args.out, '--out')
+    check_plan(args)
     twins = {task: score_twin(args, task) for task in args.tasks}
     rows: list[Comparison] = []
     for path in (args.joint, *args.variants):
@@ -85,13 +88,60 @@ def main() -> None:
                 margin=args.margin,
                 repeats=args.repeats,
             )
-    result = {'samples': args.samples, 'seeds': args.seeds, 'rows': [asdict(row) for row in rows]}
+    result = {
+        'samples': args.samples,
+        'seeds': args.seeds,
+        'rows': [asdict(row) for row in rows],
+        'runs': trained_runs(args),
+    }
     write_bytes_atomically(args.out / 'table.json', f'{json_text(result, indent=2)}\n'.encode())
     write_bytes_atomically(args.out / 'table.md', markdown_table(rows).encode())
     write_bytes_atomically(args.out / 'table.png', table_picture(rows, args.margin))
     write_bytes_atomically(args.out / 'curves.png', curves_picture(loss_curves(args)))
     sys.stderr.write(markdown_table(rows))
     print(json_text(result))
+
+
+def check_plan(args: argparse.Namespace) -> None:
+    """Refuse plans whose comparisons would say nothing.
+
+    Raises:
+        UserError: If something is named twice, time rather than steps ends a training, or a
+            variant is no other model than the joint one.
+    """
+    from seg.engine.hooks import TimeBudgetHook
+
+    for name in ('seeds', 'tasks', 'variants'):
+        given = getattr(args, name)
+        if len(set(given)) < len(given):
+            shown = ' '.join(map(str, given))
+            raise UserError(f'--{name}: expected each one once, got {shown}')
+    plans = {path: joint_config(args, path) for path in (args.joint, *args.variants)}
+    for path, cfg in plans.items():
+        if any(hook['type'] is TimeBudgetHook for hook in cfg.get('custom_hooks') or ()):
+            raise UserError(
+                f'{path}: expected a training that ends after its steps, got a TimeBudgetHook, '
+                'which may end it earlier; use a config without one'
+            )
+        if path != args.joint and cfg.to_dict() == plans[args.joint].to_dict():
+            raise UserError(
+                f'{path}: expected other settings than those of {args.joint}, got the same; '
+                'leave the variant out, or the option that makes it so'
+            )
+
+
+def trained_runs(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each training of the plan took."""
+    names = [path.stem for path in (args.joint, *args.variants)]
+    names += [f'{args.joint.stem}_{task}' for task in args.tasks]
+    runs = []
+    for name in names:
+        for seed in args.seeds:
+            folder = args.out / 'runs' / f'{name}_seed{seed}'
+            state = json.loads((folder / 'run.json').read_text(encoding='utf-8'))
+            cost = {key: state[key] for key in ('iterations', 'minutes')}
+            runs.append({'run': folder.name, **cost})
+    return runs
 
 
 def joint_config(args: argparse.Namespace, path: Path) -> Config:

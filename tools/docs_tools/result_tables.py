@@ -3,7 +3,8 @@
 ``record`` runs a tool whose last line of output is JSON and keeps it with the command; ``write``
 fills the tables of pages, which stand between marks. A mark names a log, all of which becomes the
 table, or a file of ``docs/tables``: text with fields such as ``{card/image/PQ .1f}``, the path of a
-number in the log ``card`` and how to write it. In a list, rows are found by ``name`` or place.
+number in the log ``card`` and how to write it. In a list, rows are found by ``name``, by what
+other columns of them are (``task=vos,score=J&F``), or by place.
 ``{a/b ÷ c/d .2f}`` divides, ``{a/b .1f >= 60}`` is bold if so, and ``{command of card}`` tells what
 was run.
 
@@ -26,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 
@@ -86,8 +88,7 @@ def record_log(name: str, command: list[str], logs: Path = LOGS) -> None:
             f'{command[0]}: expected JSON as the last line of output, got {last[:60]!r}; add --json'
         ) from error
     log = {'command': f'python {shlex.join(command)}', 'result': result}
-    logs.mkdir(parents=True, exist_ok=True)
-    (logs / f'{name}.json').write_text(json.dumps(log, indent=2) + '\n', encoding='utf-8')
+    write_bytes_atomically(logs / f'{name}.json', f'{json.dumps(log, indent=2)}\n'.encode())
 
 
 def filled_page(text: str, logs: Path = LOGS, tables: Path = TABLES) -> str:
@@ -118,9 +119,14 @@ def filled_table(text: str, logs: Path = LOGS) -> str:
         if match['log']:
             return str(read_log(logs, match['log'])['command'])
         value = number_at(logs, match['path'])
-        if match['below']:
-            value /= number_at(logs, match['below'])
-        shown = format(value, match['format'])
+        try:
+            if match['below']:
+                value /= number_at(logs, match['below'])
+            shown = format(value, match['format'])
+        except (ValueError, ZeroDivisionError) as error:
+            raise UserError(
+                f'{match[0]}: expected a number that is written so, got {value}: {error}'
+            ) from error
         if not match['sign']:
             return shown
         bar = float(match['bar'])
@@ -149,13 +155,24 @@ def number_at(logs: Path, path: str) -> float:
     found = read_log(logs, name)['result']
     for key in keys:
         if isinstance(found, list):
-            rows = {row.get('name', i): row for i, row in enumerate(found) if isinstance(row, dict)}
-            found = rows.get(key) or dict(enumerate(found)).get(int(key) if key.isdigit() else -1)
+            found = row_of(found, key)
         else:
             found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, int | float) or isinstance(found, bool):
         raise UserError(f'{path}: expected a number of the log {name}, got {found!r:.60}')
     return found
+
+
+def row_of(rows: list[Any], key: str) -> Any:
+    """The row that a part of a path means; ``None`` if there is none."""
+    if '=' in key:
+        wanted = dict(pair.split('=', 1) for pair in key.split(','))
+        fitting = [row for row in rows if wanted.items() <= row.items()]
+        return fitting[0] if len(fitting) == 1 else None
+    named = {row['name']: row for row in rows if isinstance(row, dict) and 'name' in row}
+    if key in named:
+        return named[key]
+    return rows[int(key)] if key.isdigit() and int(key) < len(rows) else None
 
 
 def _read_table(path: Path) -> str:
@@ -223,7 +240,7 @@ def main() -> None:
     for page in arguments.page:
         text = page.read_text(encoding='utf-8')
         filled = filled_page(text, arguments.logs, arguments.tables)
-        page.write_text(filled, encoding='utf-8')
+        write_bytes_atomically(page, filled.encode())
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """COCO panoptic, clicks on COCO, and the words of RefCOCO for training, one task per batch.
 
-The COCO images that RefCOCO, RefCOCO+ or RefCOCOg use for validation and tests are left out, so
-that all three can be scored afterwards. The ids of COCO 2014 are those of 2017.
+The images that RefCOCO, RefCOCO+ or RefCOCOg use for validation and tests are left out of every
+source, so that all three can be scored afterwards. The ids of COCO 2014 are those of 2017.
 """
 
 from mmengine.config import read_base
@@ -19,6 +19,7 @@ refs_files = [
 ]
 coco_panoptic_train.update(held_out_refs=refs_files)
 coco_interactive_train.update(held_out_refs=refs_files)
+refcoco_train.update(held_out_refs=refs_files)
 
 label_space = 'coco_panoptic'
 train_dataloader['dataset'] = dict(

@@ -6,10 +6,12 @@
 from mmengine.config import read_base
 
 from seg.datasets import JointLabels, MixedDataset
+from seg.evaluation.metrics import DavisMetric, InteractiveMetric, PanopticMetric, TaskEvaluator
 
 with read_base():
     from .coco_refcoco import *
-    from .davis import davis_train
+    from .davis import davis_train, davis_val
+    from .refcoco import refcoco_val
     from .youtube_vis_2021 import youtube_vis_train as youtube_vis_2021_train
 
 label_space = 'coco_panoptic+youtube_vis_2021'
@@ -28,7 +30,17 @@ val_dataloader['dataset'] = dict(
     type=MixedDataset,
     sources=dict(
         coco=dict(type=JointLabels, dataset=coco_panoptic_val, label_space=label_space),
-        points=dict(type=JointLabels, dataset=coco_interactive_val, label_space=label_space),
+        ref=dict(type=JointLabels, dataset=refcoco_val, label_space=label_space),
+        davis=dict(type=JointLabels, dataset=davis_val, label_space=label_space),
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(
+    type=TaskEvaluator,
+    metrics=dict(
+        panoptic=dict(type=PanopticMetric),
+        interactive_image=dict(type=InteractiveMetric),
+        vos=dict(type=DavisMetric),
+    ),
+)
+test_evaluator = val_evaluator

@@ -1,10 +1,10 @@
-"""The joint model without its task embedding, which stays at zero."""
+"""The joint model without a task embedding: only prompts, routes and adapters tell tasks apart."""
 
 from mmengine.config import read_base
+
+from seg.models.routing import TaskRouter
 
 with read_base():
     from ..rap_sam_nano_joint_shapes import *
 
-optim_wrapper['paramwise_cfg'].update(
-    custom_keys={'head.router.task_embed': dict(lr_mult=0.0, decay_mult=0.0)}
-)
+model['head'].update(router=dict(type=TaskRouter, marks_tasks=False))

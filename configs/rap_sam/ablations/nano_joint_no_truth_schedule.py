@@ -1,4 +1,7 @@
-"""The joint model whose memory holds its own masks from the first step on, and no true ones."""
+"""The joint model whose memory holds its own masks from the first step on, and no true ones.
+
+From trained weights the joint model does the same, as its schedule is over.
+"""
 
 from mmengine.config import read_base
 

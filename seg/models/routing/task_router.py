@@ -50,6 +50,7 @@ class TaskRouter(BaseModule):
         interactive_stages: Stages that prompted images and clips run; all when left out.
         vos_stages: Stages that video object segmentation runs; all when left out.
         panoptic_stages: Stages that panoptic runs; all when left out.
+        marks_tasks: Whether there is a task embedding.
 
     Raises:
         ValueError: If a number of stages is not one that the decoder can run.
@@ -64,6 +65,7 @@ class TaskRouter(BaseModule):
         interactive_stages: int | None = None,
         vos_stages: int | None = None,
         panoptic_stages: int | None = None,
+        marks_tasks: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -81,8 +83,10 @@ class TaskRouter(BaseModule):
                 Route(Task.PANOPTIC, panoptic, 'object'),
             )
         }
-        self.task_embed = nn.Embedding(len(_TASKS), feat_channels)
-        nn.init.zeros_(self.task_embed.weight)
+        self.task_embed: nn.Embedding | None = None
+        if marks_tasks:
+            self.task_embed = nn.Embedding(len(_TASKS), feat_channels)
+            nn.init.zeros_(self.task_embed.weight)
 
     def route(self, samples: Sequence[ClipSample], num_frames: int = 1) -> Route:
         """The way of a batch.
@@ -105,7 +109,9 @@ class TaskRouter(BaseModule):
         return self.routes[tasks.pop()]
 
     def mark(self, queries: Tensor, route: Route) -> Tensor:
-        """Add the task's embedding to queries (B, Q, C)."""
+        """Add the task's embedding, if there is one, to queries (B, Q, C)."""
+        if self.task_embed is None:
+            return queries
         index = torch.tensor(_TASKS.index(route.task), device=queries.device)
         return queries + self.task_embed(index)
 

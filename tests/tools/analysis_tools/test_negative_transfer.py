@@ -35,6 +35,7 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     assert {row['task'] for row in result['rows']} == set(tasks)
     assert result['rows'][0]['score'] == 'PQ'
     assert all(0 <= score <= 100 for row in result['rows'] for score in row['scores'])
+    assert [run['iterations'] for run in result['runs']] == [4, 1, 1]
     runs = tmp_path / 'out' / 'runs'
     lengths = {
         path.parent.name: json.loads(path.read_text())['iterations']
@@ -45,6 +46,30 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     }  # fmt: skip
     for name in ('table.json', 'table.md', 'table.png', 'curves.png'):
         assert (tmp_path / 'out' / name).is_file()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--seeds', '0', '0'), '--seeds: expected each one once, got 0 0'),
+        (('--tasks', 'vos', 'vos'), '--tasks: expected each one once'),
+        (('--joint', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'got a TimeBudgetHook'),
+        (
+            (
+                *('--variants', 'configs/rap_sam/ablations/nano_joint_no_truth_schedule.py'),
+                *('--cfg-options', 'model.head.clip_schedule.truth_steps=0'),
+            ),
+            'nano_joint_no_truth_schedule.py: expected other settings than those of',
+        ),
+    ],
+)
+def test_plans_that_would_say_nothing_are_refused(
+    repository, tmp_path, run_tool, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(repository)
+    code, _, err = run_tool('analysis_tools/negative_transfer', '--out', tmp_path, *arguments)
+    assert code == 2
+    assert message in err
 
 
 def test_numbers_that_make_no_sense_are_refused(tmp_path, run_tool):

@@ -11,7 +11,7 @@ PAGE = 'Text.\n\n<!-- table of logs/sizes.json -->\nold\n<!-- end of table -->\n
 
 PAGES = [
     *('docs/models.md', 'docs/benchmarks.md', 'docs/performance.md'),
-    *('docs/annotate.md', 'README.md', 'README.zh-CN.md'),
+    *('docs/annotate.md', 'docs/joint_training.md', 'README.md', 'README.zh-CN.md'),
 ]
 
 
@@ -29,6 +29,7 @@ def test_the_pages_in_the_repository_are_up_to_date(run_tool, repository, tmp_pa
 
 CARD = {
     'image': {'PQ': 50.0, 'NoC': 4.0, 'name': 'x'},
+    'rows': [{'kind': 'a', 'n': 3}, {'kind': 'b', 'n': 4}],
     'results': [{'name': 'a model, 1 object', 'seconds': 0.5}, {'seconds': 2}],
 }
 
@@ -54,6 +55,7 @@ def fill(run_tool, folder, table):
         ('{card/image/NoC .1f <= 3}', '4.0'),
         ('{card/results/a model, 1 object/seconds .2f}', '0.50'),
         ('{card/results/1/seconds .0f}', '2'),
+        ('{card/rows/kind=b/n .0f}', '4'),
         ('{card/results/1/seconds ÷ card/results/a model, 1 object/seconds .2f >= 4}', '**4.00**'),
         ('{card/results/1/seconds ÷ 0.001 ,.0f}', '2,000'),
         ('`{command of card}`', '`python t.py`'),
