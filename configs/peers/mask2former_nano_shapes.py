@@ -116,4 +116,9 @@ model = dict(
 )
 optim_wrapper['optimizer'].update(lr=5e-4)
 optim_wrapper.update(clip_grad=dict(max_norm=1.0))
-del width, attention, feedforward, positions
+# As published, no decay of what is no weight of a layer.
+no_decay = dict(decay_mult=0.0)
+optim_wrapper['paramwise_cfg'].update(
+    custom_keys=dict(query_embed=no_decay, query_feat=no_decay, level_embed=no_decay)
+)
+del width, attention, feedforward, positions, no_decay
