@@ -153,3 +153,11 @@ def test_marking_changes_nothing_until_trained():
     router.mark(queries, route).sum().backward()
     trained = router.task_embed.weight.grad.any(dim=1)
     assert trained.tolist() == [task is Task.PANOPTIC for task in Task]
+
+
+def test_tasks_need_not_be_marked():
+    router = TaskRouter(8, marks_tasks=False)
+    queries = torch.randn(1, 3, 8)
+
+    assert not list(router.parameters())
+    assert all(router.mark(queries, route) is queries for route in router.routes.values())
