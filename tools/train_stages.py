@@ -102,7 +102,10 @@ def main() -> None:
 
 
 def scale(cfg: Config, factor: float) -> None:
-    """Change how long a stage is, and with it whatever its config counts in iterations."""
+    """Change how long a stage is, and with it when it is validated and saved and its rates fall.
+
+    ``ClipSchedule.truth_steps`` is scaled as well. Warm-ups of hooks are shares of the training.
+    """
 
     def scaled(count: int) -> int:
         return max(1, round(count * factor))
@@ -111,6 +114,9 @@ def scale(cfg: Config, factor: float) -> None:
     for name in ('max_iters', 'val_interval'):
         if name in train:
             train[name] = scaled(train[name])
+    saving = cfg['default_hooks'].get('checkpoint') or {}
+    if 'interval' in saving:
+        saving['interval'] = scaled(saving['interval'])
     for scheduler in cfg.get('param_scheduler') or ():
         for name in ('begin', 'end'):
             if scheduler.get(name):

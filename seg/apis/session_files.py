@@ -114,7 +114,8 @@ def _read_about(path: str | Path) -> dict[str, Any]:
     header = read_metadata(path)
     if header.get('format') != _FORMAT:
         raise UserError(
-            f'{path}: expected a saved video session, got a file of another kind; save one with '
-            'session.save'
+            f'{path}: expected a video session in the format {_FORMAT}, got '
+            f'{header.get("format", "a file of another kind")}; save one with session.save of this '
+            'version'
         )
     return json.loads(header['session'])

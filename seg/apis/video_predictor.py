@@ -133,7 +133,8 @@ class VideoPredictor:
         Raises:
             FileNotFoundError: If there is no such file.
             UserError: If there is no frame or no prompt, a frame is broken, or the size changes;
-                the message names the frame. A session stays usable.
+                the message names the frame by its number in the source, which is not that of the
+                session's results if the session has gone on. A session stays usable.
         """
         opened = source if isinstance(source, FrameSource) else open_video(source)
         if (session is None) == (prompts is None):
@@ -181,7 +182,7 @@ class VideoPredictor:
         prompted = set(prompts.frame_index.tolist())
         missed, first = 0, next(reads, None)
         while first is not None and first.image is None:
-            _check_skips(first, skip_bad_frames, is_prompted=missed in prompted)
+            _pass_over(first, skip_bad_frames, is_prompted=missed in prompted)
             missed, first = missed + 1, next(reads, None)
         if first is None:
             raise UserError('source: expected at least one frame, got none that can be read')
@@ -199,12 +200,16 @@ class VideoPredictor:
     def _go_on(
         self, reads: Iterator[FrameRead], session: VideoSession, skip_bad_frames: bool
     ) -> Iterator[tuple[int, FrameResult]]:
-        """Answer frames with a session; their numbers in the source, which errors tell as well."""
+        """Answer frames with a session.
+
+        Yields:
+            The number of each frame in the source, which errors tell too, and its result.
+        """
         answered = 0
         for read in reads:
             if read.image is None:
                 is_prompted = session.is_prompted(session.frame_index)
-                _check_skips(read, skip_bad_frames, is_prompted=is_prompted)
+                _pass_over(read, skip_bad_frames, is_prompted=is_prompted)
                 session.skip_frame()
                 continue
             check_size(read.image, session.size, read.index)
@@ -234,11 +239,11 @@ class VideoPredictor:
             )
 
 
-def _check_skips(read: FrameRead, skip_bad_frames: bool, *, is_prompted: bool) -> None:
-    """Refuse to go on after a frame without a picture, unless such frames are skipped.
+def _pass_over(read: FrameRead, skip_bad_frames: bool, *, is_prompted: bool) -> None:
+    """Let a frame without a picture go by with a warning, where such frames are skipped.
 
     Raises:
-        UserError: With what is wrong with the frame.
+        UserError: If they are not, or there are prompts on it; with what is wrong with it.
     """
     assert read.error is not None, 'a frame without a picture says why'
     if not skip_bad_frames:

@@ -333,7 +333,7 @@ def check_size(image: np.ndarray, expected: tuple[int, int], frame_index: int) -
     """Refuse a frame that is no image or of another size (H, W) than those before.
 
     Raises:
-        UserError: With the number of the frame.
+        UserError: If it is so.
     """
     size = check_image(image)
     if size != expected:
@@ -360,7 +360,8 @@ def _whole_number(name: str, value: Any, least: int) -> int:
         or not least <= int(value) <= _LARGEST
     ):
         raise UserError(
-            f'{name}: expected a whole number from {least} to {_LARGEST}, got {value!r}'
+            f'{name}: expected a whole number from {least} to {_LARGEST}, got {value!r}; convert '
+            'others with int()'
         )
     return int(value)
 

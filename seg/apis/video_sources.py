@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VideoInput = str | os.PathLike[str] | np.ndarray | Iterable[np.ndarray]
 
 _CHUNK = 32  # frames that are held at a time to go backwards through a file
+_LOST = 'no picture'
 _TIMED_FORMATS = {'mov', 'mp4', 'matroska', 'webm', 'gif'}  # names of FFmpeg
 
 
@@ -206,7 +207,8 @@ class VideoFile(FrameSource):
 
     Formats whose files say when each picture is shown are entered at the key frame before the
     wanted one. In others (AVI, MPEG) time stamps are missing or in the order of storage, so frames
-    are counted from the beginning on, each time.
+    are counted from the beginning on, each time; behind damage, which may hide pictures, their
+    numbers can be too small by those that were lost.
 
     Args:
         path: The file.
@@ -220,6 +222,7 @@ class VideoFile(FrameSource):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.stem
+        self._places: dict[int | None, int] = {}
         self._times, self._is_timed = self._index()
         self.num_frames = len(self._times)
 
@@ -261,7 +264,11 @@ class VideoFile(FrameSource):
                 rate = stream.average_rate
                 self.frames_per_second = float(rate) if rate else 24.0
                 is_timed = not _TIMED_FORMATS.isdisjoint(container.format.name.split(','))
-                times = [packet.pts for packet in container.demux(stream) if packet.size]
+                times: list[int | None] = []
+                for packet in container.demux(stream):
+                    if packet.size:
+                        self._places[packet.dts] = len(times)
+                        times.append(packet.pts)
         except av.error.FFmpegError as error:
             raise UserError(
                 f'{self.path}: expected a video that FFmpeg can read, got {error.strerror}; check '
@@ -269,6 +276,7 @@ class VideoFile(FrameSource):
             ) from None
         if not times:
             raise UserError(f'{self.path}: expected at least one frame, got a video without any')
+        self._places.pop(None, None)
         known = [time for time in times if time is not None]
         if not is_timed or len(set(known)) < len(times):
             return list(range(len(times))), False
@@ -288,10 +296,15 @@ class VideoFile(FrameSource):
         yield from reads
 
     def _decode_counted(self, first: int) -> Iterator[FrameRead]:
-        """Frames from number ``first`` on, numbered as they come."""
+        """Frames from number ``first`` on, numbered as they come.
+
+        A frame carries the place in the file of the packet that it came out after. Where places
+        are left out, packets gave no picture.
+        """
         import av
 
-        number = 0
+        number, last = 0, None
+        reasons: list[str] = []
         with av.open(str(self.path), metadata_errors='replace') as container:
             stream = container.streams.video[0]
             stream.codec_context.options = {'err_detect': 'explode'}
@@ -299,17 +312,22 @@ class VideoFile(FrameSource):
                 try:
                     frames = packet.decode()
                 except av.error.FFmpegError as error:
-                    if number >= first:
-                        yield self._broken(number, str(error.strerror))
-                    number += 1
+                    reasons.append(str(error.strerror))
                     continue
                 for frame in frames:
-                    if number >= first:
+                    place = self._places.get(frame.dts)
+                    gap = 0 if place is None or last is None else max(0, place - last - 1)
+                    for missing in range(number, min(number + gap, len(self._times) - 1)):
+                        number += 1
+                        if missing >= first:
+                            yield self._broken(missing, reasons.pop(0) if reasons else _LOST)
+                    last = place
+                    if first <= number < len(self._times):
                         image = frame.to_ndarray(format='rgb24')
                         yield FrameRead(number, image, name=f'{number:05d}')
                     number += 1
         for missing in range(max(first, number), len(self._times)):
-            yield self._broken(missing, 'no picture')
+            yield self._broken(missing, reasons.pop(0) if reasons else _LOST)
 
     def _decode_timed(self, first: int, *, seeks: bool) -> Iterator[FrameRead]:
         """Frames from number ``first`` on, numbered by when they are shown.
@@ -343,13 +361,13 @@ class VideoFile(FrameSource):
                     if index < expected:
                         continue
                     for missing in range(expected, index):
-                        yield self._broken(missing, reasons.get(missing, 'no picture'))
+                        yield self._broken(missing, reasons.get(missing, _LOST))
                     yield FrameRead(index, frame.to_ndarray(format='rgb24'), name=f'{index:05d}')
                     expected = index + 1
             if not is_in_place:
                 return
             for missing in range(expected, len(self._times)):
-                yield self._broken(missing, reasons.get(missing, 'no picture'))
+                yield self._broken(missing, reasons.get(missing, _LOST))
 
     def _broken(self, index: int, reason: str) -> FrameRead:
         error = UserError(

@@ -40,11 +40,16 @@ def read_curve(folder: Path, name: str, task: str, share: float = 1.0) -> LossCu
     for path in sorted(folder.glob(_LOGS)):
         for line in path.read_text(encoding='utf-8').splitlines():
             logged: dict[str, Any] = json.loads(line)
-            values = [value for key, value in logged.items() if key.startswith(f'{task}/')]
+            values = [value for key, value in logged.items() if _is_loss(key, task)]
             if values:
                 losses[int(logged['step'])] = sum(values)
     steps = sorted(losses)
     return LossCurve(name, [share * step for step in steps], [losses[step] for step in steps])
+
+
+def _is_loss(key: str, task: str) -> bool:
+    """Whether a logged value is a loss of a task, and no score."""
+    return key.startswith(f'{task}/') and 'loss' in key
 
 
 def curves_picture(by_task: Mapping[str, Sequence[LossCurve]]) -> bytes:

@@ -32,6 +32,10 @@ def test_what_was_logged_later_counts(folder):
     assert read_curve(folder, 'joint', 'vos', share=0.5) == ('joint', [25, 50], [3.0, 2.0])
 
 
+def test_scores_are_no_losses(folder):
+    assert read_curve(folder, 'joint', 'panoptic') == ('joint', [100], [7.0])
+
+
 def test_a_training_without_logs_has_no_points(tmp_path):
     assert read_curve(tmp_path, 'joint', 'vos') == ('joint', [], [])
 

@@ -93,6 +93,7 @@ def test_all_that_is_counted_in_iterations_grows_with_a_stage(repository):
     warm_up, falls = cfg.param_scheduler
     assert cfg.train_cfg.max_iters == falls.end == round(steps / 2)
     assert max(falls.milestones) < falls.end
+    assert cfg.default_hooks.checkpoint.interval < cfg.train_cfg.max_iters
     assert warm_up.end == 250
     assert warm_up.begin == 0
     assert cfg.train_cfg.val_interval < cfg.train_cfg.max_iters

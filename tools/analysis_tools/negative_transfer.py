@@ -116,14 +116,16 @@ def check_plan(args: argparse.Namespace) -> None:
         if len(set(given)) < len(given):
             shown = ' '.join(map(str, given))
             raise UserError(f'--{name}: expected each one once, got {shown}')
-    plans = {path: joint_config(args, path) for path in (args.joint, *args.variants)}
-    for path, cfg in plans.items():
+    joint = joint_config(args, args.joint)
+    plans = [(args.joint, joint)]
+    plans += [(path, joint_config(args, path)) for path in args.variants]
+    for place, (path, cfg) in enumerate(plans):
         if any(hook['type'] is TimeBudgetHook for hook in cfg.get('custom_hooks') or ()):
             raise UserError(
                 f'{path}: expected a training that ends after its steps, got a TimeBudgetHook, '
                 'which may end it earlier; use a config without one'
             )
-        if path != args.joint and cfg.to_dict() == plans[args.joint].to_dict():
+        if place and cfg.to_dict() == joint.to_dict():
             raise UserError(
                 f'{path}: expected other settings than those of {args.joint}, got the same; '
                 'leave the variant out, or the option that makes it so'

@@ -119,9 +119,9 @@ def filled_table(text: str, logs: Path = LOGS) -> str:
         if match['log']:
             return str(read_log(logs, match['log'])['command'])
         value = number_at(logs, match['path'])
+        below = number_at(logs, match['below']) if match['below'] else 1
         try:
-            if match['below']:
-                value /= number_at(logs, match['below'])
+            value = value / below if match['below'] else value
             shown = format(value, match['format'])
         except (ValueError, ZeroDivisionError) as error:
             raise UserError(
@@ -165,13 +165,14 @@ def number_at(logs: Path, path: str) -> float:
 
 def row_of(rows: list[Any], key: str) -> Any:
     """The row that a part of a path means; ``None`` if there is none."""
-    if '=' in key:
-        wanted = dict(pair.split('=', 1) for pair in key.split(','))
-        fitting = [row for row in rows if wanted.items() <= row.items()]
-        return fitting[0] if len(fitting) == 1 else None
-    named = {row['name']: row for row in rows if isinstance(row, dict) and 'name' in row}
+    records = [row for row in rows if isinstance(row, dict)]
+    named = {row['name']: row for row in records if 'name' in row}
     if key in named:
         return named[key]
+    wanted = [pair.split('=', 1) for pair in key.split(',')]
+    if all(len(pair) == 2 for pair in wanted):
+        fitting = [row for row in records if dict(wanted).items() <= row.items()]
+        return fitting[0] if len(fitting) == 1 else None
     return rows[int(key)] if key.isdigit() and int(key) < len(rows) else None
 
 

@@ -46,7 +46,7 @@ class ClipSchedule(BaseModule):
                 'ClipSchedule: expected detach_every >= 1 and truth_steps >= 0, got '
                 f'{detach_every} and {truth_steps}'
             )
-        if lost_weight < 1:
+        if not isinstance(lost_weight, int) or lost_weight < 1:
             raise ValueError(
                 f'ClipSchedule.lost_weight: expected a whole number >= 1, got {lost_weight}'
             )

@@ -103,9 +103,12 @@ def test_objects_that_were_out_of_sight_count_more():
     assert step.searched[2].chosen[0].queries.tolist() == [0, 1, *[2] * 3]
 
 
-def test_a_schedule_without_lost_objects_is_refused():
-    with pytest.raises(ValueError, match='lost_weight: expected a whole number >= 1, got 0'):
-        make_head(clip_schedule=dict(lost_weight=0))
+@pytest.mark.parametrize('weight', [0, 2.5])
+def test_objects_count_whole_times(weight):
+    with pytest.raises(
+        ValueError, match=f'lost_weight: expected a whole number >= 1, got {weight}'
+    ):
+        make_head(clip_schedule=dict(lost_weight=weight))
 
 
 @pytest.mark.parametrize(('detach_every', 'reaches'), [(1, False), (8, True)])

@@ -61,6 +61,10 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
             ),
             'nano_joint_no_truth_schedule.py: expected other settings than those of',
         ),
+        (
+            ('--variants', 'configs/rap_sam/rap_sam_nano_joint_shapes.py'),
+            'nano_joint_shapes.py: expected other settings than those of',
+        ),
     ],
 )
 def test_plans_that_would_say_nothing_are_refused(

@@ -29,8 +29,13 @@ def test_the_pages_in_the_repository_are_up_to_date(run_tool, repository, tmp_pa
 
 CARD = {
     'image': {'PQ': 50.0, 'NoC': 4.0, 'name': 'x'},
+    'plain': [3, 4],
     'rows': [{'kind': 'a', 'n': 3}, {'kind': 'b', 'n': 4}],
-    'results': [{'name': 'a model, 1 object', 'seconds': 0.5}, {'seconds': 2}],
+    'results': [
+        {'name': 'a model, 1 object', 'seconds': 0.5},
+        {'seconds': 2},
+        {'name': 'net, size=3', 'seconds': 7},
+    ],
 }
 
 
@@ -56,6 +61,7 @@ def fill(run_tool, folder, table):
         ('{card/results/a model, 1 object/seconds .2f}', '0.50'),
         ('{card/results/1/seconds .0f}', '2'),
         ('{card/rows/kind=b/n .0f}', '4'),
+        ('{card/results/net, size=3/seconds .0f}', '7'),
         ('{card/results/1/seconds ÷ card/results/a model, 1 object/seconds .2f >= 4}', '**4.00**'),
         ('{card/results/1/seconds ÷ 0.001 ,.0f}', '2,000'),
         ('`{command of card}`', '`python t.py`'),
@@ -77,6 +83,10 @@ def test_fields_become_numbers_of_logs(run_tool, tmp_path, field, shown):
         ('{card/image/name .1f}', "expected a number of the log card, got 'x'"),
         ('{card/image .1f}', 'expected a number of the log card, got {'),
         ('{card/results/7/seconds .1f}', 'expected a number of the log card, got None'),
+        ('{card/plain/kind=b/n .1f}', 'expected a number of the log card, got None'),
+        ('{card/image/PQ ÷ card/image/SQ .1f}', 'card/image/SQ: expected a number of the log'),
+        ('{card/image/PQ ÷ 0 .1f}', 'expected a number that is written so, got 50.0: float'),
+        ('{card/image/PQ d}', 'expected a number that is written so, got 50.0: Unknown format'),
         ('{other/image/PQ .1f}', 'other.json: expected a log'),
         ('{card/image/PQ}', 'expected a field such as {card/image/PQ .1f}'),
     ],
