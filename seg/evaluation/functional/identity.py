@@ -51,10 +51,11 @@ def find_cases(
 ) -> list[IdentityCase]:
     """Find the events of a clip of which the true extents of things are known.
 
-    A thing takes part if frame 0 shows 40 pixels of it. An *occlusion* are 10 frames or more in
-    which 40 pixels of it lie in the frame and none is visible. A *crossing* are frames in which
-    others hide at least 20 % of it, without an occlusion among them; before and after, less than
-    5 % are hidden in some frame. After both it is seen again with 40 pixels.
+    A thing takes part if frame 0 shows 40 pixels of it. An event are all frames in a row in which
+    others hide at least 20 % of it, if before and after them less than 5 % are hidden in some
+    frame, and 40 pixels of it are seen again. It is an *occlusion* if none of its pixels is visible
+    for 10 frames in a row or more, and a *crossing* otherwise. So the thing is judged by frames in
+    which it is mostly free again, and not by the first sliver that shows.
 
     Args:
         visible_areas: Visible pixels of each thing in each frame, (N, T).
@@ -71,21 +72,14 @@ def find_cases(
         present = inside >= MIN_AREA
         hidden = inside - visible
         gone, free = present & (visible == 0), present & (20 * hidden < inside)
-        long_gone = [run for run in _runs(gone) if run[1] - run[0] >= OCCLUSION_FRAMES]
-        crossed = [
-            (start, stop)
-            for start, stop in _runs(present & (5 * hidden >= inside))
-            if free[:start].any()
-            and free[stop:].any()
-            and not any(start <= begin < stop for begin, _ in long_gone)
-        ]
-        found = [('occlusion', *run) for run in long_gone]
-        found += [('crossing', *run) for run in crossed]
-        cases += [
-            IdentityCase(int(object_id), kind, start, stop)
-            for kind, start, stop in sorted(found, key=lambda event: event[1])
-            if (visible[stop:] >= MIN_AREA).any()
-        ]
+        for start, stop in _runs(present & (5 * hidden >= inside)):
+            if not (free[:start].any() and free[stop:].any()):
+                continue
+            if not (visible[stop:] >= MIN_AREA).any():
+                continue
+            longest = max((end - begin for begin, end in _runs(gone[start:stop])), default=0)
+            kind = 'occlusion' if longest >= OCCLUSION_FRAMES else 'crossing'
+            cases.append(IdentityCase(int(object_id), kind, start, stop))
     return cases
 
 

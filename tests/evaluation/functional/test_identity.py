@@ -22,9 +22,14 @@ def test_ten_hidden_frames_are_an_occlusion_and_nine_a_crossing():
     assert cases_of(areas((5, FULL), (9, 0), (5, FULL))) == [(7, 'crossing', 5, 14)]
 
 
-def test_the_frames_around_an_occlusion_are_part_of_no_crossing():
+def test_the_frames_around_an_occlusion_are_part_of_it():
     visible = areas((3, FULL), (2, 50), (12, 0), (2, 30), (4, FULL))
-    assert cases_of(visible) == [(7, 'occlusion', 5, 17)]
+    assert cases_of(visible) == [(7, 'occlusion', 3, 19)]
+
+
+def test_what_is_never_free_again_is_no_case():
+    assert cases_of(areas((3, FULL), (12, 0), (8, 79))) == []
+    assert cases_of(areas((3, 79), (12, 0), (8, FULL))) == []
 
 
 def test_a_fifth_hidden_is_a_crossing_if_it_was_free_before_and_after():
