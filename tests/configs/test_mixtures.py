@@ -113,6 +113,7 @@ def test_the_full_mixture_trains_and_is_evaluated(repository, data, tmp_path):
         loader.update(num_workers=0, persistent_workers=False)
         loader['dataset'] = moved(loader.dataset.to_dict(), data)
     cfg.train_dataloader['dataset']['ratios'] = None
+    cfg.train_dataloader.update(batch_size=2)  # of one small picture batches have no variance
     num_sources = len(cfg.train_dataloader['dataset']['sources'])
     cfg.train_cfg.update(max_iters=num_sources, val_interval=num_sources)
     cfg.optim_wrapper.paramwise_cfg = None
