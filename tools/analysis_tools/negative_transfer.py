@@ -2,8 +2,9 @@
 
 Trains the joint model and a twin for every task, each with as many steps of the task as the joint
 model has, scores all on the same validation samples, and takes paired bootstrap intervals of the
-differences. Other joint models (--variants) are trained and compared with the same twins, so the
-table says what did it. What is done is kept in --out, and the same command goes on after a stop.
+differences. Other joint models (--variants) are trained, too, and compared with the joint model, so
+the table says what did it. What is done is kept in --out, and the same command goes on after a
+stop.
 
 A twin is the joint training with all other tasks taken out: settings and drawn samples are the
 same (what a schedule counts over all steps, such as ClipSchedule.truth_steps, is not). Writes
@@ -46,6 +47,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--joint', type=Path, default=JOINT, help='config of the joint model')
     parser.add_argument('--variants', type=Path, nargs='*', default=[], help='other joint models')
+    parser.add_argument(
+        '--without-twins', action='store_true', help='compare variants with the joint model alone'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and results')
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
@@ -77,13 +81,17 @@ def main() -> None:
 
     check_writable_folder(args.out, '--out')
     check_plan(args)
-    twins = {task: score_twin(args, task) for task in args.tasks}
+    twins = {task: score_twin(args, task) for task in twin_tasks(args)}
+    joint = score_joint(args, args.joint)
+    variants = {path.stem: score_joint(args, path) for path in args.variants}
+    pairs = [((args.joint.stem, joint), ('twin', twins))] if twins else []
+    pairs += [((name, scores), (args.joint.stem, joint)) for name, scores in variants.items()]
     rows: list[Comparison] = []
-    for path in (args.joint, *args.variants):
-        for task, of_joint in score_joint(args, path).items():
+    for (first, of_first), (second, of_second) in pairs:
+        for task in args.tasks:
             rows += compare(
-                (path.stem, of_joint),
-                ('twin', twins[task]),
+                (first, of_first[task]),
+                (second, of_second[task]),
                 task=task,
                 margin=args.margin,
                 repeats=args.repeats,
@@ -106,8 +114,8 @@ def check_plan(args: argparse.Namespace) -> None:
     """Refuse plans whose comparisons would say nothing.
 
     Raises:
-        UserError: If something is named twice, time rather than steps ends a training, or a
-            variant is no other model than the joint one.
+        UserError: If something is named twice, nothing is compared, time rather than steps ends a
+            training, or a variant is no other model than the joint one.
     """
     from seg.engine.hooks import TimeBudgetHook
 
@@ -116,6 +124,10 @@ def check_plan(args: argparse.Namespace) -> None:
         if len(set(given)) < len(given):
             shown = ' '.join(map(str, given))
             raise UserError(f'--{name}: expected each one once, got {shown}')
+    if args.without_twins and not args.variants:
+        raise UserError(
+            '--without-twins: expected --variants to compare the joint model with, got none'
+        )
     joint = joint_config(args, args.joint)
     plans = [(args.joint, joint)]
     plans += [(path, joint_config(args, path)) for path in args.variants]
@@ -135,7 +147,7 @@ def check_plan(args: argparse.Namespace) -> None:
 def trained_runs(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What each training of the plan took."""
     names = [path.stem for path in (args.joint, *args.variants)]
-    names += [f'{args.joint.stem}_{task}' for task in args.tasks]
+    names += [f'{args.joint.stem}_{task}' for task in twin_tasks(args)]
     runs = []
     for name in names:
         for seed in args.seeds:
@@ -144,6 +156,11 @@ def trained_runs(args: argparse.Namespace) -> list[dict[str, Any]]:
             cost = {key: state[key] for key in ('iterations', 'minutes')}
             runs.append({'run': folder.name, **cost})
     return runs
+
+
+def twin_tasks(args: argparse.Namespace) -> list[str]:
+    """Tasks whose twins belong to the plan."""
+    return [] if args.without_twins else list(args.tasks)
 
 
 def joint_config(args: argparse.Namespace, path: Path) -> Config:
@@ -211,10 +228,11 @@ def loss_curves(args: argparse.Namespace) -> dict[str, list[LossCurve]]:
                 read_curve(runs / f'{path.stem}_seed{seed}', path.stem, task, share)
                 for seed in args.seeds
             ]
-        found += [
-            read_curve(runs / f'{args.joint.stem}_{task}_seed{seed}', 'twin', task)
-            for seed in args.seeds
-        ]
+        if not args.without_twins:
+            found += [
+                read_curve(runs / f'{args.joint.stem}_{task}_seed{seed}', 'twin', task)
+                for seed in args.seeds
+            ]
         curves[task] = found
     return curves
 
