@@ -16,7 +16,7 @@ from seg.utils.checks import UserError, unknown_name_message
 
 
 def shapes_cases(world: ShapesWorld, index: int, num_frames: int) -> list[IdentityCase]:
-    """The crossings and occlusions of a clip, see :func:`find_cases`; no pixel is painted."""
+    """The cases of a clip, see :func:`find_cases`; no pixel is painted."""
     known = world.annotations(index, num_frames)
     things = known.is_thing
     return find_cases(
@@ -35,7 +35,7 @@ class ShapesEventsDataset(ShapesDataset):
 
     Args:
         task: What the samples ask of the model.
-        event: ``'crossing'``, ``'occlusion'``, or ``'any'`` of them.
+        event: ``'crossing'``, ``'occlusion'``, ``'reappearance'``, or ``'any'`` of them.
         split: ``'train'`` or ``'val'``.
         num_samples: Length of the data set.
         num_frames: Frames of each clip, 24 or more, so that occlusions are planned.

@@ -43,8 +43,11 @@ def test_cases_agree_with_the_masks():
         areas = np.count_nonzero(things[ids.index(case.object_id)], axis=(1, 2))
         assert areas[0] >= 40
         assert areas[case.stop :].max() >= 40
+        hidden = areas[case.start : case.stop] == 0
+        if case.kind == 'reappearance':
+            assert hidden.all()
+            assert len(hidden) >= 10
         if case.kind == 'occlusion':
-            hidden = areas[case.start : case.stop] == 0
             assert any(hidden[first : first + 10].all() for first in range(len(hidden) - 9))
             assert areas[case.start - 1] > areas[case.start]
 
@@ -54,4 +57,4 @@ def test_settings_are_checked():
         build(event='crossings')
     with pytest.raises(UserError, match='num_frames: expected 24 or more, got 8'):
         build(num_frames=8)
-    assert build().kinds == ('crossing', 'occlusion')
+    assert build().kinds == ('crossing', 'occlusion', 'reappearance')

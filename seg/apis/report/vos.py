@@ -23,6 +23,11 @@ from seg.models.detectors.rapsam import FRAMES_AT_ONCE, ClipFeatures
 from seg.structures import ClipSample, Task, TrackData
 
 NO_MEMORY, NO_DPSR = 'no_memory', 'no_dpsr'
+_IDENTITY_SCORES = (
+    *('survival', 'survival_first_sight'),
+    *('survival_crossing', 'survival_occlusion', 'survival_reappearance'),
+    *('num_cases', 'num_reappearances'),
+)
 
 
 class VosReport(VideoReport):
@@ -76,10 +81,7 @@ class IdentityReport(VideoReport):
     with_events = True
     clip_factor = 4
     keys = (
-        *(
-            (f'identity/{name}', name)
-            for name in ('survival', 'survival_crossing', 'survival_occlusion', 'num_cases')
-        ),
+        *((f'identity/{name}', name) for name in _IDENTITY_SCORES),
         (f'{NO_DPSR}/survival', 'survival_no_dpsr'),
     )
 

@@ -5,6 +5,9 @@ one object and one event. The object keeps its id if, in at least half of the fi
 after the event that show it again, the predicted mask of its id has an IoU of 0.5 or more with it
 (an IoU of 0.5 with one object leaves less than that for any other). An object that was lost or
 mixed up before the event counts as lost, too.
+
+When a full occlusion is over can be said in two ways, and they lie far apart: when the object is
+free again, or as soon as a sliver of it shows. Both are cases here, of two kinds.
 """
 
 from __future__ import annotations
@@ -17,7 +20,13 @@ import numpy as np
 from seg.evaluation.functional.clicks import mask_iou
 from seg.utils.checks import UserError
 
-CASE_KINDS = ('crossing', 'occlusion')
+CASE_KINDS = ('crossing', 'occlusion', 'reappearance')
+ONCE_FREE = ('crossing', 'occlusion')
+"""Kinds that are judged when the object is free again; together they are all events once."""
+
+AT_FIRST_SIGHT = ('crossing', 'reappearance')
+"""The same with full occlusions judged by the first frames that show anything."""
+
 FRAMES_AFTER = 5
 """Frames after an event that are looked at."""
 
@@ -57,6 +66,9 @@ def find_cases(
     for 10 frames in a row or more, and a *crossing* otherwise. So the thing is judged by frames in
     which it is mostly free again, and not by the first sliver that shows.
 
+    Those 10 frames or more are an event of their own, a *reappearance*, which is judged by the
+    first slivers of 40 pixels, whether the thing gets free again or not.
+
     Args:
         visible_areas: Visible pixels of each thing in each frame, (N, T).
         inside_areas: Its pixels inside the frame, hidden or not, (N, T).
@@ -71,15 +83,22 @@ def find_cases(
             continue
         present = inside >= MIN_AREA
         hidden = inside - visible
-        gone, free = present & (visible == 0), present & (20 * hidden < inside)
+        free = present & (20 * hidden < inside)
+        gone = [
+            (start, stop)
+            for start, stop in _runs(present & (visible == 0))
+            if stop - start >= OCCLUSION_FRAMES
+        ]
+        found = [('reappearance', *run) for run in gone]
         for start, stop in _runs(present & (5 * hidden >= inside)):
-            if not (free[:start].any() and free[stop:].any()):
-                continue
-            if not (visible[stop:] >= MIN_AREA).any():
-                continue
-            longest = max((end - begin for begin, end in _runs(gone[start:stop])), default=0)
-            kind = 'occlusion' if longest >= OCCLUSION_FRAMES else 'crossing'
-            cases.append(IdentityCase(int(object_id), kind, start, stop))
+            if free[:start].any() and free[stop:].any():
+                occluded = any(start <= begin < stop for begin, _ in gone)
+                found.append(('occlusion' if occluded else 'crossing', start, stop))
+        cases += [
+            IdentityCase(int(object_id), kind, start, stop)
+            for kind, start, stop in sorted(found, key=lambda event: (*event[1:], event[0]))
+            if (visible[stop:] >= MIN_AREA).any()
+        ]
     return cases
 
 

@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seg.evaluation.functional.identity import CASE_KINDS, IdentityCase, keeps_identity
+from seg.evaluation.functional.identity import (
+    AT_FIRST_SIGHT,
+    CASE_KINDS,
+    ONCE_FREE,
+    IdentityCase,
+    keeps_identity,
+)
 from seg.evaluation.metrics.clip_metric import ClipMetric
 from seg.evaluation.metrics.common import percent, require, to_array
 from seg.registry import METRICS
@@ -24,8 +30,11 @@ class IdentityMetric(ClipMetric):
     Reads ``pred_tracks``, ``gt_segments`` and the metainfo ``identity_cases``, see
     :mod:`seg.evaluation.functional.identity`. Clips without cases may be among the others.
 
-    Reports ``survival``, ``survival_crossing`` and ``survival_occlusion`` in percent (NaN where
-    there is no case) and ``num_cases``.
+    Reports in percent, NaN where there is no case: ``survival`` of crossings and occlusions, judged
+    when things are free again; ``survival_first_sight`` of crossings and reappearances, which is
+    the same but for occlusions being judged by the first slivers that show; and
+    ``survival_crossing``, ``survival_occlusion`` and ``survival_reappearance``. ``num_cases`` and
+    ``num_reappearances`` count crossings and occlusions, and reappearances.
 
     Args:
         prefix: See ``BaseMetric``.
@@ -69,7 +78,9 @@ class IdentityMetric(ClipMetric):
             return percent(sum(kept[kind] for kind in kinds) / total) if total else float('nan')
 
         return {
-            'survival': share(CASE_KINDS),
+            'survival': share(ONCE_FREE),
+            'survival_first_sight': share(AT_FIRST_SIGHT),
             **{f'survival_{kind}': share([kind]) for kind in CASE_KINDS},
-            'num_cases': float(seen.total()),
+            'num_cases': float(sum(seen[kind] for kind in ONCE_FREE)),
+            'num_reappearances': float(seen['reappearance']),
         }

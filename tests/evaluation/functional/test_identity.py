@@ -18,18 +18,30 @@ def cases_of(visible, inside=None):
 
 
 def test_ten_hidden_frames_are_an_occlusion_and_nine_a_crossing():
-    assert cases_of(areas((5, FULL), (10, 0), (5, FULL))) == [(7, 'occlusion', 5, 15)]
+    assert cases_of(areas((5, FULL), (10, 0), (5, FULL))) == [
+        (7, 'occlusion', 5, 15),
+        (7, 'reappearance', 5, 15),
+    ]
     assert cases_of(areas((5, FULL), (9, 0), (5, FULL))) == [(7, 'crossing', 5, 14)]
 
 
-def test_the_frames_around_an_occlusion_are_part_of_it():
+def test_the_frames_around_an_occlusion_are_part_of_it_but_not_of_the_reappearance():
     visible = areas((3, FULL), (2, 50), (12, 0), (2, 30), (4, FULL))
-    assert cases_of(visible) == [(7, 'occlusion', 3, 19)]
+    assert cases_of(visible) == [(7, 'occlusion', 3, 19), (7, 'reappearance', 5, 17)]
 
 
-def test_what_is_never_free_again_is_no_case():
-    assert cases_of(areas((3, FULL), (12, 0), (8, 79))) == []
-    assert cases_of(areas((3, 79), (12, 0), (8, FULL))) == []
+def test_what_is_never_free_again_only_reappears():
+    assert cases_of(areas((3, FULL), (12, 0), (8, 79))) == [(7, 'reappearance', 3, 15)]
+    assert cases_of(areas((3, 79), (12, 0), (8, FULL))) == [(7, 'reappearance', 3, 15)]
+
+
+def test_two_full_occlusions_without_a_free_frame_between_are_one_occlusion():
+    visible = areas((3, FULL), (10, 0), (3, 50), (10, 0), (4, FULL))
+    assert cases_of(visible) == [
+        (7, 'reappearance', 3, 13),
+        (7, 'occlusion', 3, 26),
+        (7, 'reappearance', 16, 26),
+    ]
 
 
 def test_a_fifth_hidden_is_a_crossing_if_it_was_free_before_and_after():
@@ -55,7 +67,11 @@ def test_an_object_that_is_not_there_at_first_is_no_case():
 
 def test_several_events_are_listed_in_time():
     visible = areas((5, FULL), (3, 50), (5, FULL), (11, 0), (5, FULL))
-    assert cases_of(visible) == [(7, 'crossing', 5, 8), (7, 'occlusion', 13, 24)]
+    assert cases_of(visible) == [
+        (7, 'crossing', 5, 8),
+        (7, 'occlusion', 13, 24),
+        (7, 'reappearance', 13, 24),
+    ]
 
 
 def clip(num_frames=12, hidden=range(3, 6)):

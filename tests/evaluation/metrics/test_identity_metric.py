@@ -10,7 +10,11 @@ from seg.registry import METRICS
 from seg.structures import ClipSample, TrackData
 from seg.utils.checks import UserError
 
-CASES = (IdentityCase(1, 'crossing', 2, 4), IdentityCase(2, 'occlusion', 3, 5))
+CASES = (
+    IdentityCase(1, 'crossing', 2, 4),
+    IdentityCase(2, 'occlusion', 3, 5),
+    IdentityCase(2, 'reappearance', 3, 4),
+)
 
 
 def make_sample(swap, cases=CASES, object_ids=(1, 2), img_id=0):
@@ -40,13 +44,17 @@ def test_shares_of_cases_by_kind():
     samples = [
         make_sample(False),
         make_sample(True, CASES[:1], img_id=1),
-        make_sample(True, (), img_id=2),
+        make_sample(True, CASES[2:], img_id=2),
+        make_sample(True, (), img_id=3),
     ]
     assert evaluate(samples) == {
         'identity/survival': pytest.approx(100 * 2 / 3),
+        'identity/survival_first_sight': 50,
         'identity/survival_crossing': 50,
         'identity/survival_occlusion': 100,
+        'identity/survival_reappearance': 50,
         'identity/num_cases': 3,
+        'identity/num_reappearances': 2,
     }
 
 
