@@ -104,7 +104,8 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         workload.reset()
         wall, cpu, peak = _end_to_end(workload, plan)
         parts = _by_part(workload, plan)
-        cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
+        with workload.counting():
+            cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
     median = statistics.median(wall)
     frames_per_second = plan.batch / median
     least = roofline.least_seconds(cost.flops, cost.moved_bytes)

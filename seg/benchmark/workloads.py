@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from seg.apis import ImagePredictor, VideoPredictor
 from seg.benchmark.meters import Part
+from seg.models.deployment.graphing import FeatureGraph
 from seg.structures import ClipSample, Task
 from seg.utils.checks import UserError
 
@@ -29,6 +31,7 @@ class Workload:
         parts: Where its time goes; the rest is post-processing and what lies between.
         reset: Brings it back to the beginning.
         note: What a reader has to know.
+        counting: In which operators can be counted, those of a graph as well.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Workload:
     parts: Sequence[Part] = ()
     reset: Callable[[], None] = field(default=lambda: None)
     note: str = ''
+    counting: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +95,7 @@ def panoptic_workload(
         found = model.predict(data['inputs'], data['data_samples'])
         return [segment_masks(sample.pred_panoptic.segment_map[0]) for sample in found]
 
-    return Workload(name, step, rapsam_parts(model))
+    return Workload(name, step, rapsam_parts(model), counting=without_graph(model))
 
 
 @torch.inference_mode()
@@ -143,7 +147,13 @@ def interactive_workload(
         return None if work == 'encode' else predictor.predict(points=points)
 
     parts = rapsam_parts(model) if hasattr(model, 'head') else ()
-    return Workload(name, step, parts, lambda: predictor.set_image(images[0]))
+    return Workload(
+        name,
+        step,
+        parts,
+        lambda: predictor.set_image(images[0]),
+        counting=without_graph(model),
+    )
 
 
 def video_workload(
@@ -177,17 +187,34 @@ def video_workload(
         Part('memory read', memory, 'read'),
         Part('memory write', memory, 'write'),
     ]
-    return Workload(name, lambda index: sessions[0].step(frames[index % 16]), parts, reset)
+    return Workload(
+        name,
+        lambda index: sessions[0].step(frames[index % 16]),
+        parts,
+        reset,
+        counting=without_graph(model),
+    )
 
 
 def rapsam_parts(model: Any) -> list[Part]:
-    """Preprocessing, backbone, neck and decoder of a RapSAM."""
-    return [
-        Part('preprocess', model.data_preprocessor, 'forward'),
+    """Preprocessing, backbone, neck and decoder of a RapSAM; a graph is one part."""
+    encoder = [
         Part('backbone', model.backbone, _call_of(model.backbone)),
         Part('neck', model.neck, _call_of(model.neck)),
+    ]
+    if isinstance(model.extract_feat, FeatureGraph):
+        encoder = [Part('backbone and neck', model, 'extract_feat')]
+    return [
+        Part('preprocess', model.data_preprocessor, 'forward'),
+        *encoder,
         Part('decoder', model.head, 'forward'),
     ]
+
+
+def without_graph(model: Any) -> Callable[[], AbstractContextManager[None]]:
+    """What makes a model go without its graph for a while, if it has one."""
+    features = getattr(model, 'extract_feat', None)
+    return features.paused if isinstance(features, FeatureGraph) else nullcontext
 
 
 def _call_of(module: Any) -> str:

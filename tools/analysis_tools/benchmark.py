@@ -17,13 +17,16 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
 PEERS = ('reference', 'mask2former', 'sam2_tiny', 'efficient_sam', 'sam_vit_b')
@@ -46,6 +49,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='backbone and neck by torch.compile')
     parser.add_argument(
         '--allow-fallback', action='store_true', help='go on uncompiled if that fails'
+    )
+    parser.add_argument(
+        '--graph', action='store_true', help='backbone and neck as a CUDA graph (GPU)'
     )
     parser.add_argument('--no-fuse', action='store_true', help='keep normalisations as layers')
     parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
@@ -97,6 +103,13 @@ def check(arguments: argparse.Namespace) -> None:
             f'--int8: expected --dtype fp32 on a CPU, got {arguments.dtype} on {arguments.device}; '
             'layers in 8 bits take nothing else'
         )
+    if arguments.graph and arguments.device.startswith('cpu'):
+        raise UserError(
+            f'--graph: expected --device cuda:0 beside it, got {arguments.device}; only CUDA has '
+            'graphs'
+        )
+    if arguments.graph and arguments.compile:
+        raise UserError('--graph: expected it without --compile, got both; measure one at a time')
     if arguments.allow_fallback and not arguments.compile:
         raise UserError('--allow-fallback: expected --compile beside it, got none')
 
@@ -156,7 +169,7 @@ def main() -> int:
     )
     from seg.benchmark.peers import plain_like
     from seg.benchmark.report import render, write_report
-    from seg.models.deployment import fuse, quantize
+    from seg.models.deployment import fuse, graph_features, quantize
 
     device = choose_device(arguments.device)
     check_dtype(device, arguments.dtype)
@@ -184,6 +197,8 @@ def main() -> int:
     told = telling_what_fits(arguments.config.stem, arguments.size, arguments.batch)
     with told, torch.inference_mode(), precision(plan):
         compiled = arguments.compile and _compile(arguments, model, device)
+        if arguments.graph:
+            graph_features(model, _example(arguments, device))
     with telling_what_fits('building the models', arguments.size, arguments.batch):
         results = [
             measure(workload, plan, roofline)
@@ -198,6 +213,7 @@ def main() -> int:
         'fused': not arguments.no_fuse,
         'int8': arguments.int8,
         'compiled': compiled,
+        'graph': arguments.graph,
         'machine': describe_machine(device, roofline),
         'results': results,
     }
@@ -210,13 +226,18 @@ def main() -> int:
 
 
 def _compile(arguments: argparse.Namespace, model: Any, device: Any) -> bool:
-    import torch
-
     from seg.models.deployment import compile_parts
 
-    height, width = (-(-side // 32) * 32 for side in arguments.size)
-    example = torch.zeros(arguments.batch, 1, 3, height, width, device=device)
+    example = _example(arguments, device)
     return compile_parts(model, example, allow_fallback=arguments.allow_fallback)
+
+
+def _example(arguments: argparse.Namespace, device: Any) -> Tensor:
+    """Normalised frames of the size that is measured."""
+    import torch
+
+    height, width = (-(-side // 32) * 32 for side in arguments.size)
+    return torch.zeros(arguments.batch, 1, 3, height, width, device=device)
 
 
 if __name__ == '__main__':

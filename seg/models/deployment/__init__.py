@@ -2,7 +2,8 @@
 
 from seg.models.deployment.compiling import compile_parts
 from seg.models.deployment.fusing import fuse
+from seg.models.deployment.graphing import graph_features
 from seg.models.deployment.packing import pack_weights
 from seg.models.deployment.quantizing import quantize
 
-__all__ = ['compile_parts', 'fuse', 'pack_weights', 'quantize']
+__all__ = ['compile_parts', 'fuse', 'graph_features', 'pack_weights', 'quantize']

@@ -41,6 +41,8 @@ def test_a_report_of_two_numbers_of_segments(run, tmp_path):
         (('--batch', '2', '--compare', 'sam2_tiny'), '--batch: expected 1 beside --compare'),
         (('--int8', '--dtype', 'bf16'), '--int8: expected --dtype fp32 on a CPU, got bf16'),
         (('--int8', '--device', 'cuda:0'), '--int8: expected --dtype fp32 on a CPU'),
+        (('--graph',), '--graph: expected --device cuda:0 beside it, got cpu'),
+        (('--graph', '--compile', '--device', 'cuda:0'), '--graph: expected it without --compile'),
         (('--size', '40'), 'HxW'),
         (('--objects', '0'), '>= 1'),
         (('--compare', 'reference'), 'published parts'),

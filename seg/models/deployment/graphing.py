@@ -1,0 +1,117 @@
+"""Features of frames of one size as a CUDA graph: recorded once, then started as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seg.models.detectors.rapsam import ClipFeatures
+from seg.utils.checks import UserError
+
+_WARM_UP = 3  # runs in which libraries choose their kernels and constant grids are made
+
+Extract = Callable[[Tensor], ClipFeatures]
+
+
+class FeatureGraph:
+    """What a RapSAM computes features with, once they are recorded.
+
+    Starting the several hundred kernels of a backbone one by one keeps a processor busy for longer
+    than a fast GPU takes to run them; a graph is started at once (NVIDIA, CUDA C++ Programming
+    Guide, "CUDA Graphs"). Other sizes and types than that of the recording go the usual way.
+
+    Args:
+        extract: The usual way, from normalised clips (B, T, 3, H, W), H and W multiples of 32.
+        example: Clips of the size and type to record, on a GPU.
+    """
+
+    def __init__(self, extract: Extract, example: Tensor) -> None:
+        self.extract = extract
+        self._paused = False
+        # Buffers made in inference mode could not be written to outside of it.
+        with torch.inference_mode(False), torch.no_grad(), _casts_of_its_own():
+            self._inputs = example.clone()
+            here = torch.cuda.current_stream(example.device)
+            beside = torch.cuda.Stream(example.device)
+            beside.wait_stream(here)
+            with torch.cuda.stream(beside):
+                for _ in range(_WARM_UP):
+                    extract(self._inputs)
+            here.wait_stream(beside)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._features = extract(self._inputs)
+
+    def __call__(self, batch_inputs: Tensor) -> ClipFeatures:
+        """Features as of ``RapSAM.extract_feat``; they are the caller's to keep."""
+        if self._paused or not self._fits(batch_inputs):
+            return self.extract(batch_inputs)
+        self._inputs.copy_(batch_inputs)
+        self._graph.replay()
+        mask_features, context = self._features
+        # The next replay writes to the same memory, and a video remembers features of frames.
+        return ClipFeatures(mask_features.clone(), None if context is None else context.clone())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Go the usual way for a while, on which operators can be counted."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def _fits(self, batch_inputs: Tensor) -> bool:
+        own = self._inputs
+        same_kind = batch_inputs.dtype == own.dtype and batch_inputs.device == own.device
+        return same_kind and batch_inputs.shape == own.shape
+
+
+@contextmanager
+def _casts_of_its_own() -> Iterator[None]:
+    """Record how weights are cast: what autocast keeps of that is gone when its block ends."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
+
+
+def graph_features(model: Any, inputs: Tensor) -> None:
+    """Let a RapSAM start its backbone, neck and colours as one CUDA graph.
+
+    For inference on frames of one size, such as those of a camera: the weights, and the precision
+    of the autocast around this call, are those of the recording from then on.
+
+    Args:
+        model: A :class:`~seg.models.detectors.RapSAM` on a GPU, as it is used (evaluation mode,
+            fused); changed in place.
+        inputs: An example, normalised, (B, T, 3, H, W).
+
+    Raises:
+        UserError: If the inputs are not on a GPU, the model is in training mode, is recorded
+            already, or does something that cannot be recorded.
+    """
+    if inputs.device.type != 'cuda':
+        raise UserError(
+            f'graph: expected a model and frames on a GPU, got {inputs.device}; only CUDA has '
+            'graphs, so leave it out (--graph) or choose --device cuda:0'
+        )
+    if model.training:
+        raise UserError('graph: expected a model in evaluation mode; call model.eval() first')
+    if isinstance(model.extract_feat, FeatureGraph):
+        raise UserError(
+            'graph: expected a model without one, got one that is recorded; build the model anew'
+        )
+    try:
+        model.extract_feat = FeatureGraph(model.extract_feat, inputs)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(
+            f'graph: expected features that can be recorded, got: {reason}; leave it out (--graph)'
+        ) from error
