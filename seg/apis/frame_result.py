@@ -71,12 +71,16 @@ def frame_result(
     for rows, full in resized_chunks(logits[seen].unsqueeze(1), sizes):
         masks[seen[rows]] = full[:, 0] > 0
         drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
+    scores = answer.scores[0, :count] * active
+    # Numbers of objects come from the device together, each way takes as long as the other.
+    numbers = torch.stack([ids.to(scores.device).double(), scores.double(), visible.double()])
+    object_ids, sure, in_sight = numbers.cpu().numpy()
     return FrameResult(
         frame_index=index,
-        object_ids=ids.cpu().numpy(),
+        object_ids=object_ids.astype(np.int64),
         masks=masks.cpu().numpy(),
-        scores=(answer.scores[0, :count] * active).float().cpu().numpy(),
-        visible=visible.cpu().numpy(),
+        scores=sure.astype(np.float32),
+        visible=in_sight.astype(bool),
         id_map=drawn.ids.cpu().numpy(),
         image=image,
     )

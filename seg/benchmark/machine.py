@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_SIDE = 1536  # of the square matrices that are multiplied
+_SIDES = (1024, 1536, 2048)  # of the square matrices that are multiplied
+_DEVICE_SIDES = (4096, 8192)  # the same on a GPU, which small ones do not fill
 _BYTES = 1 << 27  # copied; larger than caches
+_DEVICE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,39 @@ class Roofline:
 
 
 def measure_roofline(device: torch.device, dtype: torch.dtype = torch.float32) -> Roofline:
-    """Measure both ceilings; takes well below a second on a quiet CPU.
+    """Measure both ceilings, the first by the best of several sizes; takes a second or two.
 
     Args:
         device: Where.
-        dtype: Of the matrices.
+        dtype: Of the matrices. In float32, products on a GPU may use TF32 where its convolutions
+            do, as they make up most of a network.
     """
-    left = torch.randn(_SIDE, _SIDE, device=device).to(dtype)
-    source = torch.zeros(_BYTES, dtype=torch.uint8, device=device)
+    on_cpu = device.type == 'cpu'
+    size = _BYTES if on_cpu else _DEVICE_BYTES
+    source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
+    with _products_as_convolutions():
+        products = [_product(side, device, dtype) for side in (_SIDES if on_cpu else _DEVICE_SIDES)]
     return Roofline(
-        flops_per_second=2 * _SIDE**3 / best_seconds(lambda: left @ left, device),
-        bytes_per_second=2 * _BYTES / best_seconds(lambda: target.copy_(source), device),
+        flops_per_second=max(products),
+        bytes_per_second=2 * size / best_seconds(lambda: target.copy_(source), device),
     )
+
+
+def _product(side: int, device: torch.device, dtype: torch.dtype) -> float:
+    """Operations per second of the product of two square matrices."""
+    left = torch.randn(side, side, device=device).to(dtype)
+    return 2 * side**3 / best_seconds(lambda: left @ left, device)
+
+
+@contextmanager
+def _products_as_convolutions() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def best_seconds(action: Callable[[], object], device: torch.device, repeats: int = 4) -> float:

@@ -104,7 +104,8 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         workload.reset()
         wall, cpu, peak = _end_to_end(workload, plan)
         parts = _by_part(workload, plan)
-        with workload.counting():
+        # In inference mode the counter takes products apart below autocast, whose casts they miss.
+        with workload.counting(), torch.inference_mode(False), torch.no_grad():
             cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
     median = statistics.median(wall)
     frames_per_second = plan.batch / median

@@ -142,8 +142,11 @@ class Prompts:
     @property
     def has_text(self) -> Tensor:
         """Which rows have a text, (N,), bool."""
-        given = [text is not None for text in self.texts]
-        return torch.tensor(given, dtype=torch.bool, device=self.object_ids.device)
+        given = torch.zeros_like(self.object_ids, dtype=torch.bool)
+        for row, text in enumerate(self.texts):
+            if text is not None:
+                given[row] = True
+        return given
 
     @property
     def is_valid(self) -> Tensor:

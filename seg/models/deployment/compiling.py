@@ -30,6 +30,7 @@ def compile_parts(model: Any, inputs: Tensor, *, allow_fallback: bool = False) -
 
     Raises:
         UserError: If one cannot be compiled and ``allow_fallback`` is off.
+        torch.OutOfMemoryError: If there is no room for what it computes.
     """
     compiled = True
     with torch.inference_mode():
@@ -39,6 +40,9 @@ def compile_parts(model: Any, inputs: Tensor, *, allow_fallback: bool = False) -
             part.compile(fullgraph=True, dynamic=False)
             try:
                 feats = part(feats)
+            except torch.OutOfMemoryError:
+                part._compiled_call_impl = None
+                raise
             except (TorchDynamoException, RuntimeError) as error:
                 _give_up(part, name, error, allow_fallback)
                 compiled = False

@@ -12,7 +12,8 @@ from torch import Tensor
 from seg.models.detectors.rapsam import ClipFeatures
 from seg.utils.checks import UserError
 
-_WARM_UP = 3  # runs in which libraries choose their kernels and constant grids are made
+_WARM_UP = 3  # runs in which libraries choose their kernels
+_TOLERANCE = 0.02  # of the largest feature; kernels differ by rounding, in 16 bits by a percent
 
 Extract = Callable[[Tensor], ClipFeatures]
 
@@ -22,7 +23,8 @@ class FeatureGraph:
 
     Starting the several hundred kernels of a backbone one by one keeps a processor busy for longer
     than a fast GPU takes to run them; a graph is started at once (NVIDIA, CUDA C++ Programming
-    Guide, "CUDA Graphs"). Other sizes and types than that of the recording go the usual way.
+    Guide, "CUDA Graphs"). Other sizes, types and precisions than those of the recording go the
+    usual way.
 
     Args:
         extract: The usual way, from normalised clips (B, T, 3, H, W), H and W multiples of 32.
@@ -32,29 +34,47 @@ class FeatureGraph:
     def __init__(self, extract: Extract, example: Tensor) -> None:
         self.extract = extract
         self._paused = False
-        # Buffers made in inference mode could not be written to outside of it.
-        with torch.inference_mode(False), torch.no_grad(), _casts_of_its_own():
+        self._precision = _precision(example)
+        # Buffers made in inference mode could not be written to outside of it. A device that is
+        # not the current one would be left out of the recording.
+        here = torch.cuda.device(example.device)
+        with here, torch.inference_mode(False), torch.no_grad(), _casts_of_its_own():
             self._inputs = example.clone()
-            here = torch.cuda.current_stream(example.device)
-            beside = torch.cuda.Stream(example.device)
-            beside.wait_stream(here)
-            with torch.cuda.stream(beside):
+            stream = torch.cuda.Stream(example.device)
+            stream.wait_stream(torch.cuda.current_stream(example.device))
+            with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
                     extract(self._inputs)
-            here.wait_stream(beside)
+            torch.cuda.current_stream(example.device).wait_stream(stream)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph, stream=stream):
                 self._features = extract(self._inputs)
 
     def __call__(self, batch_inputs: Tensor) -> ClipFeatures:
         """Features as of ``RapSAM.extract_feat``; they are the caller's to keep."""
         if self._paused or not self._fits(batch_inputs):
             return self.extract(batch_inputs)
-        self._inputs.copy_(batch_inputs)
-        self._graph.replay()
-        mask_features, context = self._features
-        # The next replay writes to the same memory, and a video remembers features of frames.
-        return ClipFeatures(mask_features.clone(), None if context is None else context.clone())
+        with torch.cuda.device(batch_inputs.device):
+            self._inputs.copy_(batch_inputs)
+            self._graph.replay()
+            # The next replay writes to the same memory, and a video remembers features of frames.
+            mask_features, context = self._features
+            return ClipFeatures(mask_features.clone(), None if context is None else context.clone())
+
+    def largest_error(self) -> float:
+        """How far features of noise are from those of the usual way, of their largest value.
+
+        What a recording does not contain is not noticed otherwise, such as kernels that an operator
+        starts on a stream of its own.
+        """
+        with torch.no_grad():
+            noise = torch.randn_like(self._inputs)
+            pairs = zip(self(noise), self.extract(noise), strict=True)
+        return max(
+            float((found - usual).abs().max() / usual.abs().max())
+            for found, usual in pairs
+            if found is not None and usual is not None
+        )
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -68,7 +88,14 @@ class FeatureGraph:
     def _fits(self, batch_inputs: Tensor) -> bool:
         own = self._inputs
         same_kind = batch_inputs.dtype == own.dtype and batch_inputs.device == own.device
+        same_kind = same_kind and self._precision == _precision(batch_inputs)
         return same_kind and batch_inputs.shape == own.shape
+
+
+def _precision(inputs: Tensor) -> torch.dtype | None:
+    """What autocast computes in, if it is on."""
+    kind = inputs.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
 
 
 @contextmanager
@@ -85,8 +112,8 @@ def _casts_of_its_own() -> Iterator[None]:
 def graph_features(model: Any, inputs: Tensor) -> None:
     """Let a RapSAM start its backbone, neck and colours as one CUDA graph.
 
-    For inference on frames of one size, such as those of a camera: the weights, and the precision
-    of the autocast around this call, are those of the recording from then on.
+    For inference on frames of one size, such as those of a camera. Weights must not change
+    afterwards; other precisions of autocast than that around this call go the usual way.
 
     Args:
         model: A :class:`~seg.models.detectors.RapSAM` on a GPU, as it is used (evaluation mode,
@@ -96,6 +123,7 @@ def graph_features(model: Any, inputs: Tensor) -> None:
     Raises:
         UserError: If the inputs are not on a GPU, the model is in training mode, is recorded
             already, or does something that cannot be recorded.
+        torch.OutOfMemoryError: If there is no room for the recording.
     """
     if inputs.device.type != 'cuda':
         raise UserError(
@@ -109,9 +137,28 @@ def graph_features(model: Any, inputs: Tensor) -> None:
             'graph: expected a model without one, got one that is recorded; build the model anew'
         )
     try:
-        model.extract_feat = FeatureGraph(model.extract_feat, inputs)
+        graph = FeatureGraph(model.extract_feat, inputs)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(
             f'graph: expected features that can be recorded, got: {reason}; leave it out (--graph)'
         ) from error
+    model.extract_feat = checked(graph)
+
+
+def checked(graph: FeatureGraph) -> FeatureGraph:
+    """The graph, once its features are known to be those of the usual way.
+
+    Raises:
+        UserError: If they are not.
+    """
+    error = graph.largest_error()
+    if not error <= _TOLERANCE:
+        raise UserError(
+            f'graph: expected features within {_TOLERANCE} of those of the usual way, got a '
+            f'difference of {error:.3g}: an operator of this model cannot be recorded; leave it '
+            'out (--graph)'
+        )
+    return graph

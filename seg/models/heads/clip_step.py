@@ -82,10 +82,10 @@ class ClipStep:
             for i, state in enumerate(states)
         ]
         asked = self._ask(states, frame, prompts, readouts)
-        has_paths = self.refines and bool(asked.propagated.any())
-        if has_paths and not self.head.training:
+        if self.refines and not self.head.training:
             answer = self.answer_by_need(asked, frame)
         else:
+            has_paths = self.refines and bool(asked.propagated.any())
             answer = self.answer(asked, frame, has_paths=has_paths)
         after = []
         for i, state in enumerate(states):

@@ -14,11 +14,11 @@ from seg.models.decoders.convex_upsampler import Sharpen
 BAND_PIXELS = 1 << 19
 """Pixels of masks in a band of rows, 2 MiB: about what the cache of a CPU's core holds."""
 
-DEVICE_BAND_PIXELS = 1 << 27
-"""The same on other devices, 512 MiB: as few bands as possible, as each costs calls."""
-
 CHUNK_PIXELS = 1 << 22
 """Pixels of masks that exist as floating-point numbers at a time, 16 MiB."""
+
+DEVICE_PIXELS = 1 << 27
+"""Both on other devices, 512 MiB: as few bands and chunks as possible, as each costs calls."""
 
 
 class PictureSizes(TypedDict):
@@ -85,7 +85,7 @@ def full_size(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[int, ...
 def resized_chunks(
     mask_logits: Tensor, sizes: PictureSizes | None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Masks at the size of the picture, as many at a time as ``CHUNK_PIXELS`` allows.
+    """Masks at the size of the picture, a number at a time that ``CHUNK_PIXELS`` allows.
 
     The masks of a large photo are never all in memory as floating-point numbers.
 
@@ -97,7 +97,8 @@ def resized_chunks(
         Rows, and their logits (n, T, H, W), n >= 1, float32.
     """
     num_masks, *each = full_size(mask_logits, sizes)
-    step = max(1, CHUNK_PIXELS // max(1, torch.Size(each).numel()))
+    pixels = CHUNK_PIXELS if mask_logits.device.type == 'cpu' else DEVICE_PIXELS
+    step = max(1, pixels // max(1, torch.Size(each).numel()))
     for start in range(0, num_masks, step):
         rows = slice(start, min(start + step, num_masks))
         part = mask_logits[rows]
@@ -122,7 +123,7 @@ def resized_bands(
     _, _, height, width = full_size(mask_logits, sizes)
     if sizes is not None:
         mask_logits, sizes = sharpened(mask_logits, sizes)
-    pixels = BAND_PIXELS if mask_logits.device.type == 'cpu' else DEVICE_BAND_PIXELS
+    pixels = BAND_PIXELS if mask_logits.device.type == 'cpu' else DEVICE_PIXELS
     each = max(1, pixels // max(1, mask_logits.shape[0] * mask_logits.shape[1] * width))
     for start in range(0, height, each):
         rows = slice(start, min(start + each, height))
@@ -164,9 +165,9 @@ def _neighbours(wanted: Tensor, source: int, target: int) -> tuple[Tensor, Tenso
 
 
 def _between(logits: Tensor, above: Tensor, below: Tensor, part: Tensor) -> Tensor:
-    above, below = above.to(logits.device), below.to(logits.device)
-    upper = logits.index_select(-2, above)
-    return upper.lerp_(logits.index_select(-2, below), part[:, None].to(upper))
+    above, below = (rows.to(logits.device, non_blocking=True) for rows in (above, below))
+    part = part[:, None].to(logits, non_blocking=True)
+    return logits.index_select(-2, above).lerp_(logits.index_select(-2, below), part)
 
 
 def _stretched(logits: Tensor, width: int) -> Tensor:

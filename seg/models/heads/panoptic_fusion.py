@@ -101,18 +101,19 @@ class PanopticFusion(nn.Module):
         won_area = lost_area + left_area
         stays = (won_area > 0) & (own_area > 0) & (left_area > 0)
         stays &= won_area / own_area.clamp(min=1) >= self.iou_thr
-        ids, segments = self._number(stays.tolist(), labels.tolist(), scores.tolist())
+        rows = torch.stack([stays.double(), labels.double(), scores.double()]).tolist()
+        ids, segments = self._number(*rows)
         id_of = torch.tensor(ids, dtype=torch.int32, device=mask_logits.device)
         return PanopticData(id_of[owner] * counted, segments), ids
 
     def _number(
-        self, stays: list[bool], labels: list[int], scores: list[float]
+        self, stays: list[float], labels: list[float], scores: list[float]
     ) -> tuple[list[int], list[Segment]]:
         """Segment id per query (0: none); queries of one stuff class share a segment."""
         ids: list[int] = []
         segments: list[Segment] = []
         stuff_ids: dict[int, int] = {}
-        for stay, label, score in zip(stays, labels, scores, strict=True):
+        for stay, label, score in zip(stays, map(int, labels), scores, strict=True):
             if not stay:
                 ids.append(0)
                 continue

@@ -281,7 +281,8 @@ class RapSAMVideoHead(BaseModule):
             mask_features: (B, T, C, h, w).
             context_feats: (B, T, C, h', w') or ``None``.
         """
-        if self.text_matcher is None or not bool(queries.is_text_alone.any()):
+        has_texts = any(text is not None for row in queries.texts for text in row)
+        if self.text_matcher is None or not (has_texts and bool(queries.is_text_alone.any())):
             return AskedObjects(queries)
         found = self.find_objects(mask_features, context_feats)
         words = self.prompt_encoder.fusion.words(queries.texts_alone())

@@ -56,25 +56,43 @@ class MemoryBank:
 
     @torch.no_grad()
     def kept(self, state: MemoryState) -> Tensor:
-        """The frames to keep, increasing, int64."""
-        stays = state.first_prompted.any(dim=1)
-        stays[max(0, state.num_frames - self.short_mem_size) :] = True
-        free = (~stays).nonzero().flatten().tolist()
-        while len(free) > self.long_mem_size:
-            free.remove(self._worst(state, free, stays))
-        stays[free] = True
-        return stays.nonzero().flatten()
+        """The frames to keep, increasing, int64.
 
-    def _worst(self, state: MemoryState, free: list[int], stays: Tensor) -> int:
-        """The key frame that is missed least; of equal ones the oldest."""
+        They are chosen on the CPU: a GPU is waited for once, and once more for each key frame that
+        has to go.
+        """
+        stays = state.first_prompted.any(dim=1).tolist()
+        recent = max(0, state.num_frames - self.short_mem_size)
+        free = [frame for frame in range(recent) if not stays[frame]]
+        frames = set(range(state.num_frames))
+        while len(free) > self.long_mem_size:
+            worst = self._worst(state, free, sorted(frames))
+            free.remove(worst)
+            frames.remove(worst)
+        return _on_device(sorted(frames), state)
+
+    def _worst(self, state: MemoryState, free: list[int], frames: list[int]) -> int:
+        """The key frame that is missed least; of equal ones the oldest.
+
+        Args:
+            state: The memory.
+            free: The key frames.
+            frames: All that are still there.
+        """
         if self.update_strategy is UpdateStrategy.FIFO:
             return free[0]
         worth = _mean_over_objects(state.quality, state.written)
         if self.update_strategy is UpdateStrategy.ADAPTIVE:
-            others = stays.clone()
-            others[free] = True
+            others = torch.zeros_like(state.frame_index, dtype=torch.bool)
+            others[_on_device(frames, state)] = True
             worth = worth * novelty(state, others)
-        return min(free, key=lambda frame: float(worth[frame]))
+        known = worth.tolist()
+        return min(free, key=lambda frame: known[frame])
+
+
+def _on_device(frames: list[int], state: MemoryState) -> Tensor:
+    """Numbers of frames for indexing the memory, (F',), int64."""
+    return torch.tensor(frames).to(state.frame_index.device, non_blocking=True)
 
 
 def novelty(state: MemoryState, counted: Tensor) -> Tensor:

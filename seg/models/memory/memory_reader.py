@@ -246,7 +246,7 @@ class MemoryReader(BaseModule):
         # The last channel keeps to the picture.
         beyond = 1 - _cut(fine.new_ones(1, height, width), places, radius)
         tiles = F.pad(self.local_scale.exp() * tiles, (0, 1), value=-_NEVER)
-        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_tensor([-_NEVER])])
+        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -_NEVER)])
         logits = torch.baddbmm(
             open_bias[self.offsets], tiles, torch.cat([windows, beyond], dim=2).transpose(1, 2)
         )

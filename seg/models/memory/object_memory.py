@@ -33,9 +33,11 @@ class ObjectRead(NamedTuple):
     biases: Tensor
 
     def search(self, mask_features: Tensor) -> Tensor:
-        """Logits of where the objects may be in a frame (C, h, w), (N, h, w)."""
-        found = torch.einsum('nc,chw->nhw', self.kernels, mask_features.float())
-        return found / math.sqrt(len(mask_features)) + self.biases[:, None, None]
+        """Logits of where the objects may be in a frame (C, h, w), (N, h, w), float32."""
+        with torch.autocast(mask_features.device.type, enabled=False):
+            kernels, biases = self.kernels.float(), self.biases.float()
+            found = torch.einsum('nc,chw->nhw', kernels, mask_features.float())
+            return found / math.sqrt(len(mask_features)) + biases[:, None, None]
 
 
 @MODELS.register_module()

@@ -11,13 +11,18 @@ _TAPS = _SIDE * _SIDE
 CHUNK_VALUES = 1 << 20
 """Sampled values that exist at a time, 4 MiB in float32: about what a core's cache holds."""
 
+DEVICE_CHUNK_VALUES = 1 << 28
+"""The same on other devices, 1 GiB: as few calls as possible."""
+
 
 class ModulatedDeformConv(nn.Module):
     """3x3 deformable convolution v2 whose offsets and weights come from its own input.
 
-    Runs in float32 whatever autocast says: offsets lose sub-pixel precision in half types. On a
-    CPU, where no gradient is wanted, pixels are sampled by :func:`sampled_deform_conv`, and by
-    torchvision's operator otherwise.
+    Runs in float32 whatever autocast says: offsets lose sub-pixel precision in half types. Where no
+    gradient is wanted, pixels are sampled by :func:`sampled_deform_conv` on a CPU and on streams of
+    a GPU that are not the default one (torchvision starts its kernels on the default stream up to
+    0.26, https://github.com/pytorch/vision/issues/9513, so that a CUDA graph would go without
+    them), and by torchvision's operator otherwise.
 
     Args:
         in_channels: Channels in.
@@ -56,8 +61,11 @@ class ModulatedDeformConv(nn.Module):
 
 def _samples_itself(x: Tensor) -> bool:
     """Files for other programs hold torchvision's operator, which they know."""
-    exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
-    return x.device.type == 'cpu' and not torch.is_grad_enabled() and not exported
+    if torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_exporting():
+        return False
+    if x.device.type == 'cuda':
+        return torch.cuda.current_stream(x.device) != torch.cuda.default_stream(x.device)
+    return x.device.type == 'cpu'
 
 
 def sampled_deform_conv(
@@ -85,7 +93,8 @@ def sampled_deform_conv(
     index, share = _corners(offsets, modulation)
     matrix = weight.permute(2, 3, 1, 0).reshape(_TAPS * channels, -1)
     out = x.new_empty(len(rows), len(weight))
-    step = max(1, CHUNK_VALUES // (_TAPS * channels))
+    values = CHUNK_VALUES if x.device.type == 'cpu' else DEVICE_CHUNK_VALUES
+    step = max(1, values // (_TAPS * channels))
     for start in range(0, len(rows), step):
         part = slice(start * _TAPS, (start + step) * _TAPS)
         samples = nn.functional.embedding_bag(

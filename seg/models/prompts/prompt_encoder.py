@@ -314,18 +314,19 @@ class PromptEncoder(BaseModule):
 
     def _as_queries(self, objects: Tensor, batch: PromptBatch, tokens: MaskTokens) -> PromptQueries:
         """Combine each object with its mask tokens."""
-        chosen, group = [], []
+        chosen, first_candidate = [], 0
         if tokens is not MaskTokens.CANDIDATES:
             chosen.append(self.mask_tokens.weight)
-            group += [0] * len(self.mask_tokens.weight)
+            first_candidate = len(self.mask_tokens.weight)
         if tokens is not MaskTokens.SINGLE:
             assert self.candidate_tokens is not None, 'checked before prompts are encoded'
             chosen.append(self.candidate_tokens.weight)
-            group += [1] * len(self.candidate_tokens.weight)
-        count, num_objects = len(group), objects.shape[1]
-        queries = (objects.unsqueeze(2) + torch.cat(chosen)).flatten(1, 2)
-        owner = torch.arange(num_objects, device=objects.device).repeat_interleave(count) * 2
-        owner = owner + torch.tensor(group, device=objects.device).repeat(num_objects)
+        learnt = torch.cat(chosen)
+        count, num_objects = len(learnt), objects.shape[1]
+        queries = (objects.unsqueeze(2) + learnt).flatten(1, 2)
+        place = torch.arange(num_objects * count, device=objects.device)
+        # Tokens see those of their own object and kind.
+        owner = 2 * (place // count) + (place % count >= first_candidate)
         places = (*batch.valid.shape, *batch.previous.shape[2:])
         return PromptQueries(
             queries=queries,
@@ -371,7 +372,8 @@ class PromptEncoder(BaseModule):
 
 
 def _wh(size: tuple[int, int], device: torch.device) -> Tensor:
-    return torch.tensor([size[1], size[0]], dtype=torch.float32, device=device)
+    # Filled on the device: a copy from the CPU would wait for everything before it.
+    return torch.stack([torch.full((), float(side), device=device) for side in size[::-1]])
 
 
 def _features_at(feats: Tensor, places: Tensor) -> Tensor:

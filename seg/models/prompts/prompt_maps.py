@@ -67,7 +67,8 @@ class PromptBatch:
         present = torch.zeros_like(self.valid)
         for i, texts in enumerate(self.texts):
             for j, text in enumerate(texts):
-                present[i, j] = text is not None
+                if text is not None:
+                    present[i, j] = True
         return present
 
 

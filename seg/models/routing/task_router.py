@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -112,8 +111,7 @@ class TaskRouter(BaseModule):
         """Add the task's embedding, if there is one, to queries (B, Q, C)."""
         if self.task_embed is None:
             return queries
-        index = torch.tensor(_TASKS.index(route.task), device=queries.device)
-        return queries + self.task_embed(index)
+        return queries + self.task_embed.weight[_TASKS.index(route.task)]
 
 
 def detect_task(prompts: Prompts | None, num_frames: int) -> Task:

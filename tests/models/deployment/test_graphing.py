@@ -1,14 +1,16 @@
 """CUDA graphs of features: on a GPU where there is one, else with one that is played."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from seg.benchmark.workloads import rapsam_parts, without_graph
-from seg.models.deployment import fuse, graph_features
-from seg.models.deployment.graphing import FeatureGraph
+from seg.models.deployment import fuse, graph_features, graphing
+from seg.models.deployment.graphing import FeatureGraph, checked
 from seg.models.detectors.rapsam import ClipFeatures
+from seg.models.necks.deform_conv import ModulatedDeformConv
 from seg.registry import MODELS
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 from seg.utils.checks import UserError
@@ -42,7 +44,8 @@ def replays(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'Stream', PlayedStream)
     monkeypatch.setattr(torch.cuda, 'current_stream', PlayedStream)
     monkeypatch.setattr(torch.cuda, 'stream', lambda stream: nullcontext())
-    monkeypatch.setattr(torch.cuda, 'graph', lambda graph: nullcontext())
+    monkeypatch.setattr(torch.cuda, 'graph', lambda graph, stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, 'device', lambda device: nullcontext())
     return actions
 
 
@@ -93,6 +96,34 @@ def test_others_go_the_usual_way(doubled, inputs):
     assert extract.calls == 1
 
 
+def test_other_precisions_go_the_usual_way(doubled):
+    graph, extract = doubled
+    with torch.autocast('cpu', torch.bfloat16):
+        graph(torch.ones(1, 2))
+    assert extract.calls == 1
+
+
+def test_a_recording_is_compared_with_the_usual_way(doubled, replays):
+    graph, _ = doubled
+    assert graph.largest_error() == 0
+    assert checked(graph) is graph
+
+    replays.clear()  # as if an operator had run on a stream that was not recorded
+    with pytest.raises(UserError, match='an operator of this model cannot be recorded'):
+        checked(graph)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_recording(monkeypatch):
+    class NoRoom:
+        def __init__(self, extract, example):
+            raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(graphing, 'FeatureGraph', NoRoom)
+    model = SimpleNamespace(training=False, extract_feat=None)
+    with pytest.raises(torch.OutOfMemoryError):
+        graph_features(model, SimpleNamespace(device=torch.device('cuda:0')))
+
+
 def test_it_can_be_paused(doubled):
     graph, extract = doubled
     with graph.paused():
@@ -135,8 +166,13 @@ def test_what_cannot_be_recorded_is_refused(model):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_on_a_gpu_features_are_those_of_the_usual_way(model):
-    model = model.cuda()
+@pytest.mark.parametrize('faithful', [True, False])  # with deformable convolutions and without
+def test_on_a_gpu_features_are_those_of_the_usual_way(faithful):
+    torch.manual_seed(0)
+    model = fuse(MODELS.build(tiny_rapsam_cfg(faithful=faithful)).eval()).cuda()
+    for module in model.modules():
+        if isinstance(module, ModulatedDeformConv):
+            torch.nn.init.normal_(module.offset_conv.weight, std=0.1)
     clips = torch.rand(3, 1, 1, 3, 64, 96, device='cuda')
     with torch.no_grad():
         usual = [model.extract_feat(clip) for clip in clips]

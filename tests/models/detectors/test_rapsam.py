@@ -123,15 +123,19 @@ def test_state_survives_a_round_trip(model):
 
 
 def test_no_device_is_named_in_the_package(repository):
-    """Devices come from tensors; who chooses one or measures it knows of GPUs, and nobody else."""
-    offenders = [
-        str(path.relative_to(repository))
-        for path in sorted((repository / 'seg').rglob('*.py'))
-        if path.parts[len(repository.parts) + 1] not in ('engine', 'apis', 'benchmark')
-        and re.search(r'cuda', path.read_text(encoding='utf-8'))
-    ]
+    """Devices come from tensors; who chooses one or measures it knows of GPUs, and nobody else.
 
-    assert offenders == []
+    But for graphs, which only CUDA has, and the operator that torchvision starts on one stream.
+    """
+    knowing = ('engine/', 'apis/', 'benchmark/', 'models/deployment/graphing.py')
+    knowing += ('models/necks/deform_conv.py',)
+    names = {
+        path.relative_to(repository / 'seg').as_posix()
+        for path in (repository / 'seg').rglob('*.py')
+        if re.search(r'cuda', path.read_text(encoding='utf-8'))
+    }
+
+    assert [name for name in sorted(names) if not name.startswith(knowing)] == []
 
 
 def test_the_engine_and_the_api_put_nothing_on_a_gpu_by_name(repository):

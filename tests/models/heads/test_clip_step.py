@@ -112,9 +112,11 @@ def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, bat
 
     sure, everything, one = follow(False, False), follow(True, True), follow(False, True)
     assert decoded == [[2, 2], [2, 2, 2], [2, 2, 1]]
-    monkeypatch.setattr(
-        ClipStep, 'answer_by_need', lambda step, *asked: step.answer(*asked, has_paths=True)
-    )
+
+    def answer_both(step, asked, frame):
+        return step.answer(asked, frame, has_paths=bool(asked.propagated.any()))
+
+    monkeypatch.setattr(ClipStep, 'answer_by_need', answer_both)
     decoded.append([])
     at_once = run(head, prompts, **settings)[0]
     assert [answer.has_paths for answer in at_once] == [False, True]

@@ -31,6 +31,15 @@ def test_a_report_of_two_numbers_of_segments(run, tmp_path):
     assert (tmp_path / 'report.png').stat().st_size > 1000
 
 
+def test_objects_can_be_followed_in_16_bits(run):
+    small = ('--size', '64x96', '--frames', '1', '--threads', '1', '--json')
+    code, out, err = run(VIDEO, *small, '--task', 'vos', '--dtype', 'bf16', '--objects', '1')
+
+    assert code == 0, err
+    (row,) = json.loads(out.splitlines()[-1])['results']
+    assert row['gflops'] > 0
+
+
 @pytest.mark.parametrize(
     ('arguments', 'said'),
     [
