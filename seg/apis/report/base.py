@@ -31,7 +31,7 @@ class ReportData:
 
     Attributes:
         num_images: Images of each section on images.
-        num_clips: Clips of each section on videos, but four times as many for identities.
+        num_clips: Clips of each section on videos, but six times as many for identities.
         num_frames: Frames of each clip.
         seed: Which validation world.
     """

@@ -79,7 +79,7 @@ class IdentityReport(VideoReport):
     name = 'identity'
     task = Task.VOS
     with_events = True
-    clip_factor = 4
+    clip_factor = 6
     keys = (
         *((f'identity/{name}', name) for name in _IDENTITY_SCORES),
         (f'{NO_DPSR}/survival', 'survival_no_dpsr'),

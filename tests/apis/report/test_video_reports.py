@@ -91,7 +91,10 @@ def test_the_truth_scores_one_hundred_and_the_baseline_does_not(name):
         elif not np.isnan(score):  # no such event in two clips
             assert score == pytest.approx(100), key
     main = next(iter(result.model))
-    assert result.per_sample == pytest.approx([100] * 2 * REPORT_TASKS[name].clip_factor)
+    assert len(result.per_sample) == 2 * REPORT_TASKS[name].clip_factor
+    scored = [score for score in result.per_sample if not np.isnan(score)]  # some only reappear
+    assert scored == pytest.approx([100] * len(scored))
+    assert scored
     assert 0 <= result.baseline[main] < 60
 
 
