@@ -1,6 +1,7 @@
 """What programs use: load a model, list models, segment images."""
 
 from seg.apis.automatic_masks import AutomaticMaskGenerator
+from seg.apis.fast import make_fast
 from seg.apis.frame_result import FrameResult
 from seg.apis.image_predictor import FoundInstances, ImagePredictor, ImageResult
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
@@ -23,5 +24,6 @@ __all__ = [
     'VideoSession',
     'list_models',
     'load_model',
+    'make_fast',
     'model_entry',
 ]

@@ -41,6 +41,15 @@ def render(report: dict[str, Any]) -> str:
             lines.append(
                 f'| {row["name"]} | {name} | {part["seconds"]:.4f} | {part["cpu_seconds"]:.4f} |'
             )
+    if report.get('agreement'):
+        found = report['agreement']
+        lines += [
+            '',
+            'Beside the plain reference with the same weights: masks within '
+            f'{found["masks"]:.1e} and class logits within {found["logits"]:.1e} of the largest; '
+            f'{100 * found["pixels"]:.4f} % of the cells of masks on the same side, '
+            f'{100 * found["labels"]:.1f} % of the classes equal.',
+        ]
     return '\n'.join(lines)
 
 

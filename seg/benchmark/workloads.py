@@ -90,7 +90,7 @@ def panoptic_workload(
 
     def step(index: int) -> list[Tensor]:
         clips = [frames[(index + i) % len(frames)] for i in range(batch)]
-        samples = [_panoptic_sample(size) for _ in clips]
+        samples = [panoptic_sample(size) for _ in clips]
         data = model.data_preprocessor(dict(inputs=clips, data_samples=samples), False)
         found = model.predict(data['inputs'], data['data_samples'])
         return [segment_masks(sample.pred_panoptic.segment_map[0]) for sample in found]
@@ -101,7 +101,7 @@ def panoptic_workload(
 @torch.inference_mode()
 def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
     """Set the score threshold of a model so that about ``num_kept`` queries pass it."""
-    sample = _panoptic_sample((clip.shape[-2], clip.shape[-1]))
+    sample = panoptic_sample((clip.shape[-2], clip.shape[-1]))
     data = model.data_preprocessor(dict(inputs=[clip], data_samples=[sample]), False)
     features = model.extract_feat(data['inputs'])
     logits = model.head(*features, model.head.router.routes[Task.PANOPTIC])[-1].class_logits
@@ -247,7 +247,8 @@ def as_clip(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous()
 
 
-def _panoptic_sample(size: tuple[int, int]) -> ClipSample:
+def panoptic_sample(size: tuple[int, int]) -> ClipSample:
+    """What is asked about a frame of (H, W) of which everything is wanted."""
     return ClipSample(metainfo=dict(task=Task.PANOPTIC, img_shape=size, ori_shape=size))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from seg.benchmark import workloads
+from seg.benchmark.agreement import agreement
 from seg.benchmark.machine import Roofline
 from seg.benchmark.measuring import Plan, check_dtype, measure, telling_what_fits
 from seg.benchmark.meters import MemoryMeter, Part, Stopwatch, count_cost, release_memory
@@ -248,6 +249,21 @@ def test_the_plain_baseline_takes_the_weights_of_a_published_model(repository):
     assert load.step(0).shape[1:] == SIZE
     spread = theirs.mask_logits.abs().max()
     assert (ours.mask_logits[:, :, 0] - theirs.mask_logits).abs().max() < 1e-4 * spread
+
+
+def test_both_agree_on_a_drawn_frame_and_others_do_not(repository):
+    golden, _ = load_golden(repository / 'tests' / 'data' / 'rapsam', 'public')
+    plain = plain_like(golden.model, 18)
+    found = agreement(fuse(golden.model), plain, SIZE)
+    assert found['masks'] < 1e-4
+    assert found['logits'] < 1e-4
+    assert found['pixels'] > 0.999
+    assert found['labels'] == 1
+
+    torch.nn.init.normal_(golden.model.head.object_queries.weight)
+    other = agreement(golden.model, plain, SIZE)
+    assert other['masks'] > 0.1
+    assert other['pixels'] < 0.99
 
 
 def test_the_plain_baseline_needs_published_parts():

@@ -140,6 +140,8 @@ def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> I
 
     task, size = Task.parse(arguments.task), arguments.size
     name = f'RapSAM, {num_objects} {"segments" if task is Task.PANOPTIC else "objects"}'
+    if arguments.graph:
+        name += ', graph'
     if task is Task.PANOPTIC:
         yield kinds.panoptic_workload(model, size, arguments.batch, num_objects, name)
     elif task is Task.INTERACTIVE_IMAGE:
@@ -157,6 +159,7 @@ def main() -> int:
     import torch
 
     from seg.apis.loading import choose_device
+    from seg.benchmark.agreement import agreement
     from seg.benchmark.building import build_model
     from seg.benchmark.machine import describe_machine, measure_roofline
     from seg.benchmark.measuring import (
@@ -199,6 +202,10 @@ def main() -> int:
         compiled = arguments.compile and _compile(arguments, model, device)
         if arguments.graph:
             graph_features(model, _example(arguments, device))
+    agreed = None
+    if plain is not None:
+        with telling_what_fits('the plain reference', arguments.size), precision(plan):
+            agreed = agreement(model, plain, arguments.size)
     with telling_what_fits('building the models', arguments.size, arguments.batch):
         results = [
             measure(workload, plan, roofline)
@@ -215,6 +222,7 @@ def main() -> int:
         'compiled': compiled,
         'graph': arguments.graph,
         'machine': describe_machine(device, roofline),
+        'agreement': agreed,
         'results': results,
     }
     print(render(report))

@@ -1,0 +1,69 @@
+"""A model made fast for frames of one size."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from mmengine.dataset import Compose
+from torch import nn
+
+from seg.apis.frame_packing import pack_image
+from seg.apis.test_pipeline import build_test_transforms
+from seg.models.deployment import compile_parts, fuse, graph_features
+from seg.models.detectors.rapsam import RapSAM
+from seg.structures import Task
+from seg.utils.checks import UserError
+
+M = TypeVar('M', bound=nn.Module)
+
+
+def make_fast(
+    model: M, height: int, width: int, *, compiled: bool = False, graph: bool = False
+) -> M:
+    """Fold a model's normalisations, and compile it or record it for frames of one size.
+
+    The model is changed in place, for inference only. Its answers differ by rounding. Frames of
+    other sizes still work: a compiled model is compiled anew for them, a recorded one goes the
+    usual way.
+
+    Example::
+
+        model = make_fast(load_model('config.py', 'weights.pth'), 1080, 1920, graph=True)
+        predictor = VideoPredictor(model)
+
+    Args:
+        model: A RapSAM from :func:`~seg.apis.load_model`.
+        height: Of the frames as they come, pixels.
+        width: Of the frames as they come, pixels.
+        compiled: Whether backbone and neck are compiled, which takes a minute or more and on a CPU
+            needs a C++ compiler.
+        graph: Whether they are recorded as a CUDA graph; GPU only.
+
+    Returns:
+        The model.
+
+    Raises:
+        UserError: If the model is no RapSAM, a size is not positive, both ways are chosen, or one
+            is that the device does not have.
+    """
+    if not isinstance(model, RapSAM):
+        raise UserError(f'make_fast: expected a RapSAM, got {type(model).__name__}')
+    if height < 1 or width < 1:
+        raise UserError(f'make_fast: expected a height and width >= 1, got {height} and {width}')
+    if compiled and graph:
+        raise UserError('make_fast: expected compiled or graph, got both; choose one')
+    fuse(model)
+    if not compiled and not graph:
+        return model
+    frame = np.zeros((height, width, 3), dtype=np.uint8)
+    device = next(model.parameters()).device
+    pipeline = Compose(build_test_transforms(model.cfg))
+    packed = pack_image(pipeline, frame, Task.PANOPTIC, device)
+    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+    example = model.data_preprocessor(batch, False)['inputs']
+    if compiled:
+        compile_parts(model, example)
+    else:
+        graph_features(model, example)
+    return model
