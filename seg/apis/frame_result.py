@@ -72,14 +72,12 @@ def frame_result(
         masks[seen[rows]] = full[:, 0] > 0
         drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
     scores = answer.scores[0, :count] * active
-    # Numbers of objects come from the device together, each way takes as long as the other.
-    numbers = torch.stack([ids.to(scores.device).double(), scores.double(), visible.double()])
-    object_ids, sure, in_sight = numbers.cpu().numpy()
+    sure, in_sight = torch.stack([scores.float(), visible.float()]).cpu().numpy()
     return FrameResult(
         frame_index=index,
-        object_ids=object_ids.astype(np.int64),
+        object_ids=ids.cpu().numpy(),
         masks=masks.cpu().numpy(),
-        scores=sure.astype(np.float32),
+        scores=sure,
         visible=in_sight.astype(bool),
         id_map=drawn.ids.cpu().numpy(),
         image=image,

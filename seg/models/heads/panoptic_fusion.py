@@ -101,7 +101,7 @@ class PanopticFusion(nn.Module):
         won_area = lost_area + left_area
         stays = (won_area > 0) & (own_area > 0) & (left_area > 0)
         stays &= won_area / own_area.clamp(min=1) >= self.iou_thr
-        rows = torch.stack([stays.double(), labels.double(), scores.double()]).tolist()
+        rows = torch.stack([stays.float(), labels.float(), scores.float()]).tolist()
         ids, segments = self._number(*rows)
         id_of = torch.tensor(ids, dtype=torch.int32, device=mask_logits.device)
         return PanopticData(id_of[owner] * counted, segments), ids

@@ -92,7 +92,8 @@ class MemoryBank:
 
 def _on_device(frames: list[int], state: MemoryState) -> Tensor:
     """Numbers of frames for indexing the memory, (F',), int64."""
-    return torch.tensor(frames).to(state.frame_index.device, non_blocking=True)
+    index = torch.tensor(frames, dtype=torch.int64)
+    return index.to(state.frame_index.device, non_blocking=True)
 
 
 def novelty(state: MemoryState, counted: Tensor) -> Tensor:
