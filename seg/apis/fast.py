@@ -11,6 +11,7 @@ from torch import nn
 from seg.apis.frame_packing import pack_image
 from seg.apis.test_pipeline import build_test_transforms
 from seg.models.deployment import compile_parts, fuse, graph_features
+from seg.models.deployment.graphing import check_recordable
 from seg.models.detectors.rapsam import RapSAM
 from seg.structures import Task
 from seg.utils.checks import UserError
@@ -53,11 +54,13 @@ def make_fast(
         raise UserError(f'make_fast: expected a height and width >= 1, got {height} and {width}')
     if compiled and graph:
         raise UserError('make_fast: expected compiled or graph, got both; choose one')
+    device = next(model.parameters()).device
+    if graph:
+        check_recordable(model, device)
     fuse(model)
     if not compiled and not graph:
         return model
     frame = np.zeros((height, width, 3), dtype=np.uint8)
-    device = next(model.parameters()).device
     pipeline = Compose(build_test_transforms(model.cfg))
     packed = pack_image(pipeline, frame, Task.PANOPTIC, device)
     batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}

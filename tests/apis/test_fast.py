@@ -46,6 +46,7 @@ def test_it_is_made_for_frames_as_the_pipeline_gives_them(model, monkeypatch, wa
     model.data_preprocessor.register_forward_hook(
         lambda _, inputs, output: encoded.append(output['inputs'].shape)
     )
+    monkeypatch.setattr(module, 'check_recordable', lambda model, device: None)
     make_fast(model, *SIZE, **{way: True})
     predictor = ImagePredictor(model)
     predictor.set_image(np.zeros((*SIZE, 3), dtype=np.uint8))
@@ -66,6 +67,7 @@ def test_it_is_made_for_frames_as_the_pipeline_gives_them(model, monkeypatch, wa
 def test_what_makes_no_sense_is_refused(model, size, ways, said):
     with pytest.raises(UserError, match=said):
         make_fast(model, *size, **ways)
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in model.modules()), 'as it was'
 
 
 def test_other_models_are_refused():

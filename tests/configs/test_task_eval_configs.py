@@ -158,7 +158,9 @@ def test_clips_of_shapes_for_evaluation():
     assert (node['num_frames'], node['split'], node['task']) == (48, 'val', 'vos')
     dataset = DATASETS.build({**node, 'num_frames': 6, 'num_samples': 1, 'size': (48, 64)})
     assert evaluate(cfg.val_evaluator, dataset, 0)['davis/J&F'] == 100
-    events = DATASETS.build({**cfg.shapes_events.to_dict(), 'num_samples': 1, 'size': (48, 64)})
+    assert cfg.shapes_events['event'] == 'any'
+    settings = {'event': 'occlusion', 'num_samples': 1, 'size': (48, 64)}
+    events = DATASETS.build({**cfg.shapes_events.to_dict(), **settings})
     assert events.num_frames == 48
     scores = evaluate(cfg.events_evaluator, events, 0)
     assert scores['identity/survival'] == 100

@@ -1,10 +1,41 @@
 """The benchmark of videos runs and reports what it should."""
 
 import json
+import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+
+def test_videos_go_on_in_turns(repository):
+    tool = runpy.run_path(str(repository / 'tools' / 'analysis_tools' / 'benchmark_video.py'))
+    calls = []
+    videos = [
+        SimpleNamespace(step=lambda frame, name=name: calls.append((name, frame))) for name in 'ab'
+    ]
+    medians = tool['in_turns'](videos, 3)
+
+    assert calls == [('a', 0), ('b', 0), ('b', 1), ('a', 1), ('a', 2), ('b', 2)]
+    assert len(medians) == 2
+
+
+def test_a_young_video_goes_on_beside_the_long_one(repository):
+    tool = runpy.run_path(str(repository / 'tools' / 'analysis_tools' / 'benchmark_video.py'))
+    started = []
+
+    def start_video():
+        steps = []
+        started.append(steps)
+        return SimpleNamespace(step=steps.append)
+
+    found = tool['measure_long'](start_video, 1, (3, 7))
+    compared = found['compared_frames']
+
+    assert [len(steps) for steps in started] == [7 + compared, 3 + compared]
+    assert (found['early_frame'], found['late_frame']) == (3, 7)
+    assert found['time_growth'] == found['late_seconds'] / found['early_seconds'] - 1
 
 
 @pytest.mark.slow

@@ -125,9 +125,17 @@ def measure_objects(
 
 
 def in_turns(videos: Sequence[Workload], frames: int) -> list[float]:
-    """Median processor seconds of a frame of each video, a frame of each after the other."""
-    rounds = [[timed_step(video, frame) for video in videos] for frame in range(frames)]
-    return [statistics.median(times) for times in zip(*rounds, strict=True)]
+    """Median processor seconds of a frame of each video.
+
+    A frame of each follows after the other, in the opposite order every second time.
+    """
+    times: list[list[float]] = [[] for _ in videos]
+    order = list(range(len(videos)))
+    for frame in range(frames):
+        for place in order:
+            times[place].append(timed_step(videos[place], frame))
+        order.reverse()
+    return [statistics.median(of_video) for of_video in times]
 
 
 def timed_step(video: Workload, frame: int) -> float:

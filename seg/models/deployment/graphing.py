@@ -15,6 +15,8 @@ from seg.utils.checks import UserError
 _WARM_UP = 3  # runs in which libraries choose their kernels
 _TOLERANCE = 0.02  # of the largest feature; kernels differ by rounding, in 16 bits by a percent
 
+_LEAST = 1e-12  # largest feature, in case that all are zero
+
 Extract = Callable[[Tensor], ClipFeatures]
 
 
@@ -70,11 +72,12 @@ class FeatureGraph:
         with torch.no_grad():
             noise = torch.randn_like(self._inputs)
             pairs = zip(self(noise), self.extract(noise), strict=True)
-        return max(
-            float((found - usual).abs().max() / usual.abs().max())
-            for found, usual in pairs
-            if found is not None and usual is not None
-        )
+            errors = [
+                (found - usual).abs().max() / usual.abs().max().clamp(min=_LEAST)
+                for found, usual in pairs
+                if found is not None and usual is not None
+            ]
+        return float(torch.stack(errors).max())  # NaN if there is any
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -125,17 +128,7 @@ def graph_features(model: Any, inputs: Tensor) -> None:
             already, or does something that cannot be recorded.
         torch.OutOfMemoryError: If there is no room for the recording.
     """
-    if inputs.device.type != 'cuda':
-        raise UserError(
-            f'graph: expected a model and frames on a GPU, got {inputs.device}; only CUDA has '
-            'graphs, so leave it out (--graph) or choose --device cuda:0'
-        )
-    if model.training:
-        raise UserError('graph: expected a model in evaluation mode; call model.eval() first')
-    if isinstance(model.extract_feat, FeatureGraph):
-        raise UserError(
-            'graph: expected a model without one, got one that is recorded; build the model anew'
-        )
+    check_recordable(model, inputs.device)
     try:
         graph = FeatureGraph(model.extract_feat, inputs)
     except torch.OutOfMemoryError:
@@ -143,9 +136,28 @@ def graph_features(model: Any, inputs: Tensor) -> None:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(
-            f'graph: expected features that can be recorded, got: {reason}; leave it out (--graph)'
+            f'graph: expected features that can be recorded, got: {reason}; go without a graph'
         ) from error
     model.extract_feat = checked(graph)
+
+
+def check_recordable(model: Any, device: torch.device) -> None:
+    """Refuse what is no model in use on a GPU, or recorded already.
+
+    Raises:
+        UserError: If it is so.
+    """
+    if device.type != 'cuda':
+        raise UserError(
+            f'graph: expected a model and frames on a GPU, got {device}; only CUDA has graphs, so '
+            'go without one or choose the device cuda:0'
+        )
+    if model.training:
+        raise UserError('graph: expected a model in evaluation mode; call model.eval() first')
+    if isinstance(model.extract_feat, FeatureGraph):
+        raise UserError(
+            'graph: expected a model without one, got one that is recorded; build the model anew'
+        )
 
 
 def checked(graph: FeatureGraph) -> FeatureGraph:
@@ -158,7 +170,7 @@ def checked(graph: FeatureGraph) -> FeatureGraph:
     if not error <= _TOLERANCE:
         raise UserError(
             f'graph: expected features within {_TOLERANCE} of those of the usual way, got a '
-            f'difference of {error:.3g}: an operator of this model cannot be recorded; leave it '
-            'out (--graph)'
+            f'difference of {error:.3g}: an operator of this model cannot be recorded; go '
+            'without a graph'
         )
     return graph

@@ -63,7 +63,7 @@ def _samples_itself(x: Tensor) -> bool:
     """Files for other programs hold torchvision's operator, which they know."""
     if torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_exporting():
         return False
-    if x.device.type == 'cuda':
+    if x.device.type == 'cuda' and not torch.compiler.is_compiling():
         return torch.cuda.current_stream(x.device) != torch.cuda.default_stream(x.device)
     return x.device.type == 'cpu'
 

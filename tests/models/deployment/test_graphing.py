@@ -1,5 +1,6 @@
 """CUDA graphs of features: on a GPU where there is one, else with one that is played."""
 
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -110,6 +111,19 @@ def test_a_recording_is_compared_with_the_usual_way(doubled, replays):
 
     replays.clear()  # as if an operator had run on a stream that was not recorded
     with pytest.raises(UserError, match='an operator of this model cannot be recorded'):
+        checked(graph)
+
+
+@pytest.mark.parametrize('place', [0, 1])
+def test_what_is_no_number_does_not_pass(doubled, replays, place):
+    graph, _ = doubled
+    replays.clear()
+    graph.extract = lambda x: ClipFeatures(x, x)
+    broken = [torch.ones(1, 2), torch.ones(1, 2)]
+    broken[place] = torch.full((1, 2), torch.nan)
+    graph._features = ClipFeatures(*broken)
+    assert math.isnan(graph.largest_error())
+    with pytest.raises(UserError, match='difference of nan'):
         checked(graph)
 
 

@@ -1,5 +1,7 @@
 """The way of deformable convolution on CPUs gives what torchvision's operator gives."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torchvision.ops import deform_conv2d
@@ -60,3 +62,14 @@ def test_a_layer_gives_the_same_with_and_without_gradients():
         sampled = layer(x)
 
     torch.testing.assert_close(layer(x), sampled, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(('stream', 'own_way'), [('default', False), ('another', True)])
+def test_streams_that_torchvision_does_not_start_on(monkeypatch, stream, own_way):
+    monkeypatch.setattr(torch.cuda, 'default_stream', lambda device: 'default')
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
+    on_gpu = SimpleNamespace(device=torch.device('cuda:0'))
+
+    with torch.no_grad():
+        assert deform_conv._samples_itself(on_gpu) is own_way
+    assert not deform_conv._samples_itself(on_gpu), "gradients are torchvision's"

@@ -46,12 +46,28 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     }  # fmt: skip
     for name in ('table.json', 'table.md', 'table.png', 'curves.png'):
         assert (tmp_path / 'out' / name).is_file()
+    variant = 'configs/rap_sam/ablations/nano_joint_no_task_embedding.py'
+    code, out, err = run_tool(
+        *arguments, '--without-twins', '--variants', variant, '--cfg-options', *small(TASKS)
+    )
+    assert code == 0, err
+    assert f'{JOINT}_seed0: was over' in err
+    again = json.loads(out.splitlines()[-1])
+    pairs = {(row['first'], row['second']) for row in again['rows']}
+    assert pairs == {('nano_joint_no_task_embedding', JOINT)}
+    assert again['rows'][0]['scores'][1] == result['rows'][0]['scores'][0]
+    for row in again['rows']:
+        assert row['difference'] == pytest.approx(row['scores'][0] - row['scores'][1])
+    assert [run['run'] for run in again['runs']] == [
+        f'{JOINT}_seed0', 'nano_joint_no_task_embedding_seed0',
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         (('--seeds', '0', '0'), '--seeds: expected each one once, got 0 0'),
+        (('--without-twins',), '--without-twins: expected --variants to compare'),
         (('--tasks', 'vos', 'vos'), '--tasks: expected each one once'),
         (('--joint', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'got a TimeBudgetHook'),
         (
