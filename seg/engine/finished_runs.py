@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -96,6 +97,10 @@ def run_once(
     )
     state = asdict(finished) | {'digest': digest, 'checkpoint': finished.checkpoint.name}
     _write_state(work_dir, state)
+    # Workers of the next run must not inherit the loaders of this one, which would ask about
+    # processes that are not theirs.
+    del runner
+    gc.collect()
     return finished
 
 

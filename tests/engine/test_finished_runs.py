@@ -1,6 +1,7 @@
 """Trainings of a plan are done once, go on where they stopped, and belong to their settings."""
 
 import json
+import multiprocessing
 
 import pytest
 import torch
@@ -51,6 +52,18 @@ def test_a_run_is_done_once(plan):
     assert (again.checkpoint, again.iterations) == (first.checkpoint, 8)
     with pytest.raises(UserError, match='got one of others; choose another folder'):
         run_once(*plan('run', **{'train_cfg.max_iters': 9}))
+
+
+def test_no_worker_of_a_run_is_left_to_the_next(plan):
+    workers = {
+        'train_dataloader.num_workers': 1,
+        'train_dataloader.persistent_workers': True,
+    }
+    run_once(*plan('run', **workers))
+
+    for worker in multiprocessing.active_children():
+        worker.join(timeout=20)  # it was told to end, which takes a moment
+    assert multiprocessing.active_children() == []
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(plan, monkeypatch):
