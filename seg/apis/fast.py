@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.dataset import Compose
 from torch import nn
 
-from seg.apis.frame_packing import pack_image
+from seg.apis.frame_packing import network_input
 from seg.apis.test_pipeline import build_test_transforms
 from seg.models.deployment import compile_parts, fuse, graph_features
 from seg.models.deployment.graphing import check_recordable
@@ -54,17 +54,14 @@ def make_fast(
         raise UserError(f'make_fast: expected a height and width >= 1, got {height} and {width}')
     if compiled and graph:
         raise UserError('make_fast: expected compiled or graph, got both; choose one')
-    device = next(model.parameters()).device
     if graph:
-        check_recordable(model, device)
+        check_recordable(model, next(model.parameters()).device)
     fuse(model)
     if not compiled and not graph:
         return model
     frame = np.zeros((height, width, 3), dtype=np.uint8)
     pipeline = Compose(build_test_transforms(model.cfg))
-    packed = pack_image(pipeline, frame, Task.PANOPTIC, device)
-    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
-    example = model.data_preprocessor(batch, False)['inputs']
+    example, _ = network_input(model, pipeline, frame, Task.PANOPTIC)
     if compiled:
         compile_parts(model, example)
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from seg.apis.inferencer import check_image
@@ -43,16 +44,23 @@ def pack_image(
     return packed
 
 
+def network_input(
+    model: Any, pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
+) -> tuple[Tensor, ClipSample]:
+    """An image as the network reads it, (1, 1, 3, H, W), normalised and padded, and its sizes."""
+    packed = pack_image(pipeline, image, task, next(model.parameters()).device)
+    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
+    data = model.data_preprocessor(batch, False)
+    (sample,) = data['data_samples']
+    return data['inputs'], sample
+
+
 def encode_frame(
     model: Any, pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
 ) -> tuple[Frame, ClipSample]:
     """Features of one frame of a video, and its sizes."""
-    device = next(model.parameters()).device
-    packed = pack_image(pipeline, image, task, device)
-    batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
-    data = model.data_preprocessor(batch, False)
-    (sample,) = data['data_samples']
-    features = model.extract_feat(data['inputs'])
+    inputs, sample = network_input(model, pipeline, image, task)
+    features = model.extract_feat(inputs)
     height, width = sample.batch_input_shape
     sizes = (height, width), [tuple(sample.img_shape)]
     return Frame(features.mask_features, features.context_feats, *sizes), sample
