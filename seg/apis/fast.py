@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from numbers import Integral
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -14,14 +15,13 @@ from seg.models.deployment import compile_parts, fuse, graph_features
 from seg.models.deployment.graphing import check_recordable
 from seg.models.detectors.rapsam import RapSAM
 from seg.structures import Task
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, unknown_name_message
 
 M = TypeVar('M', bound=nn.Module)
+FastWay = Literal['fold', 'compile', 'graph']
 
 
-def make_fast(
-    model: M, height: int, width: int, *, compiled: bool = False, graph: bool = False
-) -> M:
+def make_fast(model: M, height: int, width: int, way: FastWay = 'fold') -> M:
     """Fold a model's normalisations, and compile it or record it for frames of one size.
 
     The model is changed in place, for inference only. Its answers differ by rounding. Frames of
@@ -30,39 +30,42 @@ def make_fast(
 
     Example::
 
-        model = make_fast(load_model('config.py', 'weights.pth'), 1080, 1920, graph=True)
+        model = make_fast(load_model('config.py', 'weights.pth'), 1080, 1920, 'graph')
         predictor = VideoPredictor(model)
 
     Args:
         model: A RapSAM from :func:`~seg.apis.load_model`.
         height: Of the frames as they come, pixels.
         width: Of the frames as they come, pixels.
-        compiled: Whether backbone and neck are compiled, which takes a minute or more and on a CPU
-            needs a C++ compiler.
-        graph: Whether they are recorded as a CUDA graph; GPU only.
+        way: ``'fold'`` does no more than that. ``'compile'`` compiles backbone and neck, too, which
+            takes a minute or more and on a CPU needs a C++ compiler. ``'graph'`` records them as a
+            CUDA graph; GPU only.
 
     Returns:
         The model.
 
     Raises:
-        UserError: If the model is no RapSAM, a size is not positive, both ways are chosen, or one
-            is that the device does not have.
+        UserError: If the model is no RapSAM, a size is no positive whole number, or the way is
+            unknown or one that the device does not have.
     """
     if not isinstance(model, RapSAM):
         raise UserError(f'make_fast: expected a RapSAM, got {type(model).__name__}')
-    if height < 1 or width < 1:
-        raise UserError(f'make_fast: expected a height and width >= 1, got {height} and {width}')
-    if compiled and graph:
-        raise UserError('make_fast: expected compiled or graph, got both; choose one')
-    if graph:
+    if not all(isinstance(side, Integral) and side >= 1 for side in (height, width)):
+        raise UserError(
+            'make_fast: expected height and width as whole numbers >= 1, got '
+            f'{height!r} and {width!r}'
+        )
+    if way not in get_args(FastWay):
+        raise UserError(f'make_fast: {unknown_name_message("way", str(way), get_args(FastWay))}')
+    if way == 'graph':
         check_recordable(model, next(model.parameters()).device)
     fuse(model)
-    if not compiled and not graph:
+    if way == 'fold':
         return model
     frame = np.zeros((height, width, 3), dtype=np.uint8)
     pipeline = Compose(build_test_transforms(model.cfg))
     example, _ = network_input(model, pipeline, frame, Task.PANOPTIC)
-    if compiled:
+    if way == 'compile':
         compile_parts(model, example)
     else:
         graph_features(model, example)

@@ -37,17 +37,18 @@ def test_a_folded_model_answers_the_same(model):
     np.testing.assert_allclose(before.scores, after.scores, atol=1e-3)
 
 
-@pytest.mark.parametrize('way', ['compiled', 'graph'])
-def test_it_is_made_for_frames_as_the_pipeline_gives_them(model, monkeypatch, way):
+@pytest.mark.parametrize(
+    ('way', 'name'), [('compile', 'compile_parts'), ('graph', 'graph_features')]
+)
+def test_it_is_made_for_frames_as_the_pipeline_gives_them(model, monkeypatch, way, name):
     seen = []
-    name = {'compiled': 'compile_parts', 'graph': 'graph_features'}[way]
     monkeypatch.setattr(module, name, lambda model, example: seen.append(example.shape))
     encoded = []
     model.data_preprocessor.register_forward_hook(
         lambda _, inputs, output: encoded.append(output['inputs'].shape)
     )
     monkeypatch.setattr(module, 'check_recordable', lambda model, device: None)
-    make_fast(model, *SIZE, **{way: True})
+    make_fast(model, *SIZE, way)
     predictor = ImagePredictor(model)
     predictor.set_image(np.zeros((*SIZE, 3), dtype=np.uint8))
 
@@ -57,16 +58,18 @@ def test_it_is_made_for_frames_as_the_pipeline_gives_them(model, monkeypatch, wa
 
 
 @pytest.mark.parametrize(
-    ('size', 'ways', 'said'),
+    ('size', 'way', 'said'),
     [
-        ((0, 5), {}, 'height and width >= 1, got 0 and 5'),
-        (SIZE, {'compiled': True, 'graph': True}, 'compiled or graph, got both'),
-        (SIZE, {'graph': True}, 'expected a model and frames on a GPU, got cpu'),
+        ((0, 5), 'fold', 'height and width as whole numbers >= 1, got 0 and 5'),
+        (('tall', 5.0), 'fold', "whole numbers >= 1, got 'tall' and 5.0"),
+        (SIZE, 'graphs', "unknown way 'graphs': .* Did you mean 'graph'"),
+        (SIZE, None, "unknown way 'None': expected one of compile, fold, graph"),
+        (SIZE, 'graph', 'expected a model and frames on a GPU, got cpu'),
     ],
 )
-def test_what_makes_no_sense_is_refused(model, size, ways, said):
+def test_what_makes_no_sense_is_refused(model, size, way, said):
     with pytest.raises(UserError, match=said):
-        make_fast(model, *size, **ways)
+        make_fast(model, *size, way)
     assert any(isinstance(part, torch.nn.BatchNorm2d) for part in model.modules()), 'as it was'
 
 
