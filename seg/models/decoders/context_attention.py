@@ -33,9 +33,9 @@ class ContextAttention(nn.Module):
         Returns:
             (B, Q, C).
         """
-        num_frames, channels = context_feats.shape[1:3]
+        num_frames, channels, height, width = context_feats.shape[1:]
         values = context_feats.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, T*h*w, C)
-        code = sine_grid(context_feats.shape[-2:], channels, context_feats.device)
+        code = sine_grid(height, width, channels, context_feats.device)
         keys = values + code.to(values).repeat(num_frames, 1)
         read, _ = self.attn(queries, keys, values, need_weights=False)
         return self.norm(queries + read)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from seg.models.decoders.layers import pointwise
 from seg.models.memory.memory_state import MemoryState
 from seg.registry import MODELS
+from seg.utils.constants import made_once
 
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
@@ -192,7 +193,8 @@ class MemoryReader(BaseModule):
         gap = (state.num_seen - state.frame_index).clamp(min=1).float()
         at_once, per_frame = self.log_reach.exp()
         variance = at_once.square() + gap * per_frame.square()
-        places = _places(state.keys.shape[-2:], state.keys.device)  # (2, h'w')
+        height, width = state.keys.shape[-2:]
+        places = _places(height, width, state.keys.device)  # (2, h'w')
         lengths = places.square().sum(dim=0, keepdim=True)
         here = torch.cat([2 * places, -torch.ones_like(lengths), -lengths])
         there = torch.cat([places, lengths, torch.ones_like(lengths)])
@@ -303,9 +305,9 @@ def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values.gather(1, index), index
 
 
-def _places(size: torch.Size, device: torch.device) -> Tensor:
+@made_once
+def _places(height: int, width: int, device: torch.device) -> Tensor:
     """Centres (x, y) of cells over the longer side, (2, h'w')."""
-    height, width = size
     y, x = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing='ij'
     )

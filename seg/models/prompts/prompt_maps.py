@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.models.prompts.positional import pixel_centers
 from seg.structures import PointLabel, Prompts
 
 WINDOW_LOGIT = 4.0
@@ -130,8 +131,8 @@ def disc_logits(centers: Tensor, radius: float, size: Sequence[int]) -> Tensor:
         (..., h, w), from ``WINDOW_LOGIT`` at the centre down to minus twice that.
     """
     height, width = size
-    rows = torch.arange(height, device=centers.device) + 0.5
-    columns = torch.arange(width, device=centers.device) + 0.5
+    rows = pixel_centers(height, centers.device)
+    columns = pixel_centers(width, centers.device)
     dx = columns - centers[..., 0:1]
     dy = rows - centers[..., 1:2]
     distance = dy.square().unsqueeze(-1) + dx.square().unsqueeze(-2)
@@ -168,8 +169,8 @@ def box_logits(batch: PromptBatch, stride: Tensor, size: Sequence[int]) -> Tenso
     boxes = batch.boxes / stride.repeat(2)
     half = ((boxes[..., 2:] - boxes[..., :2]) / 2).clamp(min=0.5)
     center = (boxes[..., 2:] + boxes[..., :2]) / 2
-    rows = torch.arange(height, device=boxes.device) + 0.5
-    columns = torch.arange(width, device=boxes.device) + 0.5
+    rows = pixel_centers(height, boxes.device)
+    columns = pixel_centers(width, boxes.device)
     dx = (columns - center[..., 0:1]) / half[..., 0:1]
     dy = (rows - center[..., 1:2]) / half[..., 1:2]
     distance = dy.square().unsqueeze(-1) + dx.square().unsqueeze(-2)

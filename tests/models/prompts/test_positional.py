@@ -24,6 +24,6 @@ def test_sine_code_keeps_leading_axes():
 
 
 def test_sine_grid_codes_pixel_centres_row_by_row():
-    grid = sine_grid((2, 3), 8, torch.device('cpu'))
+    grid = sine_grid(2, 3, 8, torch.device('cpu'))
 
     torch.testing.assert_close(grid[4], sine_encoding(torch.tensor([0.75, 0.5]), 4))
