@@ -67,12 +67,12 @@ def frame_result(
     logits, sizes = finest_masks(keeper, answer, state, prompts, mask_features, sizes)
     drawn = IdMap(sizes['ori_shape'], logits.device)
     masks = logits.new_zeros((count, *sizes['ori_shape']), dtype=torch.bool)
-    seen = visible.nonzero().flatten()
+    scores = answer.scores[0, :count] * active
+    sure, in_sight = torch.stack([scores.float(), visible.float()]).cpu().numpy()
+    seen = torch.from_numpy(np.flatnonzero(in_sight)).to(masks.device, non_blocking=True)
     for rows, full in resized_chunks(logits[seen].unsqueeze(1), sizes):
         masks[seen[rows]] = full[:, 0] > 0
         drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
-    scores = answer.scores[0, :count] * active
-    sure, in_sight = torch.stack([scores.float(), visible.float()]).cpu().numpy()
     return FrameResult(
         frame_index=index,
         object_ids=ids.cpu().numpy(),

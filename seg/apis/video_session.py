@@ -74,6 +74,12 @@ class VideoSession:
         later = {i for rows in self._pending.values() for i in rows}
         return [*known, *sorted(later - set(known))]
 
+    @property
+    def _has_objects(self) -> bool:
+        """Whether there are any, known without waiting for the device."""
+        known = self._state is not None and self._state.num_objects > 0
+        return known or any(self._pending.values())
+
     def add_prompts(
         self,
         object_id: int,
@@ -211,7 +217,7 @@ class VideoSession:
             UserError: If nothing was prompted yet, or the frame is no image of the right size.
         """
         check_size(image, self.size, self.frame_index)
-        if not self.object_ids:
+        if not self._has_objects:
             raise UserError(
                 'step: expected prompts before it, got none; call add_prompts(1, points=[[x, y]])'
             )
@@ -316,6 +322,8 @@ class VideoSession:
         See :func:`~seg.models.heads.clicks_in_turn.prompts_in_turn`; of remembered objects the
         memory's proposal is the answer that clicks correct.
         """
+        if not asked.rows:
+            return asked
         known = asked.before.object_ids.tolist()
         new = {i: row for i, row in asked.rows.items() if i not in known}
         several = {i: row for i, row in new.items() if bool(rows_in_turn(row))}

@@ -13,6 +13,7 @@ import torch
 
 from seg.benchmark.machine import Roofline, synchronize
 from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost, release_memory
+from seg.benchmark.waits import count_waits
 from seg.benchmark.workloads import Workload
 from seg.utils.checks import UserError
 
@@ -107,6 +108,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         # In inference mode the counter takes products apart below autocast, whose casts they miss.
         with workload.counting(), torch.inference_mode(False), torch.no_grad():
             cost = count_cost(lambda: workload.step(plan.warm_up + 2 * plan.frames))
+        waits = count_waits(lambda: workload.step(plan.warm_up + 2 * plan.frames + 1))
     median = statistics.median(wall)
     frames_per_second = plan.batch / median
     least = roofline.least_seconds(cost.flops, cost.moved_bytes)
@@ -121,6 +123,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         'gflops': cost.flops / 1e9,
         'moved_gib': cost.moved_bytes / 2**30,
         'share_of_roofline': least / median,
+        'waits': dict(waits),
     }
 
 

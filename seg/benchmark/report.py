@@ -21,8 +21,8 @@ def render(report: dict[str, Any]) -> str:
         f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
         '',
         '| model | s per step | CPU s | frames/s | against the first | peak MiB | GFLOP | '
-        'GiB moved | of the roofline |',
-        '|---|---|---|---|---|---|---|---|---|',
+        'GiB moved | of the roofline | waits for a GPU |',
+        '|---|---|---|---|---|---|---|---|---|---|',
     ]
     clock = _clock(report)
     first = report['results'][0][clock]['median']
@@ -33,7 +33,8 @@ def render(report: dict[str, Any]) -> str:
             f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
             f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
             f'{row[clock]["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
-            f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % |'
+            f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % | '
+            f'{sum(row["waits"].values())} |'
         )
     lines += ['', '| model | part | s | CPU s |', '|---|---|---|---|']
     for row in report['results']:

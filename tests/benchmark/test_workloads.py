@@ -95,6 +95,7 @@ def test_every_figure_is_reported(panoptic, tmp_path):
     assert {'preprocess', 'backbone', 'neck', 'decoder'} < set(result['parts'])
     assert result['gflops'] > 0
     assert result['moved_gib'] > 0
+    assert any('panoptic_fusion.py' in place for place in result['waits'])
     machine = dict(name='x', device='cpu', threads=1, load=0.0)
     machine['roofline'] = dict(flops_per_second=1e9, bytes_per_second=1e9)
     report = dict(machine=machine, dtype='fp32', size=list(SIZE), results=[result])

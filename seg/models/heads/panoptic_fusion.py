@@ -134,7 +134,7 @@ class PanopticFusion(nn.Module):
         count = min(self.max_per_image, probs.numel())
         scores, index = probs.flatten().topk(count)
         queries, labels = index // self.num_classes, index % self.num_classes
-        things = labels < self.num_things
+        things = (labels < self.num_things).nonzero().flatten()
         return queries[things], scores[things], labels[things]
 
     def instances(

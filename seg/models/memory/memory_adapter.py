@@ -224,8 +224,6 @@ class StreamingMemoryAdapter(BaseModule):
             mask_features: (C, h, w).
         """
         after, row = self.observe(state, keys, seen, mask_features)
-        if not bool(row['written'].any()):
-            return after
         after = replace(
             after,
             **{

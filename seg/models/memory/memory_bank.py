@@ -23,9 +23,9 @@ class UpdateStrategy(str, Enum):
 class MemoryBank:
     """Keeps the number of remembered frames within limits.
 
-    The last ``short_mem_size`` frames stay; of those before, ``long_mem_size`` key frames do. The
-    first frame on which an object was prompted is never dropped as long as the object is there,
-    and counts for neither.
+    The last ``short_mem_size`` frames stay; of those before, ``long_mem_size`` key frames do.
+    Frames that show no object never stay. The first frame on which an object was prompted is never
+    dropped as long as the object is there, and counts for neither.
 
     Args:
         short_mem_size: Last frames.
@@ -58,36 +58,38 @@ class MemoryBank:
     def kept(self, state: MemoryState) -> Tensor:
         """The frames to keep, increasing, int64.
 
-        They are chosen on the CPU: a GPU is waited for once, and once more for each key frame that
-        has to go.
+        They are chosen on the CPU: a GPU is waited for once, and once more for each key frame but
+        the first that has to go.
         """
-        stays = state.first_prompted.any(dim=1).tolist()
-        recent = max(0, state.num_frames - self.short_mem_size)
-        free = [frame for frame in range(recent) if not stays[frame]]
-        frames = set(range(state.num_frames))
+        shown = state.written.any(dim=1)
+        facts = [shown, state.first_prompted.any(dim=1), self._worth(state, shown)]
+        shows, stays, worth = torch.stack([fact.float() for fact in facts]).tolist()
+        frames = [frame for frame in range(state.num_frames) if shows[frame]]
+        recent = max(0, len(frames) - self.short_mem_size)
+        free = [frame for frame in frames[:recent] if not stays[frame]]
         while len(free) > self.long_mem_size:
-            worst = self._worst(state, free, sorted(frames))
+            worst = min(free, key=lambda frame: worth[frame])
             free.remove(worst)
             frames.remove(worst)
-        return _on_device(sorted(frames), state)
+            if len(free) > self.long_mem_size:
+                others = torch.zeros_like(shown)
+                others[_on_device(frames, state)] = True
+                worth = self._worth(state, others).tolist()
+        return _on_device(frames, state)
 
-    def _worst(self, state: MemoryState, free: list[int], frames: list[int]) -> int:
-        """The key frame that is missed least; of equal ones the oldest.
+    def _worth(self, state: MemoryState, others: Tensor) -> Tensor:
+        """How much each frame would be missed, (F,); of equal ones the oldest goes.
 
         Args:
             state: The memory.
-            free: The key frames.
-            frames: All that are still there.
+            others: The frames that are still there, (F,), bool.
         """
         if self.update_strategy is UpdateStrategy.FIFO:
-            return free[0]
+            return torch.zeros_like(others, dtype=torch.float32)
         worth = _mean_over_objects(state.quality, state.written)
         if self.update_strategy is UpdateStrategy.ADAPTIVE:
-            others = torch.zeros_like(state.frame_index, dtype=torch.bool)
-            others[_on_device(frames, state)] = True
             worth = worth * novelty(state, others)
-        known = worth.tolist()
-        return min(free, key=lambda frame: known[frame])
+        return worth
 
 
 def _on_device(frames: list[int], state: MemoryState) -> Tensor:

@@ -52,7 +52,8 @@ class PromptBatch:
             for field in fields(self)
             if field.name != 'texts'
         }
-        wanted = index.tolist()
+        says_something = any(text is not None for row in self.texts for text in row)
+        wanted = index.tolist() if says_something else []  # reading it waits for the device
         texts = [tuple(row[i] if i < len(row) else None for i in wanted) for row in self.texts]
         return PromptBatch(texts=texts, **picked)
 

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from seg.benchmark import workloads
+from seg.benchmark.waits import count_waits
+from seg.structures import Task
+from seg.testing.tiny_rapsam import model_for_programs, tiny_video_cfg
+
+VALUES = torch.tensor([1.0, 0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: VALUES.tolist(),
+        lambda: VALUES[0].item(),
+        lambda: VALUES.cpu(),
+        lambda: VALUES.to('cpu'),
+        lambda: bool(VALUES.any()),
+        lambda: float(VALUES[0]),
+        lambda: VALUES.nonzero(),
+        lambda: VALUES[VALUES > 0],
+        lambda: torch.where(VALUES > 0),
+        lambda: VALUES.repeat_interleave(VALUES.long()),
+        lambda: torch.equal(VALUES, VALUES),
+    ],
+)
+def test_what_needs_values_is_counted(call):
+    calls = count_waits(call)
+    assert calls.total() == 1
+    assert next(iter(calls)).startswith('elsewhere '), 'no line of the package asked'
+
+
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: VALUES + 1,
+        lambda: VALUES[torch.tensor([0, 2])],
+        lambda: VALUES[1:],
+        lambda: torch.where(VALUES > 0, VALUES, -VALUES),
+        lambda: VALUES.to(torch.float64),
+        lambda: VALUES.repeat_interleave(2),
+        lambda: len(VALUES),
+        lambda: VALUES.shape,
+    ],
+)
+def test_what_does_not_is_not(call):
+    assert not count_waits(call)
+
+
+def test_setting_chosen_elements_waits():
+    values = VALUES.clone()
+
+    def set_positive():
+        values[values > 0] = 5.0
+
+    assert count_waits(set_positive).total() == 1
+    assert values.tolist() == [5, 0, 5]
+
+
+@torch.inference_mode()
+def test_a_followed_frame_waits_a_few_times_whatever_the_number_of_objects():
+    """Which tiles, frames and objects are worked on is read, and then the answer."""
+    totals = []
+    for num_objects in (1, 4):
+        torch.manual_seed(0)
+        model = model_for_programs(tiny_video_cfg()).eval()
+        load = workloads.video_workload(model, (64, 96), num_objects, Task.VOS)
+        load.reset()
+        for index in range(18):
+            load.step(index)
+        calls = count_waits(lambda: load.step(18))  # noqa: B023
+        assert all('/' in place for place in calls), 'lines of the package'
+        totals.append(calls.total())
+
+    assert totals[0] == totals[1] <= 8
