@@ -18,7 +18,8 @@ from seg.apis.inferencer import check_image
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
-from seg.models.heads.clicks_in_turn import rows_in_turn, with_answers, with_first_points
+from seg.models.heads.clicks_in_turn import frame_prompts_in_turn
+from seg.models.heads.clip_following import keeper_of
 from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
@@ -41,6 +42,7 @@ class _LastFrame(NamedTuple):
     before: MemoryState
     rows: dict[int, Prompts]  # what was said about objects on it
     logits: Tensor  # (N, h, w)
+    answered: Tensor  # which objects they are answers about, (N,), bool
 
 
 class VideoSession:
@@ -116,8 +118,7 @@ class VideoSession:
                 'backward=True)'
             )
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
-        row = self._row(object_id, said)
-        self._expect(frame, int(row.object_ids), row)
+        self._expect([(frame, self._row(object_id, said))])
 
     def add_rows(self, prompts: Prompts) -> None:
         """As :meth:`add_prompts` for many rows at once, each on its frame.
@@ -136,16 +137,27 @@ class VideoSession:
                 f'frame_index {int(prompts.frame_index.min())}: expected {self.frame_index} or a '
                 'later frame'
             )
+        rows = []
         for i in range(len(prompts)):
             row = prompts[[i]]
-            frame, object_id = int(row.frame_index), int(row.object_ids)
-            row = replace(row, frame_index=torch.zeros(1, dtype=torch.int64))
-            self._expect(frame, object_id, row)
+            frame = int(row.frame_index)
+            rows.append((frame, replace(row, frame_index=torch.zeros(1, dtype=torch.int64))))
+        self._expect(rows)
 
-    def _expect(self, frame: int, object_id: int, row: Prompts) -> None:
-        """Keep a row for a frame to come."""
-        rows = self._pending.setdefault(frame, {})
-        rows[object_id] = rows[object_id].with_more(row) if object_id in rows else row
+    def _expect(self, rows: Sequence[tuple[int, Prompts]]) -> None:
+        """Keep rows for frames to come, all or none."""
+        pending = {frame: dict(said) for frame, said in self._pending.items()}
+        for frame, row in rows:
+            object_id, said = int(row.object_ids), pending.setdefault(frame, {})
+            if not bool(row.is_valid):
+                raise UserError(
+                    f'object {object_id}: expected points, a box, a mask or a text, got none of '
+                    'them'
+                )
+            whole = said[object_id].with_more(row) if object_id in said else row
+            check_prompts(whole, self.size, *self.predictor.known_prompts)
+            said[object_id] = whole
+        self._pending = pending
 
     def correct(
         self,
@@ -176,8 +188,9 @@ class VideoSession:
         if object_id in last.rows:
             row = _without_mask(last.rows[object_id]).with_more(row)
         if object_id in self._state.object_ids.tolist() and mask is None:
-            logits = last.logits[self._state.slot(object_id)].cpu()
-            row = replace(row, previous_logits=logits[None, None])
+            slot = self._state.slot(object_id)
+            if bool(last.answered[slot]):
+                row = replace(row, previous_logits=last.logits[slot].cpu()[None, None])
         return self._answer(last._replace(rows={**last.rows, object_id: row}), self.frame_index - 1)
 
     def remove_object(self, object_id: int) -> None:
@@ -203,7 +216,10 @@ class VideoSession:
                 before = before.without_object(object_id)
             rows = {i: row for i, row in self._last.rows.items() if i != object_id}
             self._last = self._last._replace(
-                before=before, rows=rows, logits=self._last.logits[keep]
+                before=before,
+                rows=rows,
+                logits=self._last.logits[keep],
+                answered=self._last.answered[keep],
             )
         self._state = self._state.without_object(object_id)
 
@@ -226,8 +242,10 @@ class VideoSession:
         before = self._state
         if before is None:
             before = self.predictor.model.head.memory.start(frame.mask_features)
+        _check_grid(before, frame)
         rows = self._pending.get(self.frame_index, {})
-        asked = _LastFrame(image, frame, sample, before, rows, frame.mask_features[0, :0, 0])
+        nothing = frame.mask_features[0, :0, 0]
+        asked = _LastFrame(image, frame, sample, before, rows, nothing, nothing.bool())
         result = self._answer(asked, self.frame_index)
         self._pending.pop(self.frame_index, None)
         self.frame_index += 1
@@ -292,16 +310,16 @@ class VideoSession:
 
     def _answer(self, asked: _LastFrame, index: int) -> FrameResult:
         """Step the memory and keep what a correction needs."""
-        answer, after, prompts = self._ask(self._in_turn(asked))
+        answer, after, prompts = self._ask(asked)
         head, features = self.predictor.model.head, asked.frame.mask_features[0]
         with torch.no_grad():
             sizes = head.picture_sizes(asked.sample, features)
         self._state = after
-        logits = answer.mask_logits[0, : after.num_objects].float()
-        self._last = asked._replace(logits=logits)
-        return frame_result(
-            answer, after, prompts, features[0], sizes, head.click_keeper, asked.image, index
-        )
+        count = after.num_objects
+        logits, answered = answer.mask_logits[0, :count].float(), answer.active[0, :count]
+        self._last = asked._replace(logits=logits, answered=answered)
+        keeper = keeper_of(head, head.router.routes[self.task])
+        return frame_result(answer, after, prompts, features[0], sizes, keeper, asked.image, index)
 
     def _ask(self, asked: _LastFrame) -> tuple[FrameAnswer, MemoryState, Prompts | None]:
         """The answer about a frame, the memory after it, and the prompts on the padded input."""
@@ -310,31 +328,11 @@ class VideoSession:
             prompts = Prompts.concatenate(list(asked.rows.values()))
             prompts = prompts_on_canvas(prompts, asked.sample).to(self.predictor.device)
         head = self.predictor.model.head
+        step = ClipStep(head, head.router.routes[self.task])
         with torch.no_grad():
-            answer, (after,) = ClipStep(head, head.router.routes[self.task])(
-                [asked.before], asked.frame, [prompts]
-            )
+            prompts = frame_prompts_in_turn(step, asked.before, asked.frame, prompts)
+            answer, (after,) = step([asked.before], asked.frame, [prompts])
         return answer, after, prompts
-
-    def _in_turn(self, asked: _LastFrame) -> _LastFrame:
-        """The same with answers to the first of several clicks on objects that are new.
-
-        See :func:`~seg.models.heads.clicks_in_turn.prompts_in_turn`; of remembered objects the
-        memory's proposal is the answer that clicks correct.
-        """
-        if not asked.rows:
-            return asked
-        known = asked.before.object_ids.tolist()
-        new = {i: row for i, row in asked.rows.items() if i not in known}
-        several = {i: row for i, row in new.items() if bool(rows_in_turn(row))}
-        if not several or self.predictor.model.head.correction_rounds == 0:
-            return asked
-        every = torch.ones(1, dtype=torch.bool)
-        first = {i: with_first_points(row, every) for i, row in several.items()}
-        answer, after, _ = self._ask(asked._replace(rows={**asked.rows, **first}))
-        answers = {i: answer.mask_logits[:1, None, after.slot(i)].float().cpu() for i in several}
-        later = {i: with_answers(row, every, answers[i]) for i, row in several.items()}
-        return asked._replace(rows={**asked.rows, **later})
 
 
 def check_size(image: np.ndarray, expected: tuple[int, int], frame_index: int) -> None:
@@ -351,9 +349,24 @@ def check_size(image: np.ndarray, expected: tuple[int, int], frame_index: int) -
         )
 
 
+def _check_grid(state: MemoryState, frame: Frame) -> None:
+    """Refuse a frame whose features have another size than those that are remembered.
+
+    Raises:
+        UserError: If it is so.
+    """
+    expected, got = tuple(state.last_masks.shape[-2:]), tuple(frame.mask_features.shape[-2:])
+    if expected != got:
+        raise UserError(
+            f'session: expected features of {expected} cells (rows, columns), as remembered, got '
+            f'{got}; load it with the test pipeline that it was saved with'
+        )
+
+
 def _without_mask(row: Prompts) -> Prompts:
-    """A row less its mask, which a correction replaces by what was answered."""
-    return replace(row, masks=None, has_mask=torch.zeros_like(row.has_mask))
+    """A row less its mask and the answer it corrected, which a correction replaces."""
+    nothing = torch.zeros_like(row.has_mask)
+    return replace(row, masks=None, has_mask=nothing, previous_logits=None)
 
 
 def _whole_number(name: str, value: Any, least: int) -> int:

@@ -57,7 +57,7 @@ def compare(
     margin: float,
     repeats: int = 2000,
 ) -> list[Comparison]:
-    """Compare two models by every score that both have.
+    """Compare two models by every score of the first, which the second has to have, too.
 
     Args:
         first: Name of a model, and name of a score to its statistics.

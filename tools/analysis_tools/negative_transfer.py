@@ -115,7 +115,7 @@ def check_plan(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: If something is named twice, nothing is compared, time rather than steps ends a
-            training, or a variant is no other model than the joint one.
+            training, its schedule counts steps, or a variant is no other model than the joint one.
     """
     from seg.engine.hooks import TimeBudgetHook
 
@@ -136,6 +136,11 @@ def check_plan(args: argparse.Namespace) -> None:
             raise UserError(
                 f'{path}: expected a training that ends after its steps, got a TimeBudgetHook, '
                 'which may end it earlier; use a config without one'
+            )
+        if cfg.get('param_scheduler'):
+            raise UserError(
+                f'{path}: expected a schedule that goes by progress, such as CosineByProgressHook, '
+                'got param_scheduler, whose steps a twin, which has fewer, would not reach'
             )
         if place and cfg.to_dict() == joint.to_dict():
             raise UserError(

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seg.models.memory import MemoryState
 from seg.structures import ClipSample, PointLabel, Prompts, Task
 
 if TYPE_CHECKING:
+    from seg.models.heads.clip_frame import Frame
+    from seg.models.heads.clip_step import ClipStep
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
 
 
@@ -46,6 +49,30 @@ def prompts_in_turn(
         with_answers(given, chosen, answer.pred_prompted.low_res_logits[:, 0])
         for given, chosen, answer in zip(prompts, rows, answers, strict=True)
     ]
+
+
+def frame_prompts_in_turn(
+    step: ClipStep, state: MemoryState, frame: Frame, prompts: Prompts | None
+) -> Prompts | None:
+    """The prompts on a frame of a clip, with answers to the first of several clicks.
+
+    Of remembered objects the memory's proposal is the answer that clicks correct.
+
+    Args:
+        step: What answers.
+        state: The memory before the frame.
+        frame: The frame.
+        prompts: What is said on it, if anything.
+    """
+    if prompts is None or step.head.correction_rounds == 0:
+        return prompts
+    remembered = state.object_ids[state.known].to(prompts.object_ids.device)
+    chosen = rows_in_turn(prompts) & ~torch.isin(prompts.object_ids, remembered)
+    if not bool(chosen.any()):
+        return prompts
+    answer, (after,) = step([state], frame, [with_first_points(prompts, chosen)])
+    slots = [after.slot(object_id) for object_id in prompts.object_ids.tolist()]
+    return with_answers(prompts, chosen, answer.mask_logits[0, slots].float().unsqueeze(1))
 
 
 def rows_in_turn(prompts: Prompts) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seg.models.heads.clicks_in_turn import frame_prompts_in_turn
 from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import ClipStep
 from seg.models.heads.mask_resizing import PictureSizes, resized_chunks, sharpened
@@ -14,7 +15,7 @@ from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
 from seg.models.routing import Route
-from seg.structures import ClipSample, Prompts, TrackData
+from seg.structures import ClipSample, Prompts, Task, TrackData
 from seg.utils.checks import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ClipFollower:
         self.head = head
         self.sample = sample
         self.clip_step = ClipStep(head, route)
+        self.keeper = keeper_of(head, route)
         _check_rows(sample.prompts)
         self.object_ids = sorted(set(sample.prompts.object_ids.tolist()))
         self.state: MemoryState | None = None
@@ -52,12 +54,13 @@ class ClipFollower:
         rows = rows_of_frame(self.sample.prompts, len(self._maps))
         canvas, shapes = self.sample.batch_input_shape, [self.sample.img_shape]
         frame = Frame(mask_features, context_feats, canvas, shapes)
+        rows = frame_prompts_in_turn(self.clip_step, self.state, frame, rows)
         answer, (self.state,) = self.clip_step([self.state], frame, [rows])
         ids = self.state.object_ids
         visible = answer.visible[0, : len(ids)]
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
         logits, sizes = finest_masks(
-            self.head.click_keeper, answer, self.state, rows, mask_features[0, 0], sizes
+            self.keeper, answer, self.state, rows, mask_features[0, 0], sizes
         )
         id_map = label_objects(logits, ids, visible, sizes)
         self._maps.append(id_map.cpu())
@@ -70,6 +73,11 @@ class ClipFollower:
         """Write ``pred_tracks`` into the sample."""
         ids, scores = tuple(self.object_ids), torch.stack(self._scores, dim=1)
         self.sample.pred_tracks = TrackData(torch.stack(self._maps), ids, scores)
+
+
+def keeper_of(head: RapSAMVideoHead, route: Route) -> ClickKeeper | None:
+    """What makes masks of clips obey the clicks; nothing where masks must not overlap."""
+    return None if route.task is Task.VOS else head.click_keeper
 
 
 def finest_masks(

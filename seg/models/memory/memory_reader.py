@@ -149,6 +149,14 @@ class MemoryReader(BaseModule):
         stride = self._stride_for((height, width))
         return maps if stride == 1 else F.avg_pool2d(maps, stride, ceil_mode=True)
 
+    def _enlarge(self, votes: Tensor, size: torch.Size) -> Tensor:
+        """Votes (N, h', w') at the size (h, w) of mask features; cells at the end may reach out."""
+        height, width = size
+        stride = self._stride_for((height, width))
+        whole = (stride * votes.shape[1], stride * votes.shape[2])
+        fine = F.interpolate(votes[None], size=whole, mode='bilinear', align_corners=False)
+        return fine[0, :, :height, :width]
+
     def forward(
         self, state: MemoryState, keys: FrameKeys, prompted_frames: Tensor | None = None
     ) -> ProposedMasks:
@@ -168,11 +176,7 @@ class MemoryReader(BaseModule):
             again = self._vote(
                 self._compare(chosen.keys, keys.coarse), chosen, chosen.prompted & chosen.written
             )
-            size = keys.fine.shape[-2:]
-            far, again = (
-                F.interpolate(votes[None], size=size, mode='bilinear', align_corners=False)[0]
-                for votes in (far, again)
-            )
+            far, again = (self._enlarge(votes, keys.fine.shape[-2:]) for votes in (far, again))
             if not self.local_radius:
                 return ProposedMasks(self._sharpen(far), self._sharpen(again), far)
             near = self._carry(state, keys.fine)

@@ -129,6 +129,8 @@ def _grow(masks: Tensor, reach: int) -> Tensor:
 
 
 def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:
-    """Mean of features (C, h, w) weighted by (N, h, w), (N, C)."""
-    flat = weights.flatten(1)
-    return flat @ mask_features.float().flatten(1).T / flat.sum(dim=1, keepdim=True).clamp(min=1e-3)
+    """Mean of features (C, h, w) weighted by (N, h, w), (N, C); sums leave the range of fp16."""
+    with torch.autocast(weights.device.type, enabled=False):
+        flat = weights.float().flatten(1)
+        sums = flat @ mask_features.float().flatten(1).T
+        return sums / flat.sum(dim=1, keepdim=True).clamp(min=1e-3)

@@ -104,7 +104,8 @@ class ClickKeeper(BaseModule):
         variance = squares.mean() - features.mean(dim=1).square().sum()
         cells, weights = clicks.on_grid(height, width)
         clicked = (features[:, cells] * weights).sum(dim=-1)  # (C, R, P)
-        products = torch.tensordot(clicked, features, dims=([0], [0]))
+        with torch.autocast(features.device.type, enabled=False):  # differences of large numbers
+            products = torch.tensordot(clicked, features, dims=([0], [0]))
         apart = clicked.square().sum(dim=0)[..., None] + squares - 2 * products
         alike = (-apart.clamp(min=0) / (2 * self.likeness**2 * variance.clamp(min=1e-12))).exp()
         if (height, width) != clicks.grid:

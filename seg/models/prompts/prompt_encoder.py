@@ -303,7 +303,7 @@ class PromptEncoder(BaseModule):
         later = torch.zeros_like(on_first)
         on_frames = torch.stack([on_first] + [later] * (num_frames - 1), dim=2)
         shown = torch.where(
-            batch.has_mask[..., None, None], windows[PromptKind.MASK], torch.zeros(()).to(stride)
+            batch.has_mask[..., None, None], windows[PromptKind.MASK], stride.new_zeros(())
         )
         last = torch.where(
             batch.has_previous[..., None, None, None],

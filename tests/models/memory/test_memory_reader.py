@@ -314,3 +314,35 @@ def _stripes(masks):
 def test_wrong_settings():
     with pytest.raises(ValueError, match='max_cells >= 1'):
         MemoryReader(8, stride=0)
+
+
+@pytest.mark.parametrize('size', [(16, 24), (40, 64), (19, 23)])
+@pytest.mark.parametrize('stride', [1, 2, 3, 5])
+def test_enlarged_votes_stay_in_their_place(size, stride):
+    """Whether or not the stride divides the sides."""
+    reader = MemoryReader(16, key_channels=8, stride=stride, max_cells=10_000)
+    top, left = size[0] - 12, size[1] - 13
+    mask = torch.zeros(1, *size)
+    mask[0, top : top + 6, left : left + 6] = 1
+    found = reader._enlarge(reader.cover(mask), torch.Size(size))[0]
+    rows, columns = (torch.arange(side).float() for side in size)
+    center = (
+        torch.stack([(found.sum(dim=1) * rows).sum(), (found.sum(dim=0) * columns).sum()])
+        / found.sum()
+    )
+
+    assert found.shape == size
+    assert (center - torch.tensor([top + 2.5, left + 2.5])).abs().max() < 0.5
+
+
+def test_large_objects_are_described_in_half_precision():
+    """Sums over them leave the range of fp16."""
+    memory = make_memory()
+    masks = torch.ones(2, 160, 240)
+    features = 2 * torch.ones(16, 160, 240)
+    queries = torch.rand(2, 16)
+    exact = memory.objects.describe(masks, queries, features)
+    with torch.autocast('cpu', dtype=torch.float16):
+        half = memory.objects.describe(masks, queries, features.half())
+
+    torch.testing.assert_close(half.float(), exact, atol=0.02, rtol=0.02)

@@ -117,3 +117,15 @@ def test_no_points_no_masks_and_masks_of_one_cell():
 def test_settings_must_be_positive(name):
     with pytest.raises(ValueError, match=rf'ClickKeeper\.{name}.*got 0'):
         ClickKeeper(**{name: 0})
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_changes_nothing(case, dtype):
+    logits, points, labels, features = case
+    features = features + 20  # what all places share is not what they are told apart by
+    keeper = ClickKeeper(reach=5.0, likeness=0.3)
+    exact = keeper(logits, points, labels, features, canvas=CANVAS)
+    with torch.autocast('cpu', dtype=dtype):
+        half = keeper(logits, points, labels, features, canvas=CANVAS)
+
+    torch.testing.assert_close(half, exact)

@@ -70,6 +70,7 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
         (('--without-twins',), '--without-twins: expected --variants to compare'),
         (('--tasks', 'vos', 'vos'), '--tasks: expected each one once'),
         (('--joint', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'got a TimeBudgetHook'),
+        (('--joint', 'configs/rap_sam/rap_sam_r50_joint.py'), 'got param_scheduler'),
         (
             (
                 *('--variants', 'configs/rap_sam/ablations/nano_joint_no_truth_schedule.py'),
