@@ -1,6 +1,8 @@
-"""All four tasks from scratch, a quarter of the steps each: what single-task twins stand beside.
+"""All four tasks, a quarter of the steps each: what single-task twins stand beside.
 
-``tools/analysis_tools/negative_transfer.py`` trains this model and its twins and compares them.
+Goes on from trained weights: ``--cfg-options load_from=FILE``; for nothing to go on from there is
+``rap_sam_nano_joint_scratch_shapes.py``. ``tools/analysis_tools/negative_transfer.py --joint``
+trains the model and its twins and compares them.
 """
 
 from mmengine.config import read_base

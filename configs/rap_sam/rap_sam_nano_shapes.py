@@ -1,4 +1,4 @@
-"""All four tasks, texts included: what the embedded weights are trained with.
+"""All four tasks, texts included: what the embedded weights were trained with at last.
 
 Objects are followed through videos from masks, clicks, boxes and words.
 

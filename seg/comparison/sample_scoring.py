@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from seg.registry import DATASETS, METRICS, MODELS
 from seg.structures import ClipSample, Task
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checkpoints import load_weights, read_weights
+from seg.utils.checks import UserError
 from seg.utils.json_text import json_text
 
 _SAVE_EVERY = 16
@@ -61,6 +62,36 @@ def score_samples(
         _write(path, origin, rows)
     kept = rows[:num_samples]
     return {name: np.array([row[name] for row in kept]) for name in kept[0]}
+
+
+def check_same_questions(
+    first: tuple[str, Config], second: tuple[str, Config], tasks: Sequence[str]
+) -> None:
+    """Refuse to compare models that are not asked and judged alike.
+
+    Args:
+        first: Name and config of a model.
+        second: Of the other.
+        tasks: What they are compared in.
+
+    Raises:
+        UserError: If a validation source or metric of a task differs.
+    """
+    for task in tasks:
+        of_first, of_second = (_question(cfg, Task.parse(task)) for _, cfg in (first, second))
+        for kind in of_first:
+            if of_first[kind] != of_second[kind]:
+                raise UserError(
+                    f'{second[0]}: expected the validation {kind} of {first[0]} for {task}, got '
+                    f'another; models can be compared on the same samples alone'
+                )
+
+
+def _question(cfg: Config, task: Task) -> dict[str, str]:
+    """What a model is asked in a task, and how it is judged."""
+    metric = cfg.val_evaluator['metrics'][task.value]
+    parts = {'source': _source_of(cfg, task), 'metric': metric}
+    return {kind: json.dumps(part, sort_keys=True, default=str) for kind, part in parts.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

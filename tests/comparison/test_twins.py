@@ -9,6 +9,7 @@ from seg.comparison.twins import (
     without_validation,
 )
 from seg.engine.config_options import load_config
+from seg.engine.hooks import SteeringHook
 from seg.structures import Task
 from seg.utils.checks import UserError
 
@@ -66,3 +67,15 @@ def test_what_has_no_twin_is_refused(repository):
     cfg = load_config(repository / 'configs/rap_sam/rap_sam_nano_coco_sample.py')
     with pytest.raises(UserError, match='expected a MixedDataset of several tasks'):
         tasks_of(cfg)
+
+
+def test_from_nothing_classes_come_first_in_joint_model_and_twin(joint, repository):
+    scratch = load_config(repository / 'configs/rap_sam/rap_sam_nano_joint_scratch_shapes.py')
+    for cfg in (scratch, single_task_twin(scratch, Task.PANOPTIC)):
+        assert (
+            dict(cfg.model.head.semantic_auxiliary).items()
+            >= dict(balance=0.0, alone_until=0.25).items()
+        )
+        assert SteeringHook in [hook['type'] for hook in cfg.custom_hooks]
+    assert joint.model.head.semantic_auxiliary.alone_until == 0.0
+    assert scratch.train_dataloader == joint.train_dataloader

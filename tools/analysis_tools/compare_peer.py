@@ -62,14 +62,19 @@ def main() -> None:
             '--samples, --cpu-minutes: expected at least 1 and more than 0, got '
             f'{args.samples} and {args.cpu_minutes:g}'
         )
+    from seg.comparison.sample_scoring import check_same_questions
     from seg.comparison.table import compare, markdown_table
+    from seg.engine.config_options import load_config
     from seg.utils.atomic_write import write_bytes_atomically
     from seg.utils.writable import check_writable_folder
 
     check_writable_folder(args.out, '--out')
+    plans = ((args.ours, args.ours_options), (args.peer, args.peer_options))
+    ours, peer = ((str(path), load_config(path, options)) for path, options in plans)
+    check_same_questions(ours, peer, ['panoptic'])
     runs: list[dict[str, Any]] = []
     scored = []
-    for path, options in ((args.ours, args.ours_options), (args.peer, args.peer_options)):
+    for path, options in plans:
         statistics = []
         for seed in args.seeds:
             entry, values = train_and_score(args, path, options, seed)

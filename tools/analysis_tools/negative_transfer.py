@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from seg.comparison.loss_curves import LossCurve
     from seg.comparison.table import Comparison
 
-JOINT = Path(__file__).resolve().parents[2] / 'configs/rap_sam/rap_sam_nano_joint_shapes.py'
+JOINT = Path(__file__).resolve().parents[2] / 'configs/rap_sam/rap_sam_nano_joint_scratch_shapes.py'
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
 
 
@@ -115,8 +115,10 @@ def check_plan(args: argparse.Namespace) -> None:
 
     Raises:
         UserError: If something is named twice, nothing is compared, time rather than steps ends a
-            training, its schedule counts steps, or a variant is no other model than the joint one.
+            training, its schedule counts steps, or a variant is no other model than the joint one
+            or is not validated as it is.
     """
+    from seg.comparison.sample_scoring import check_same_questions
     from seg.engine.hooks import TimeBudgetHook
 
     for name in ('seeds', 'tasks', 'variants'):
@@ -142,6 +144,7 @@ def check_plan(args: argparse.Namespace) -> None:
                 f'{path}: expected a schedule that goes by progress, such as CosineByProgressHook, '
                 'got param_scheduler, whose steps a twin, which has fewer, would not reach'
             )
+        check_same_questions((str(args.joint), joint), (str(path), cfg), args.tasks)
         if place and cfg.to_dict() == joint.to_dict():
             raise UserError(
                 f'{path}: expected other settings than those of {args.joint}, got the same; '

@@ -8,7 +8,7 @@ with read_base():
     from ..rap_sam_nano_shapes import *
 
 for source in val_dataloader['dataset']['sources'].values():
-    source.update(num_samples=2 if 'num_frames' in source else 16)
+    source.update(num_samples=6 if 'num_frames' in source else 48)
     if 'num_frames' in source:
         source.update(num_frames=12)
 del source

@@ -35,3 +35,11 @@ def test_wrong_numbers_are_told(tmp_path, run_tool):
     code, _, err = run_tool(TOOL, '--out', tmp_path, '--cpu-minutes', '0')
     assert code == 2
     assert 'expected at least 1 and more than 0' in err
+
+
+def test_other_samples_for_the_peer_are_refused(repository, tmp_path, run_tool, monkeypatch):
+    monkeypatch.chdir(repository)
+    options = ('--peer-options', 'val_dataloader.dataset.sources.panoptic.size=(64,96)')
+    code, _, err = run_tool(TOOL, '--out', tmp_path, *options)
+    assert code == 2
+    assert 'expected the validation source of' in err

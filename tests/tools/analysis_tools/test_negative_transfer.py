@@ -28,6 +28,7 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     arguments = [
         'analysis_tools/negative_transfer', '--out', tmp_path / 'out', '--seeds', '0',
         '--iters', '3', '--samples', '2', '--repeats', '20', '--tasks', *tasks,
+        '--joint', f'configs/rap_sam/{JOINT}.py',
     ]  # fmt: skip
     code, out, err = run_tool(*arguments, '--cfg-options', *small(TASKS))
     assert code == 0, err
@@ -73,14 +74,19 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
         (('--joint', 'configs/rap_sam/rap_sam_r50_joint.py'), 'got param_scheduler'),
         (
             (
+                *('--joint', 'configs/rap_sam/rap_sam_nano_joint_shapes.py'),
                 *('--variants', 'configs/rap_sam/ablations/nano_joint_no_truth_schedule.py'),
                 *('--cfg-options', 'model.head.clip_schedule.truth_steps=0'),
             ),
             'nano_joint_no_truth_schedule.py: expected other settings than those of',
         ),
         (
-            ('--variants', 'configs/rap_sam/rap_sam_nano_joint_shapes.py'),
-            'nano_joint_shapes.py: expected other settings than those of',
+            ('--variants', 'configs/rap_sam/rap_sam_nano_joint_scratch_shapes.py'),
+            'scratch_shapes.py: expected other settings than those of',
+        ),
+        (
+            ('--variants', 'configs/rap_sam/stages/nano_4_joint.py'),
+            'nano_4_joint.py: expected the validation source of',
         ),
     ],
 )
