@@ -31,7 +31,9 @@ class Comparison:
         scores: Of the first and of the second model, means over seeds.
         by_seed: The same for each seed of the first and of the second model.
         difference: First less second, points.
-        interval: Ends of its 95 % interval.
+        by_seed_difference: The same for each pair of seeds; empty where one model has more.
+        interval: Ends of its 95 % interval over samples. What other training seeds would give is
+            not in it; the differences by seed hint at that.
         verdict: ``'holds'`` where the first loses less than the margin at most, by the interval;
             ``'fails'`` where it loses more even at best; else ``'open'``.
     """
@@ -45,6 +47,7 @@ class Comparison:
     scores: tuple[float, float]
     by_seed: tuple[tuple[float, ...], tuple[float, ...]]
     difference: float
+    by_seed_difference: tuple[float, ...]
     interval: tuple[float, float]
     verdict: str
 
@@ -73,6 +76,8 @@ def compare(
             continue  # nothing of this kind was asked
         found = paired_bootstrap(*pair, score_of(score), repeats=repeats)
         low, high = 100 * found.low, 100 * found.high
+        by_seed = _by_seed(pair[0], score), _by_seed(pair[1], score)
+        paired = zip(*by_seed, strict=True) if len(pair[0]) == len(pair[1]) else ()
         rows.append(
             Comparison(
                 task,
@@ -82,8 +87,9 @@ def compare(
                 samples=pair[0].shape[1],
                 seeds=(len(pair[0]), len(pair[1])),
                 scores=(100 * found.first, 100 * found.second),
-                by_seed=(_by_seed(pair[0], score), _by_seed(pair[1], score)),
+                by_seed=by_seed,
                 difference=100 * found.difference,
+                by_seed_difference=tuple(of_first - of_second for of_first, of_second in paired),
                 interval=(low, high),
                 verdict=_verdict(low, high, margin),
             )
@@ -105,20 +111,22 @@ def _verdict(low: float, high: float, margin: float) -> str:
 def markdown_table(rows: Sequence[Comparison]) -> str:
     """The comparisons as a table."""
     lines = [
-        '| task | score | model | its score | beside | its score | difference | 95 % | verdict |',
-        '|---|---|---|---|---|---|---|---|---|',
+        '| task | score | model | its score | beside | its score | difference | by seed | 95 % | '
+        'verdict |',
+        '|---|---|---|---|---|---|---|---|---|---|',
     ]
     for row in rows:
+        by_seed = ', '.join(f'{value:+.1f}' for value in row.by_seed_difference)
         lines.append(
             f'| {row.task} | {row.score} | {row.first} | {row.scores[0]:.1f} | {row.second} | '
-            f'{row.scores[1]:.1f} | {row.difference:+.1f} | {row.interval[0]:+.1f} to '
-            f'{row.interval[1]:+.1f} | {row.verdict} |'
+            f'{row.scores[1]:.1f} | {row.difference:+.1f} | {by_seed} | '
+            f'{row.interval[0]:+.1f} to {row.interval[1]:+.1f} | {row.verdict} |'
         )
     return '\n'.join(lines) + '\n'
 
 
 def table_picture(rows: Sequence[Comparison], margin: float) -> bytes:
-    """Differences with their intervals, and the margin, as PNG."""
+    """Differences with their intervals, those of single seeds, and the margin, as PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), dpi=120, layout='constrained')
@@ -126,11 +134,13 @@ def table_picture(rows: Sequence[Comparison], margin: float) -> bytes:
     for place, row in enumerate(reversed(rows)):
         axes.plot(row.interval, (place, place), color='tab:blue', linewidth=2)
         axes.plot(row.difference, place, 'o', color='tab:blue')
+        seeds = row.by_seed_difference
+        axes.plot(seeds, [place] * len(seeds), '|', color='tab:orange', markersize=10)
     axes.axvline(0, color='black', linewidth=0.8)
     axes.axvline(-margin, color='tab:red', linewidth=0.8, linestyle='--')
     labels = [f'{row.task}: {row.score} ({row.first})' for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(xlabel='difference (points), 95 % interval')
+    axes.set(xlabel='difference (points), 95 % interval; orange: each seed')
     axes.grid(alpha=0.3, axis='x')
     axes.spines[['top', 'right']].set_visible(False)
     buffer = io.BytesIO()

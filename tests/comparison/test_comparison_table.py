@@ -28,6 +28,7 @@ def test_verdicts_follow_the_margin(mean, verdict):
     assert (row.samples, row.seeds) == (300, (2, 2))
     assert row.by_seed[0] == pytest.approx([row.scores[0]] * 2)
     assert row.by_seed[1] == pytest.approx([row.scores[1]] * 2)
+    assert row.by_seed_difference == pytest.approx([row.difference] * 2)
 
 
 def test_a_wide_interval_leaves_the_question_open():
@@ -51,5 +52,17 @@ def test_scores_without_a_sample_are_left_out_and_the_rest_is_told():
     assert [row.score for row in rows] == ['mIoU@1']
     table = markdown_table(rows)
     assert '| interactive_image | mIoU@1 | joint | 70.' in table
-    assert '-1.0 |' in table
+    assert '| -1.0 | -1.0 |' in table
     assert table_picture(rows, 0.5).startswith(b'\x89PNG')
+
+
+def test_unequal_numbers_of_seeds_make_no_pairs():
+    (row,) = compare(
+        ('joint', {'J&F': of_model(0.6, 2)}),
+        ('twin', {'J&F': of_model(0.6, 1)}),
+        task='vos',
+        margin=0.5,
+        repeats=20,
+    )
+    assert row.by_seed_difference == ()
+    assert '| +0.0 |  | ' in markdown_table([row])
