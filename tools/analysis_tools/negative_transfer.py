@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--variants', type=Path, nargs='*', default=[], help='other joint models')
     parser.add_argument(
         '--without-twins', action='store_true', help='compare variants with the joint model alone'
+    )
+    parser.add_argument(
+        '--beside-start',
+        action='store_true',
+        help='compare the joint model with the weights that load_from names, too',
     )
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and results')
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
@@ -85,6 +90,8 @@ def main() -> None:
     joint = score_joint(args, args.joint)
     variants = {path.stem: score_joint(args, path) for path in args.variants}
     pairs = [((args.joint.stem, joint), ('twin', twins))] if twins else []
+    if args.beside_start:
+        pairs += [((args.joint.stem, joint), ('start', score_start(args)))]
     pairs += [((name, scores), (args.joint.stem, joint)) for name, scores in variants.items()]
     rows: list[Comparison] = []
     for (first, of_first), (second, of_second) in pairs:
@@ -126,11 +133,17 @@ def check_plan(args: argparse.Namespace) -> None:
         if len(set(given)) < len(given):
             shown = ' '.join(map(str, given))
             raise UserError(f'--{name}: expected each one once, got {shown}')
-    if args.without_twins and not args.variants:
+    if args.without_twins and not (args.variants or args.beside_start):
         raise UserError(
-            '--without-twins: expected --variants to compare the joint model with, got none'
+            '--without-twins: expected --variants or --beside-start to compare the joint model '
+            'with, got none'
         )
     joint = joint_config(args, args.joint)
+    if args.beside_start and not Path(joint.get('load_from') or '').is_file():
+        raise UserError(
+            '--beside-start: expected --cfg-options load_from=FILE, got '
+            f'{joint.get("load_from")!r}; without it models start from nothing'
+        )
     plans = [(args.joint, joint)]
     plans += [(path, joint_config(args, path)) for path in args.variants]
     for place, (path, cfg) in enumerate(plans):
@@ -203,6 +216,19 @@ def score_joint(args: argparse.Namespace, path: Path) -> dict[str, dict[str, lis
     return merge(by_seed)
 
 
+def score_start(args: argparse.Namespace) -> dict[str, dict[str, list[Any]]]:
+    """Score the weights that all models start from."""
+    from seg.comparison.sample_scoring import score_samples
+
+    cfg, folder = joint_config(args, args.joint), args.out / 'runs' / 'start'
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = Path(cfg.load_from)
+    scores = (
+        (task, score_samples(cfg, checkpoint, task, args.samples, folder)) for task in args.tasks
+    )
+    return merge(scores)
+
+
 def run_and_score(
     args: argparse.Namespace, cfg: Config, named: tuple[str, Path], seed: int, tasks: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -245,7 +271,7 @@ def loss_curves(args: argparse.Namespace) -> dict[str, list[LossCurve]]:
     return curves
 
 
-def merge(by_seed: list[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, list[Any]]]:
+def merge(by_seed: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, dict[str, list[Any]]]:
     """Task -> name of a score -> statistics of each seed."""
     merged: dict[str, dict[str, list[Any]]] = {}
     for task, statistics in by_seed:

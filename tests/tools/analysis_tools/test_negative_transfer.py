@@ -64,11 +64,28 @@ def test_the_plan_runs_and_goes_on(repository, tmp_path, run_tool, monkeypatch):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_the_weights_that_all_start_from_stand_beside(repository, tmp_path, run_tool, monkeypatch):
+    monkeypatch.chdir(repository)
+    code, out, err = run_tool(
+        'analysis_tools/negative_transfer', '--out', tmp_path, '--without-twins', '--beside-start',
+        '--joint', f'configs/rap_sam/{JOINT}.py', '--seeds', '0', '1', '--iters', '1',
+        '--samples', '2', '--repeats', '20', '--tasks', 'interactive_image', '--cfg-options',
+        'load_from=seg/assets/rap_sam_nano_shapes.safetensors', *small(TASKS),
+    )  # fmt: skip
+    assert code == 0, err
+    rows = json.loads(out.splitlines()[-1])['rows']
+    assert {(row['first'], row['second']) for row in rows} == {(JOINT, 'start')}
+    assert rows[0]['seeds'] == [2, 1]
+    assert rows[0]['scores'][1] > 50, 'trained weights'
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         (('--seeds', '0', '0'), '--seeds: expected each one once, got 0 0'),
-        (('--without-twins',), '--without-twins: expected --variants to compare'),
+        (('--without-twins',), '--without-twins: expected --variants or --beside-start to compare'),
+        (('--beside-start',), '--beside-start: expected --cfg-options load_from=FILE, got None'),
         (('--tasks', 'vos', 'vos'), '--tasks: expected each one once'),
         (('--joint', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'got a TimeBudgetHook'),
         (('--joint', 'configs/rap_sam/rap_sam_r50_joint.py'), 'got param_scheduler'),
