@@ -37,3 +37,4 @@ for loader in (train_dataloader, val_dataloader):
         if 'scale' in step:
             step.update(keep_ratio=False)
 del loader, step
+test_dataloader = val_dataloader

@@ -9,6 +9,7 @@ for loader in (train_dataloader, val_dataloader):
     loader['dataset']['sources'].pop('interactive_image')
 del loader
 val_evaluator['metrics'].pop('interactive_image')
+test_dataloader, test_evaluator = val_dataloader, val_evaluator
 default_hooks['checkpoint'].update(save_best='panoptic/PQ')
 custom_hooks = [
     dict(type=TimeBudgetHook, minutes=60, measure='cpu'),

@@ -61,6 +61,7 @@ val_dataloader['dataset']['sources']['interactive_image']['pipeline'] = [
     dict(type=TestResize, scale=(128, 160)),
     dict(type=PackClip),
 ]
+test_dataloader = val_dataloader
 val_cfg = dict(type=PromptingValLoop, protocol=dict(type=ClickProtocol, max_clicks=3))
 test_cfg = dict(type=PromptingTestLoop, protocol=dict(type=ClickProtocol, max_clicks=20))
 

@@ -133,6 +133,7 @@ val_evaluator['metrics'].update(
     vos=dict(type=DavisMetric),
     interactive_video=dict(type=DavisMetric, prefix='interactive_video'),
 )
+test_dataloader, test_evaluator = val_dataloader, val_evaluator
 default_hooks['checkpoint']['save_best'] += ['davis/J&F', 'interactive_video/J&F']
 
 optim_wrapper['optimizer'].update(lr=5e-4)

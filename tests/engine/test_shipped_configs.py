@@ -28,3 +28,13 @@ def test_no_hook_is_listed_twice(name):
     assert len(kinds) == len(set(kinds))
     assert {'ProgressHook', 'ValPictureHook'} <= set(kinds)
     assert 'TimeBudgetHook' not in custom[1:]  # documents change custom_hooks.0.minutes
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_what_is_validated_is_what_is_tested(name):
+    """Else a change of the one would leave the other behind."""
+    cfg = Config.fromfile(CONFIGS / name, format_python_code=False)
+    if cfg.get('val_dataloader') is None:
+        return
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_evaluator == cfg.val_evaluator
