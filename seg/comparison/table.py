@@ -129,7 +129,7 @@ def table_picture(rows: Sequence[Comparison], margin: float) -> bytes:
     """Differences with their intervals, those of single seeds, and the margin, as PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 1.2 + 0.4 * len(rows)), dpi=120, layout='constrained')
+    figure = Figure(figsize=(11, 1.2 + 0.4 * len(rows)), dpi=110, layout='constrained')
     axes: Any = figure.subplots()
     for place, row in enumerate(reversed(rows)):
         axes.plot(row.interval, (place, place), color='tab:blue', linewidth=2)
@@ -138,9 +138,9 @@ def table_picture(rows: Sequence[Comparison], margin: float) -> bytes:
         axes.plot(seeds, [place] * len(seeds), '|', color='tab:orange', markersize=10)
     axes.axvline(0, color='black', linewidth=0.8)
     axes.axvline(-margin, color='tab:red', linewidth=0.8, linestyle='--')
-    labels = [f'{row.task}: {row.score} ({row.first})' for row in reversed(rows)]
+    labels = [f'{row.task}: {row.score}, {row.first} less {row.second}' for row in reversed(rows)]
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(xlabel='difference (points), 95 % interval; orange: each seed')
+    figure.supxlabel('difference (points), 95 % interval; orange: each pair of seeds', fontsize=10)
     axes.grid(alpha=0.3, axis='x')
     axes.spines[['top', 'right']].set_visible(False)
     buffer = io.BytesIO()
