@@ -38,6 +38,7 @@ PARAMETERS = {
     'nano_coco_sample': 4_662_493,
     'nano_prompts_shapes': 5_278_282,
     'nano_joint_shapes': 5_395_924,
+    'nano_joint_scratch_shapes': 5_395_924,
     'nano_shapes': 5_395_924,
 }
 SIZE = (48, 72)
