@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg.apis.inferencer import check_image
+from seg.apis.overlapped import to_device
 from seg.models.heads.clip_frame import Frame
 from seg.structures import ClipSample, Prompts, Task, resize_prompts
 
@@ -21,16 +22,25 @@ def pack_image(
     image: np.ndarray,
     task: Task,
     device: torch.device | str = 'cpu',
+    pixels: Tensor | None = None,
 ) -> dict[str, Any]:
     """An image (H, W, 3), uint8, RGB, after a test pipeline: ``inputs`` and ``data_samples``.
 
     It goes to the device as bytes, a quarter of what floats take, and is resized there.
 
+    Args:
+        pipeline: The test pipeline.
+        image: The image.
+        task: What is asked.
+        device: Where it goes.
+        pixels: The same image, where it is on the device already.
+
     Raises:
         UserError: If it is no RGB image of bytes.
     """
     size = check_image(image)
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    if pixels is None:
+        pixels = to_device(image, device)
     packed = pipeline(
         {
             'task': task,
@@ -45,10 +55,14 @@ def pack_image(
 
 
 def network_input(
-    model: Any, pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
+    model: Any,
+    pipeline: Callable[[dict[str, Any]], Any],
+    image: np.ndarray,
+    task: Task,
+    pixels: Tensor | None = None,
 ) -> tuple[Tensor, ClipSample]:
     """An image as the network reads it, (1, 1, 3, H, W), normalised and padded, and its sizes."""
-    packed = pack_image(pipeline, image, task, next(model.parameters()).device)
+    packed = pack_image(pipeline, image, task, next(model.parameters()).device, pixels)
     batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
     data = model.data_preprocessor(batch, False)
     (sample,) = data['data_samples']
@@ -56,10 +70,14 @@ def network_input(
 
 
 def encode_frame(
-    model: Any, pipeline: Callable[[dict[str, Any]], Any], image: np.ndarray, task: Task
+    model: Any,
+    pipeline: Callable[[dict[str, Any]], Any],
+    image: np.ndarray,
+    task: Task,
+    pixels: Tensor | None = None,
 ) -> tuple[Frame, ClipSample]:
     """Features of one frame of a video, and its sizes."""
-    inputs, sample = network_input(model, pipeline, image, task)
+    inputs, sample = network_input(model, pipeline, image, task, pixels)
     features = model.extract_feat(inputs)
     height, width = sample.batch_input_shape
     sizes = (height, width), [tuple(sample.img_shape)]

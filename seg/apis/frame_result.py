@@ -14,6 +14,9 @@ from seg.models.heads.mask_resizing import PictureSizes, resized_chunks
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts
+from seg.utils.devices import HostCopy, runs_ahead
+
+_HIDDEN = -100.0  # logit
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,27 @@ class FrameResult:
     image: np.ndarray
 
 
-def frame_result(
+class PendingResult:
+    """The answer about a frame on its way to main memory.
+
+    Args:
+        copy: Ids, masks, scores, which objects are visible, and the map of ids.
+        frame_index: Number of the frame.
+        image: The frame, (H, W, 3), uint8.
+    """
+
+    def __init__(self, copy: HostCopy, frame_index: int, image: np.ndarray) -> None:
+        self._copy = copy
+        self.frame_index = frame_index
+        self.image = image
+
+    def wait(self) -> FrameResult:
+        """The answer, once it has arrived."""
+        ids, masks, scores, visible, id_map = self._copy.wait()
+        return FrameResult(self.frame_index, ids, masks, scores, visible, id_map, self.image)
+
+
+def begin_result(
     answer: FrameAnswer,
     state: MemoryState,
     prompts: Prompts | None,
@@ -49,7 +72,7 @@ def frame_result(
     keeper: ClickKeeper | None,
     image: np.ndarray,
     index: int,
-) -> FrameResult:
+) -> PendingResult:
     """The answer at the size of the frame.
 
     Args:
@@ -65,20 +88,15 @@ def frame_result(
     ids, count = state.object_ids, state.num_objects
     visible, active = answer.visible[0, :count], answer.active[0, :count]
     logits, sizes = finest_masks(keeper, answer, state, prompts, mask_features, sizes)
+    logits = logits.masked_fill(~visible[:, None, None], _HIDDEN)
+    # To leave out the others would be to wait for the device.
+    shown = torch.arange(count, device=logits.device)
+    if not runs_ahead(logits.device):
+        shown = shown[visible]
     drawn = IdMap(sizes['ori_shape'], logits.device)
     masks = logits.new_zeros((count, *sizes['ori_shape']), dtype=torch.bool)
-    scores = answer.scores[0, :count] * active
-    sure, in_sight = torch.stack([scores.float(), visible.float()]).cpu().numpy()
-    seen = torch.from_numpy(np.flatnonzero(in_sight)).to(masks.device, non_blocking=True)
-    for rows, full in resized_chunks(logits[seen].unsqueeze(1), sizes):
-        masks[seen[rows]] = full[:, 0] > 0
-        drawn.add(ids.to(seen.device)[seen[rows]], full[:, 0])
-    return FrameResult(
-        frame_index=index,
-        object_ids=ids.cpu().numpy(),
-        masks=masks.cpu().numpy(),
-        scores=sure,
-        visible=in_sight.astype(bool),
-        id_map=drawn.ids.cpu().numpy(),
-        image=image,
-    )
+    for rows, full in resized_chunks(logits[shown].unsqueeze(1), sizes):
+        masks[shown[rows]] = full[:, 0] > 0
+        drawn.add(ids[shown[rows]], full[:, 0])
+    scores = (answer.scores[0, :count] * active).float()
+    return PendingResult(HostCopy(ids.clone(), masks, scores, visible, drawn.ids), index, image)

@@ -19,7 +19,7 @@ from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
-from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, decoded_ahead, open_video
+from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, fetched_ahead, open_video
 from seg.datasets.imaging import read_id_map
 from seg.models.heads.panoptic_following import PanopticFollower
 from seg.structures import Prompts, Task
@@ -192,7 +192,7 @@ def _panoptic(model: Any, source: FrameSource, request: VideoRequest) -> Iterato
     pipeline = Compose(build_test_transforms(model.cfg))
     route = model.head.router.routes[Task.PANOPTIC]
     follower, size = None, None
-    for read in decoded_ahead(source, source.forwards()):
+    for read in fetched_ahead(source, source.forwards()):
         if read.image is None:
             if request.skip_bad_frames:
                 continue

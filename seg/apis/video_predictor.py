@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import Compose
+from torch import Tensor
 
 from seg.apis.both_ways import follow_both_ways
 from seg.apis.frame_packing import encode_frame
-from seg.apis.frame_result import FrameResult
+from seg.apis.frame_result import FrameResult, PendingResult
+from seg.apis.overlapped import one_behind
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_session import VideoSession, check_size
@@ -23,13 +25,14 @@ from seg.apis.video_sources import (
     FrameRead,
     FrameSource,
     VideoInput,
-    decoded_ahead,
+    fetched_ahead,
     open_video,
 )
 from seg.models.heads.clip_frame import Frame
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
 from seg.utils.checks import UserError
+from seg.utils.devices import runs_ahead
 
 _logger = logging.getLogger(__name__)
 
@@ -149,11 +152,14 @@ class VideoPredictor:
             prompts = replace(prompts, frame_index=start - prompts.frame_index)
         else:
             reads = opened.forwards()
-        reads = decoded_ahead(opened, reads)
+        reads = fetched_ahead(opened, reads, self.device)
         if prompts is None:
             assert session is not None, 'checked above'
-            return (result for _, result in self._go_on(reads, session, skip_bad_frames))
-        return self._follow(reads, prompts, Task.parse(task), skip_bad_frames)
+            begun = self._begin(reads, session, skip_bad_frames)
+            return (pending.wait() for _, pending in begun)
+        # A frame of a stream may be long in coming.
+        is_ahead = runs_ahead(self.device) and opened.num_frames is not None
+        return self._follow(reads, prompts, Task.parse(task), skip_bad_frames, is_ahead=is_ahead)
 
     def propagate_both_ways(
         self,
@@ -176,9 +182,18 @@ class VideoPredictor:
         )
 
     def _follow(
-        self, reads: Iterator[FrameRead], prompts: Prompts, task: Task, skip_bad_frames: bool
+        self,
+        reads: Iterator[FrameRead],
+        prompts: Prompts,
+        task: Task,
+        skip_bad_frames: bool,
+        *,
+        is_ahead: bool,
     ) -> Iterator[FrameResult]:
-        """Answer frames with prompts whose frames are counted from the first one read."""
+        """Answer frames with prompts whose frames are counted from the first one read.
+
+        Nobody but this has the session, so it may be a frame ahead of its results.
+        """
         prompted = set(prompts.frame_index.tolist())
         missed, first = 0, next(reads, None)
         while first is not None and first.image is None:
@@ -191,16 +206,17 @@ class VideoPredictor:
         session.add_rows(prompts)
         for _ in range(missed):
             session.skip_frame()
-        for index, result in self._go_on(chain([first], reads), session, skip_bad_frames):
-            yield replace(result, frame_index=index)
+        begun = self._begin(chain([first], reads), session, skip_bad_frames)
+        for index, pending in one_behind(begun) if is_ahead else begun:
+            yield replace(pending.wait(), frame_index=index)
         late = [frame for frame in prompted if frame >= session.frame_index]
         if late:
             _logger.warning('prompts on frame %s: the video ended before', min(late))
 
-    def _go_on(
+    def _begin(
         self, reads: Iterator[FrameRead], session: VideoSession, skip_bad_frames: bool
-    ) -> Iterator[tuple[int, FrameResult]]:
-        """Answer frames with a session.
+    ) -> Iterator[tuple[int, PendingResult]]:
+        """Answer frames with a session, without waiting for the answers.
 
         Yields:
             The number of each frame in the source, which errors tell too, and its result.
@@ -214,13 +230,16 @@ class VideoPredictor:
                 continue
             check_size(read.image, session.size, read.index)
             answered += 1
-            yield read.index, session.step(read.image)
+            pixels = None if read.upload is None else read.upload.pixels()
+            yield read.index, session.begin_step(read.image, pixels)
         if not answered:
             raise UserError('source: expected at least one frame, got none that can be read')
 
-    def encode(self, image: np.ndarray, task: Task) -> tuple[Frame, ClipSample]:
+    def encode(
+        self, image: np.ndarray, task: Task, pixels: Tensor | None = None
+    ) -> tuple[Frame, ClipSample]:
         """Features of a frame and its sizes; for sessions."""
-        return encode_frame(self.model, self.pipeline, image, task)
+        return encode_frame(self.model, self.pipeline, image, task, pixels)
 
     def check_memory(self, state: MemoryState) -> None:
         """Refuse a memory of another model.

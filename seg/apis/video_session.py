@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seg.apis.frame_packing import prompts_on_canvas
-from seg.apis.frame_result import FrameResult, frame_result
+from seg.apis.frame_result import FrameResult, PendingResult, begin_result
 from seg.apis.inferencer import check_image
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
@@ -191,7 +191,8 @@ class VideoSession:
             slot = self._state.slot(object_id)
             if bool(last.answered[slot]):
                 row = replace(row, previous_logits=last.logits[slot].cpu()[None, None])
-        return self._answer(last._replace(rows={**last.rows, object_id: row}), self.frame_index - 1)
+        asked = last._replace(rows={**last.rows, object_id: row})
+        return self._answer(asked, self.frame_index - 1).wait()
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object and all that was said about it.
@@ -232,13 +233,22 @@ class VideoSession:
         Raises:
             UserError: If nothing was prompted yet, or the frame is no image of the right size.
         """
+        return self.begin_step(image).wait()
+
+    def begin_step(self, image: np.ndarray, pixels: Tensor | None = None) -> PendingResult:
+        """As :meth:`step`, without waiting for the device: the session goes on to the next frame.
+
+        Args:
+            image: As in :meth:`step`.
+            pixels: The same image, where it is on the model's device already.
+        """
         check_size(image, self.size, self.frame_index)
         if not self._has_objects:
             raise UserError(
                 'step: expected prompts before it, got none; call add_prompts(1, points=[[x, y]])'
             )
         with torch.no_grad():
-            frame, sample = self.predictor.encode(image, self.task)
+            frame, sample = self.predictor.encode(image, self.task, pixels)
         before = self._state
         if before is None:
             before = self.predictor.model.head.memory.start(frame.mask_features)
@@ -308,7 +318,7 @@ class VideoSession:
         check_prompts(row, self.size, *self.predictor.known_prompts)
         return row
 
-    def _answer(self, asked: _LastFrame, index: int) -> FrameResult:
+    def _answer(self, asked: _LastFrame, index: int) -> PendingResult:
         """Step the memory and keep what a correction needs."""
         answer, after, prompts = self._ask(asked)
         head, features = self.predictor.model.head, asked.frame.mask_features[0]
@@ -319,7 +329,7 @@ class VideoSession:
         logits, answered = answer.mask_logits[0, :count].float(), answer.active[0, :count]
         self._last = asked._replace(logits=logits, answered=answered)
         keeper = keeper_of(head, head.router.routes[self.task])
-        return frame_result(answer, after, prompts, features[0], sizes, keeper, asked.image, index)
+        return begin_result(answer, after, prompts, features[0], sizes, keeper, asked.image, index)
 
     def _ask(self, asked: _LastFrame) -> tuple[FrameAnswer, MemoryState, Prompts | None]:
         """The answer about a frame, the memory after it, and the prompts on the padded input."""

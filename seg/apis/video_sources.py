@@ -6,12 +6,14 @@ import os
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from seg.apis.overlapped import Upload
 from seg.apis.read_ahead import read_ahead
 from seg.datasets.imaging import read_image
 from seg.utils.checks import UserError
@@ -35,12 +37,14 @@ class FrameRead:
         image: (H, W, 3), uint8, RGB; ``None`` for a frame that cannot be read.
         error: What is wrong with it, if anything.
         name: Name for files that belong to the frame, without suffix.
+        upload: The image on its way to a device, where that has begun.
     """
 
     index: int
     image: np.ndarray | None
     error: UserError | None = None
     name: str = ''
+    upload: Upload | None = None
 
 
 class FrameSource(ABC):
@@ -400,9 +404,31 @@ def open_video(source: VideoInput) -> FrameSource:
     return IteratorSource(source)
 
 
-def decoded_ahead(source: FrameSource, reads: Iterator[FrameRead]) -> Iterator[FrameRead]:
-    """Frames of a source; those in files are decoded while earlier ones are worked on."""
-    return read_ahead(reads) if source.is_stored else reads
+def fetched_ahead(
+    source: FrameSource, reads: Iterator[FrameRead], device: torch.device | None = None
+) -> Iterator[FrameRead]:
+    """Frames of a source; those in files are fetched while earlier ones are worked on.
+
+    Args:
+        source: The source.
+        reads: Some of its frames.
+        device: Where pictures are wanted; if that is a GPU, they are brought there as well.
+    """
+    if not source.is_stored:
+        return reads
+    if device is not None and device.type == 'cuda':
+        reads = _uploaded(reads, device)
+    return read_ahead(reads)
+
+
+def _uploaded(reads: Iterator[FrameRead], device: torch.device) -> Iterator[FrameRead]:
+    """Frames on their way to a GPU, on a stream of their own."""
+    stream = torch.cuda.Stream(device)
+    for read in reads:
+        if read.image is None:
+            yield read
+        else:
+            yield replace(read, upload=Upload(read.image, device, stream))
 
 
 def _checked(index: int, image: Any) -> FrameRead:

@@ -7,10 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from seg.utils.devices import HostCopy, as_if_ahead
 
 _READS = {
     *(Tensor.item, Tensor.tolist, Tensor.cpu),
@@ -31,8 +35,9 @@ def count_waits(step: Callable[[], object]) -> Counter[str]:
 
     These are reads of values (``item``, ``tolist``, ``cpu`` and the like) and operators whose
     result has a size that depends on values (``nonzero``, indices of bools). They are counted by
-    their names, so a CPU counts what a GPU would, and reads of tensors that are never on a GPU as
-    well; what operators do inside is not seen, nor are copies to the GPU.
+    their names on the way that a GPU would go, so a CPU counts what a GPU would, and reads of
+    tensors that are never on a GPU as well; what operators do inside is not seen, nor are copies
+    to the GPU. Copies that a :class:`~seg.utils.devices.HostCopy` waits for together count as one.
 
     Args:
         step: What is run.
@@ -42,7 +47,14 @@ def count_waits(step: Callable[[], object]) -> Counter[str]:
         of calls.
     """
     counter = _WaitCounter()
-    with counter, torch.compiler.set_stance('force_eager'):  # a program would be compiled anew
+    wait = HostCopy.wait
+
+    def counted(copy: HostCopy) -> list[np.ndarray]:
+        counter.note('HostCopy.wait')
+        return wait(copy)
+
+    eager = torch.compiler.set_stance('force_eager')  # a program would be compiled anew
+    with counter, eager, as_if_ahead(), mock.patch.object(HostCopy, 'wait', counted):
         step()
     return counter.calls
 
@@ -56,8 +68,12 @@ class _WaitCounter(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if _waits(func, args, kwargs or {}):
-            self.calls[f'{_caller()} {func.__name__}'] += 1
+            self.note(func.__name__)
         return func(*args, **(kwargs or {}))
+
+    def note(self, name: str) -> None:
+        """Count a call by the innermost line of this package that is being run."""
+        self.calls[f'{_caller()} {name}'] += 1
 
 
 def _waits(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:

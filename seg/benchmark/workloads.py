@@ -15,7 +15,7 @@ from torch import Tensor
 from seg.apis import ImagePredictor, VideoPredictor
 from seg.benchmark.meters import Part
 from seg.models.deployment.graphing import FeatureGraph
-from seg.structures import ClipSample, Task
+from seg.structures import ClipSample, PanopticData, Task
 from seg.utils.checks import UserError
 
 TEXTURE_CELL = 8  # pixels; noise of single pixels is no picture
@@ -93,7 +93,7 @@ def panoptic_workload(
         samples = [panoptic_sample(size) for _ in clips]
         data = model.data_preprocessor(dict(inputs=clips, data_samples=samples), False)
         found = model.predict(data['inputs'], data['data_samples'])
-        return [segment_masks(sample.pred_panoptic.segment_map[0]) for sample in found]
+        return [segment_masks(sample.pred_panoptic) for sample in found]
 
     return Workload(name, step, rapsam_parts(model), counting=without_graph(model))
 
@@ -236,10 +236,11 @@ def check_memory(model: Any, task: Task) -> None:
         )
 
 
-def segment_masks(segment_map: Tensor) -> Tensor:
-    """Boolean masks (N, H, W) of the segments in a map (H, W), void left out."""
-    ids = torch.arange(1, int(segment_map.max()) + 1, device=segment_map.device)
-    return segment_map == ids.to(segment_map.dtype)[:, None, None]
+def segment_masks(found: PanopticData) -> Tensor:
+    """Boolean masks (N, H, W) of the segments of a picture, void left out."""
+    owner = found.segment_map[0]
+    ids = torch.arange(1, len(found.segments) + 1, dtype=owner.dtype, device=owner.device)
+    return owner == ids[:, None, None]
 
 
 def as_clip(image: np.ndarray) -> Tensor:

@@ -12,6 +12,7 @@ from seg.apis.video_sources import ArraySource
 from seg.structures import Prompts
 from seg.testing.tiny_rapsam import model_for_programs, tiny_prompted_cfg, tiny_video_cfg
 from seg.utils.checks import UserError
+from seg.utils.devices import as_if_ahead
 
 HEIGHT, WIDTH = 48, 64
 
@@ -86,6 +87,50 @@ def write_video(path, images):
         for image in images:
             writer.write(image)
     return path
+
+
+@pytest.mark.parametrize('task', ['vos', 'interactive_video'])
+def test_a_device_that_runs_ahead_gives_the_same(predictor, task):
+    points = torch.tensor([[[50.0, 9.0]], [[9.0, 40.0]]])
+    later = replace(rows((5, 9), frame_index=3), point_coords=points)
+    images, prompts = frames(8), Prompts.concatenate([rows(), later])
+    expected = list(predictor.propagate(images, prompts=prompts, task=task))
+    with as_if_ahead():
+        found = list(predictor.propagate(images, prompts=prompts, task=task))
+
+    assert [result.frame_index for result in found] == list(range(8))
+    assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(np.array_equal(a.id_map, b.id_map) for a, b in zip(found, expected, strict=True))
+    assert found[-1].object_ids.tolist() == [3, 5, 9]
+
+
+def test_only_videos_of_known_length_are_gone_through_a_frame_ahead(predictor):
+    asked = []
+
+    def stream(images):
+        for index, image in enumerate(images):
+            asked.append(index)
+            yield image
+
+    with as_if_ahead():
+        live = predictor.propagate(stream(frames()), prompts=rows())
+        assert next(live).frame_index == 0
+        assert asked == [0]
+        session = predictor.start(HEIGHT, WIDTH)
+        session.add_prompts(1, points=[[20, 20]])
+        for result in predictor.propagate(frames(), session):
+            assert session.frame_index == result.frame_index + 1, 'it can be corrected'
+
+
+def test_answers_before_a_broken_frame_come_out(predictor, tmp_path):
+    images = frames()
+    write_folder(tmp_path, images)
+    (tmp_path / '00002.png').write_bytes(b'nothing')
+    with as_if_ahead():
+        results = predictor.propagate(tmp_path, prompts=rows())
+        assert [next(results).frame_index for _ in range(2)] == [0, 1]
+        with pytest.raises(UserError, match='frame 2'):
+            next(results)
 
 
 def test_objects_come_and_go(predictor):

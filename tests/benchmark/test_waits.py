@@ -59,18 +59,28 @@ def test_setting_chosen_elements_waits():
 
 
 @torch.inference_mode()
-def test_a_followed_frame_waits_a_few_times_whatever_the_number_of_objects():
-    """Which tiles, frames and objects are worked on is read, and then the answer."""
-    totals = []
-    for num_objects in (1, 4):
-        torch.manual_seed(0)
-        model = model_for_programs(tiny_video_cfg()).eval()
-        load = workloads.video_workload(model, (64, 96), num_objects, Task.VOS)
-        load.reset()
-        for index in range(18):
-            load.step(index)
-        calls = count_waits(lambda: load.step(18))  # noqa: B023
-        assert all('/' in place for place in calls), 'lines of the package'
-        totals.append(calls.total())
+@pytest.mark.parametrize('task', [Task.VOS, Task.INTERACTIVE_VIDEO])
+@pytest.mark.parametrize('num_objects', [1, 4])
+def test_a_followed_frame_waits_for_its_answer_alone(task, num_objects):
+    torch.manual_seed(0)
+    model = model_for_programs(tiny_video_cfg()).eval()
+    load = workloads.video_workload(model, (64, 96), num_objects, task)
+    load.reset()
+    for index in range(18):
+        load.step(index)
+    (place,) = count_waits(lambda: load.step(18))
 
-    assert totals[0] == totals[1] <= 8
+    assert place.startswith('apis/frame_result.py:')
+    assert place.endswith(' HostCopy.wait')
+
+
+@torch.inference_mode()
+def test_a_panoptic_frame_waits_for_the_number_of_masks_and_for_its_segments():
+    torch.manual_seed(0)
+    model = model_for_programs(tiny_video_cfg()).eval()
+    load = workloads.panoptic_workload(model, (64, 96), 1, 5)
+    load.step(0)
+    calls = count_waits(lambda: load.step(1))
+
+    assert calls.total() == 2
+    assert all(place.startswith('models/heads/panoptic_fusion.py:') for place in calls)

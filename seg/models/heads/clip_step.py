@@ -26,6 +26,7 @@ from seg.models.prompts import PromptQueries
 from seg.models.prompts.prompt_maps import WINDOW_LOGIT, PromptBatch, batch_prompts
 from seg.models.routing import Route
 from seg.structures import Prompts, Task
+from seg.utils.devices import runs_ahead
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -82,18 +83,23 @@ class ClipStep:
             for i, state in enumerate(states)
         ]
         asked = self._ask(states, frame, prompts, readouts)
-        if self.refines and not self.head.training:
-            answer = self.answer_by_need(asked, frame)
+        remembers = any(readout is not None for readout in readouts)
+        if not (self.refines and remembers):
+            answer = self.answer(asked, frame, has_paths=False)
+        elif self.head.training or runs_ahead(frame.mask_features.device):
+            answer = self.answer(asked, frame, has_paths=True)
         else:
-            has_paths = self.refines and bool(asked.propagated.any())
-            answer = self.answer(asked, frame, has_paths=has_paths)
+            answer = self.answer_by_need(asked, frame)
         after = []
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
             seen = self.seen(answer, asked, i, state.num_objects, known)
             before = shifted(self._with_texts(state, prompts[i]), answer, asked.given, i)
             features = frame.mask_features[i, 0]
-            after.append(self.memory.write(before, keys.of_clip(i), seen, features))
+            is_prompted = prompts[i] is not None
+            after.append(
+                self.memory.write(before, keys.of_clip(i), seen, features, is_prompted=is_prompted)
+            )
         return answer, after
 
     def _ask(
@@ -142,6 +148,9 @@ class ClipStep:
     def answer(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
         """Run the decoder and join the paths.
 
+        In training those of all objects from memory; else of those that memory is unsure of, as
+        the second path would hardly count elsewhere; see :class:`DualPathRefinement`.
+
         Args:
             asked: The questions.
             frame: The frame.
@@ -150,14 +159,15 @@ class ClipStep:
         answer = self._decode(asked, frame, has_paths=has_paths)
         if has_paths:
             assert self.head.dual_path is not None, 'checked when the step was made'
-            answer = with_second_rows(answer, self.head.dual_path)
+            joined = asked.propagated if self.head.training else self._unsure(answer, asked)
+            answer = with_second_rows(answer, joined, self.head.dual_path)
         return self._settle(answer, asked, frame)
 
     def answer_by_need(self, asked: AskedFrame, frame: Frame) -> FrameAnswer:
-        """As :meth:`answer`, but objects are found anew only where memory is unsure of them.
+        """The same with less work: only objects that memory is unsure of are decoded anew.
 
-        Elsewhere the second path would not count; see :class:`DualPathRefinement`. Which objects
-        that are has to be known before the decoder runs again, so this waits for the device.
+        Which ones that are has to be known before the decoder runs again, so this waits for the
+        device.
 
         Args:
             asked: The questions.
@@ -166,13 +176,18 @@ class ClipStep:
         refinement = self.head.dual_path
         assert refinement is not None, 'checked when the step was made'
         answer = self._decode(asked, frame, has_paths=False)
-        unsure = refinement.is_unsure(answer.path(0).confidence).view(asked.propagated.shape)
-        unsure = unsure & asked.propagated
+        unsure = self._unsure(answer, asked)
         index = unsure.any(dim=0).nonzero().flatten()
         if len(index):
             again = self._decode(asked.found_anew(index, refinement), frame, has_paths=False)
             answer = with_second_answer(answer, again, index, unsure, refinement)
         return self._settle(answer, asked, frame)
+
+    def _unsure(self, answer: FrameAnswer, asked: AskedFrame) -> Tensor:
+        """Objects from memory that a second path may change, (B, N), bool."""
+        assert self.head.dual_path is not None, 'checked when the step was made'
+        unsure = self.head.dual_path.is_unsure(answer.path(0).confidence)
+        return unsure.view(asked.propagated.shape) & asked.propagated
 
     def _decode(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
         """What the decoder says, of the first path alone and as it is."""

@@ -20,8 +20,16 @@ class _Parts(NamedTuple):
     iou_scores: Tensor
 
 
-def with_second_rows(answer: FrameAnswer, refinement: DualPathRefinement) -> FrameAnswer:
-    """The answer about propagated objects joined with those in the rows of the second path."""
+def with_second_rows(
+    answer: FrameAnswer, rows: Tensor, refinement: DualPathRefinement
+) -> FrameAnswer:
+    """The answer about some objects joined with that in the rows of the second path.
+
+    Args:
+        answer: With both paths.
+        rows: The objects that change, (B, N), bool.
+        refinement: How both are joined.
+    """
     qualities, n = answer.outputs[-1].iou_logits, answer.num_objects
     assert qualities is not None, 'prompted objects need a quality estimate'
     second_scores = (answer.score_logits[:, n:] + answer.score_shift).sigmoid()
@@ -31,7 +39,7 @@ def with_second_rows(answer: FrameAnswer, refinement: DualPathRefinement) -> Fra
         torch.stack([answer.iou_scores, qualities[:, n:].clamp(0, 1)]),
         refinement,
     )
-    return _replaced(answer, answer.propagated, joined)
+    return _replaced(answer, rows, joined)
 
 
 def with_second_answer(

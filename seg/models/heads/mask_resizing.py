@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -137,37 +138,40 @@ def _resized_rows(mask_logits: Tensor, rows: slice, sizes: PictureSizes) -> Tens
     """Some rows of what :func:`resize_masks` gives.
 
     Across first, where there are few rows; from the padded input to the picture only where their
-    scales differ. Places are worked out on the CPU, so that no device has to be waited for.
+    scales differ. Places are worked out by NumPy, so that no device has to be waited for.
     """
     canvas, img_shape, ori_shape = sizes['canvas'], sizes['img_shape'], sizes['ori_shape']
-    wanted = torch.arange(rows.start, rows.stop)
+    wanted = np.arange(rows.start, rows.stop)
     same = tuple(img_shape) == tuple(ori_shape)
     second = None if same else _neighbours(wanted, img_shape[0], ori_shape[0])
     if second is not None:
-        wanted = torch.arange(int(second[0][0]), int(second[1][-1]) + 1)
+        wanted = np.arange(second[0][0], second[1][-1] + 1)
     above, below, part = _neighbours(wanted, mask_logits.shape[-2], canvas[0])
-    first = int(above[0])
-    few = mask_logits[:, :, first : int(below[-1]) + 1].float()
+    first = above[0]
+    few = mask_logits[:, :, first : below[-1] + 1].float()
     few = _stretched(few, canvas[1])[..., : img_shape[1]]
     logits = _between(few, above - first, below - first, part)
     if second is None:
         return logits
-    start = int(wanted[0])
-    logits = _between(logits, second[0] - start, second[1] - start, second[2])
+    logits = _between(logits, second[0] - wanted[0], second[1] - wanted[0], second[2])
     return _stretched(logits, ori_shape[1])
 
 
-def _neighbours(wanted: Tensor, source: int, target: int) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(
+    wanted: np.ndarray, source: int, target: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows above and below some rows of a map that ``source`` rows become, and the part below."""
-    place = ((wanted + 0.5) * (source / target) - 0.5).clamp(min=0)
-    above = place.floor().long().clamp(max=source - 1)
-    return above, (above + 1).clamp(max=source - 1), place - above
+    place = ((wanted + 0.5) * (source / target) - 0.5).clip(min=0)
+    above = np.floor(place).astype(np.int64).clip(max=source - 1)
+    return above, (above + 1).clip(max=source - 1), (place - above).astype(np.float32)
 
 
-def _between(logits: Tensor, above: Tensor, below: Tensor, part: Tensor) -> Tensor:
-    above, below = (rows.to(logits.device, non_blocking=True) for rows in (above, below))
-    part = part[:, None].to(logits, non_blocking=True)
-    return logits.index_select(-2, above).lerp_(logits.index_select(-2, below), part)
+def _between(logits: Tensor, above: np.ndarray, below: np.ndarray, part: np.ndarray) -> Tensor:
+    upper, lower, weight = (
+        torch.from_numpy(values).to(logits.device, non_blocking=True)
+        for values in (above, below, part)
+    )
+    return logits.index_select(-2, upper).lerp_(logits.index_select(-2, lower), weight[:, None])
 
 
 def _stretched(logits: Tensor, width: int) -> Tensor:

@@ -15,6 +15,7 @@ from seg.models.heads.mask_resizing import (
 )
 from seg.registry import MODELS
 from seg.structures import PanopticData, Segment
+from seg.utils.devices import runs_ahead
 
 
 @MODELS.register_module()
@@ -96,7 +97,7 @@ class PanopticFusion(nn.Module):
             return PanopticData(empty), []
         owner, inside_owner, own_area = _contest(mask_logits, scores, sizes)
         counted = inside_owner if self.filter_low_score else torch.ones_like(inside_owner)
-        areas = torch.bincount((2 * owner + counted).flatten(), minlength=2 * len(scores))
+        areas = _count_values((2 * owner + counted).flatten(), 2 * len(scores))
         lost_area, left_area = areas.view(-1, 2).unbind(dim=1)
         won_area = lost_area + left_area
         stays = (won_area > 0) & (own_area > 0) & (left_area > 0)
@@ -132,6 +133,9 @@ class PanopticFusion(nn.Module):
         """The best (query, thing class) pairs: query indices, scores, labels, (M,) each."""
         probs = class_logits.float().softmax(dim=-1)[:, : self.num_classes]
         count = min(self.max_per_image, probs.numel())
+        if not count:
+            nothing = class_logits.new_zeros(0, dtype=torch.int64)
+            return nothing, probs.new_zeros(0), nothing
         scores, index = probs.flatten().topk(count)
         queries, labels = index // self.num_classes, index % self.num_classes
         things = (labels < self.num_things).nonzero().flatten()
@@ -160,6 +164,11 @@ class PanopticFusion(nn.Module):
         """
         if queries is None:
             queries = torch.arange(len(scores), device=scores.device)
+        if not len(queries):
+            masks = mask_logits.new_zeros((0, *full_size(mask_logits, sizes)[1:]), dtype=torch.bool)
+            return InstanceData(
+                masks=masks, labels=labels, scores=scores, bboxes=scores.new_zeros(0, 4)
+            )
         used, position = queries.unique(return_inverse=True)
         masks, quality = _score_masks(mask_logits[used], sizes)
         return InstanceData(
@@ -202,6 +211,14 @@ def _contest(
         winner = owner[:, rows] = len(ranks) - rank.long()
         inside_owner[:, rows] = best >= 0.5 * scores.flatten()[winner]
     return owner, inside_owner, areas
+
+
+def _count_values(values: Tensor, count: int) -> Tensor:
+    """How often each of the numbers below ``count`` is among some, (P,), int64; (count,)."""
+    if not runs_ahead(values.device):
+        return torch.bincount(values, minlength=count)
+    numbers = torch.arange(count, device=values.device)  # bincount looks for the largest value
+    return (values == numbers[:, None]).sum(dim=1)
 
 
 def _score_masks(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[Tensor, Tensor]:

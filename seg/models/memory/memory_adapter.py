@@ -213,7 +213,13 @@ class StreamingMemoryAdapter(BaseModule):
         return self.score_mlp(seen).squeeze(-1)
 
     def write(
-        self, state: MemoryState, keys: FrameKeys, seen: SeenObjects, mask_features: Tensor
+        self,
+        state: MemoryState,
+        keys: FrameKeys,
+        seen: SeenObjects,
+        mask_features: Tensor,
+        *,
+        is_prompted: bool = True,
     ) -> MemoryState:
         """Remember a frame, and forget another where there are too many.
 
@@ -222,15 +228,15 @@ class StreamingMemoryAdapter(BaseModule):
             keys: Of the frame, without the axis B.
             seen: What was found on it, one row per slot.
             mask_features: (C, h, w).
+            is_prompted: Whether the user may have prompted an object on the frame; then the device
+                is waited for.
         """
         after, row = self.observe(state, keys, seen, mask_features)
-        after = replace(
-            after,
-            **{
-                name: torch.cat([getattr(state, name), value.unsqueeze(0)])
-                for name, value in row.items()
-            },
-        )
+        if not after.num_objects:
+            return after
+        after = after.with_frame(row)
+        if is_prompted:
+            after = after.with_firsts_counted()
         kept = self.bank.kept(after)
         return after if len(kept) == after.num_frames else after.keep_frames(kept)
 

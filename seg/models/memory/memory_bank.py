@@ -24,8 +24,9 @@ class MemoryBank:
     """Keeps the number of remembered frames within limits.
 
     The last ``short_mem_size`` frames stay; of those before, ``long_mem_size`` key frames do.
-    Frames that show no object never stay. The first frame on which an object was prompted is never
-    dropped as long as the object is there, and counts for neither.
+    Frames that show no object are the first to go. The first frame on which an object was prompted
+    is never dropped as long as the object is there, and counts for neither. How many frames go is
+    known without a look at the memory, and which ones is not looked at: no device is waited for.
 
     Args:
         short_mem_size: Last frames.
@@ -56,29 +57,33 @@ class MemoryBank:
 
     @torch.no_grad()
     def kept(self, state: MemoryState) -> Tensor:
-        """The frames to keep, increasing, int64.
+        """The frames to keep, increasing, int64."""
+        places = torch.arange(state.num_frames, device=state.frame_index.device)
+        is_kept = torch.ones_like(places, dtype=torch.bool)
+        most = self.short_mem_size + self.long_mem_size + state.num_firsts
+        count = min(state.num_frames, most)
+        for _ in range(state.num_frames - count):
+            is_kept = is_kept & (places != self._least(state, is_kept))
+        return is_kept.int().argsort(descending=True, stable=True)[:count]
 
-        They are chosen on the CPU: a GPU is waited for once, and once more for each key frame but
-        the first that has to go.
+    def _least(self, state: MemoryState, is_kept: Tensor) -> Tensor:
+        """The frame that would be missed least, scalar, int64; of equal ones the oldest.
+
+        Args:
+            state: The memory.
+            is_kept: The frames that are still there, (F,), bool.
         """
-        shown = state.written.any(dim=1)
-        facts = [shown, state.first_prompted.any(dim=1), self._worth(state, shown)]
-        shows, stays, worth = torch.stack([fact.float() for fact in facts]).tolist()
-        frames = [frame for frame in range(state.num_frames) if shows[frame]]
-        recent = max(0, len(frames) - self.short_mem_size)
-        free = [frame for frame in frames[:recent] if not stays[frame]]
-        while len(free) > self.long_mem_size:
-            worst = min(free, key=lambda frame: worth[frame])
-            free.remove(worst)
-            frames.remove(worst)
-            if len(free) > self.long_mem_size:
-                others = torch.zeros_like(shown)
-                others[_on_device(frames, state)] = True
-                worth = self._worth(state, others).tolist()
-        return _on_device(frames, state)
+        shows = state.written.any(dim=1) & is_kept
+        is_first = state.first_prompted.any(dim=1)
+        later = shows & ~is_first
+        is_last = later.flip(0).cumsum(dim=0).flip(0) <= self.short_mem_size
+        value = self._worth(state, shows).masked_fill(is_first | is_last, torch.inf)
+        value = value.masked_fill(~shows, -torch.inf).masked_fill(~is_kept, torch.inf)
+        places = torch.arange(len(value), device=value.device)
+        return torch.where(value == value.min(), places, len(value)).min()
 
     def _worth(self, state: MemoryState, others: Tensor) -> Tensor:
-        """How much each frame would be missed, (F,); of equal ones the oldest goes.
+        """How much each frame would be missed, (F,).
 
         Args:
             state: The memory.
@@ -90,12 +95,6 @@ class MemoryBank:
         if self.update_strategy is UpdateStrategy.ADAPTIVE:
             worth = worth * novelty(state, others)
         return worth
-
-
-def _on_device(frames: list[int], state: MemoryState) -> Tensor:
-    """Numbers of frames for indexing the memory, (F',), int64."""
-    index = torch.tensor(frames, dtype=torch.int64)
-    return index.to(state.frame_index.device, non_blocking=True)
 
 
 def novelty(state: MemoryState, counted: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from seg.models.decoders.layers import pointwise
 from seg.models.memory.memory_state import MemoryState
 from seg.registry import MODELS
 from seg.utils.constants import made_once
+from seg.utils.devices import runs_ahead
 
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
@@ -165,17 +166,19 @@ class MemoryReader(BaseModule):
         Args:
             state: A memory of at least one frame.
             keys: Of the frame, without the axis B.
-            prompted_frames: Remembered frames on which an object was prompted, (G,), int64; looked
-                up in the state when left out.
+            prompted_frames: Remembered frames on which an object was prompted, (G,), int64. When
+                left out, they are looked up, or, where that would be to wait for a device, all
+                frames are compared with.
         """
-        if prompted_frames is None:
+        chosen = state
+        if prompted_frames is None and not runs_ahead(keys.fine.device):
             prompted_frames = (state.prompted & state.written).any(dim=1).nonzero().flatten()
+        if prompted_frames is not None:
+            chosen = state.keep_frames(prompted_frames)
         with torch.autocast(keys.fine.device.type, enabled=False):
             far = self._vote(self._compare_nearby(state, keys.coarse), state, state.written)
-            chosen = state.keep_frames(prompted_frames)
-            again = self._vote(
-                self._compare(chosen.keys, keys.coarse), chosen, chosen.prompted & chosen.written
-            )
+            pointed = chosen.prompted & chosen.written
+            again = self._vote(self._compare(chosen.keys, keys.coarse, pointed), chosen, pointed)
             far, again = (self._enlarge(votes, keys.fine.shape[-2:]) for votes in (far, again))
             if not self.local_radius:
                 return ProposedMasks(self._sharpen(far), self._sharpen(again), far)
@@ -184,12 +187,18 @@ class MemoryReader(BaseModule):
             joined = torch.where(seen, far.lerp(near, self.trust_in_last.sigmoid()), far)
             return ProposedMasks(self._sharpen(joined), self._sharpen(again), near)
 
-    def _compare(self, keys: Tensor, coarse: Tensor) -> Tensor:
-        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F * h'w')."""
-        return self.log_scale.exp() * (coarse.flatten(1).T @ _pixels(keys))
+    def _compare(self, keys: Tensor, coarse: Tensor, counted: Tensor) -> Tensor:
+        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F * h'w').
+
+        Args:
+            keys: Remembered, (F, K, h', w').
+            coarse: Of the frame, (K, h', w').
+            counted: Which frames count for which object, (F, N), bool.
+        """
+        return _products([coarse.flatten(1)], [self.log_scale.exp() * keys.flatten(2)], counted)
 
     def _compare_nearby(self, state: MemoryState, coarse: Tensor) -> Tensor:
-        """The same, less what distant places lose.
+        """The same for all that is remembered, less what distant places lose.
 
         A squared distance is a product of four channels, |q|^2 - 2 q p + |p|^2, so that it costs
         no pass over all pairs.
@@ -204,8 +213,7 @@ class MemoryReader(BaseModule):
         there = torch.cat([places, lengths, torch.ones_like(lengths)])
         there = there / (2 * variance)[:, None, None]
         looks = self.log_scale.exp() * state.keys.flatten(2)
-        keys = torch.cat([looks, there], dim=1)
-        return torch.cat([coarse.flatten(1), here]).T @ _pixels(keys)
+        return _products([coarse.flatten(1), here], [looks, there], state.written)
 
     def _vote(self, logits: Tensor, state: MemoryState, counted: Tensor) -> Tensor:
         """Mean cover of remembered pixels, weighted by softmax, (N, h', w').
@@ -246,7 +254,8 @@ class MemoryReader(BaseModule):
             F.max_pool2d(shares, reach, stride=_TILE, padding=radius) > _LEAST_SHARE
             for shares in (last, 1 - last)
         )
-        places = _places_of((inside & outside).any(dim=0))
+        crossed = (inside & outside).any(dim=0)
+        places = _places_of(crossed)
         tiles = _cut(fine, places, 0)  # (tiles that count, 64, K)
         windows = _cut(state.last_key, places, radius)
         # The last channel keeps to the picture.
@@ -259,6 +268,7 @@ class MemoryReader(BaseModule):
         found = logits.softmax(dim=-1) @ _cut(state.last_masks, places, radius)
         found = found.unflatten(1, (_TILE, _TILE)).permute(0, 3, 1, 2)  # (tiles, N, 8, 8)
         tiled = last.unflatten(2, (-1, _TILE)).unflatten(1, (-1, _TILE)).permute(1, 3, 0, 2, 4)
+        found = torch.where(crossed[places][:, None, None, None], found, tiled[places])
         moved = tiled.index_put(places, found).permute(2, 0, 3, 1, 4)
         return moved.flatten(3).flatten(1, 2)[:, :height, :width]
 
@@ -268,16 +278,33 @@ class MemoryReader(BaseModule):
 
 
 def _places_of(flags: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of true values of a map.
+    """Rows and columns of true values of a map, or of all of them.
 
-    In an exported program, whose sizes cannot depend on values, those of all.
+    Those of all in an exported program, whose sizes cannot depend on values, and where a device
+    would have to be waited for.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or runs_ahead(flags.device):
         sides = (torch.arange(length, device=flags.device) for length in flags.shape)
         rows, columns = torch.meshgrid(*sides, indexing='ij')
         return rows.flatten(), columns.flatten()
     rows, columns = flags.nonzero().unbind(dim=1)
     return rows, columns
+
+
+def _products(here: list[Tensor], there: list[Tensor], counted: Tensor) -> Tensor:
+    """Products of a frame's pixels with remembered ones, (pixels, F * pixels).
+
+    Args:
+        here: Channels of the frame, (K, pixels) each.
+        there: Those of remembered ones, (F, K, pixels) each.
+        counted: Which frames count for which object, (F, N), bool. Products with those that count
+            for none are far below all others.
+    """
+    never = _NEVER * (~counted.any(dim=1)).float()
+    num_pixels = here[0].shape[1]
+    here = [*here, here[0].new_full((1, num_pixels), -1.0)]
+    there = [*there, never[:, None, None].expand(-1, 1, num_pixels)]
+    return torch.cat(here).T @ _pixels(torch.cat(there, dim=1))
 
 
 def _pixels(keys: Tensor) -> Tensor:

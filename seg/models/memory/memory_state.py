@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class MemoryState:
         texts: What was said about each object, encoded, (N, C); zeros where nothing was.
         score_shift: What is added to the logit of each object's score, (N,), as it was scored low
             where it was prompted, and so was in sight.
+        num_firsts: How many of the frames are the first on which an object was prompted; a number
+            of Python's, so that how large a memory may grow is known without asking a device.
     """
 
     object_ids: Tensor
@@ -51,6 +54,7 @@ class MemoryState:
     queries: Tensor
     texts: Tensor
     score_shift: Tensor
+    num_firsts: int = 0
 
     @classmethod
     def empty(
@@ -113,6 +117,10 @@ class MemoryState:
         """The first remembered frame on which each object was prompted, (F, N), bool."""
         return self.prompted & (self.prompted.cumsum(dim=0) == 1)
 
+    def with_firsts_counted(self) -> MemoryState:
+        """The same memory with ``num_firsts`` as its frames have it; waits for the device."""
+        return replace(self, num_firsts=int(self.first_prompted.any(dim=1).sum()))
+
     def slot(self, object_id: int) -> int:
         """The row of an object.
 
@@ -159,7 +167,8 @@ class MemoryState:
         index = torch.tensor(rest, dtype=torch.int64, device=self.object_ids.device)
         state = self._over_slots(lambda tensor, dim: tensor.index_select(dim, index))
         state = replace(state, object_ids=self.object_ids[index])
-        return state.keep_frames(state.written.any(dim=1).nonzero().flatten())
+        state = state.keep_frames(state.written.any(dim=1).nonzero().flatten())
+        return state.with_firsts_counted()
 
     def keep_frames(self, index: Tensor) -> MemoryState:
         """The same memory with some of its frames.
@@ -167,7 +176,19 @@ class MemoryState:
         Args:
             index: Which, increasing, (F',), int64.
         """
-        return replace(self, **{name: getattr(self, name)[index] for name in _PER_FRAME})
+        kept: dict[str, Any] = {name: getattr(self, name)[index] for name in _PER_FRAME}
+        return replace(self, **kept)
+
+    def with_frame(self, row: Mapping[str, Tensor]) -> MemoryState:
+        """The same memory with one more frame.
+
+        Args:
+            row: The frame's value of every tensor that has one per frame.
+        """
+        changed: dict[str, Any] = {
+            name: torch.cat([getattr(self, name), row[name].unsqueeze(0)]) for name in _PER_FRAME
+        }
+        return replace(self, **changed)
 
     def detach(self) -> MemoryState:
         """The same memory without its history of gradients."""
@@ -179,7 +200,7 @@ class MemoryState:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Its tensors by name, for a file."""
-        return {f.name: getattr(self, f.name).contiguous() for f in fields(self)}
+        return {name: getattr(self, name).contiguous() for name in _tensor_names()}
 
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> MemoryState:
@@ -188,13 +209,13 @@ class MemoryState:
         Raises:
             UserError: If tensors are missing, unknown, or do not fit together.
         """
-        names = [f.name for f in fields(cls)]
+        names = _tensor_names()
         if set(tensors) != set(names):
             raise UserError(
                 f'memory: expected the tensors {", ".join(names)}, got '
                 f'{", ".join(sorted(tensors)) or "none"}; save the session again'
             )
-        state = cls(**tensors)
+        state = cls(**dict[str, Any](tensors))
         frames, objects = state.num_frames, state.num_objects
         for name in names:
             shape = getattr(state, name).shape
@@ -206,16 +227,22 @@ class MemoryState:
                     f'memory.{name}: expected {expected} rows ({frames} frames, {objects} '
                     f'objects), got {tuple(shape)}; save the session again'
                 )
-        return state
+        return state.with_firsts_counted()
 
     def _over_slots(self, change: Callable[[Tensor, int], Tensor]) -> MemoryState:
         """A copy with every tensor that has slots changed along that axis."""
-        return replace(
-            self, **{name: change(getattr(self, name), dim) for name, dim in _PER_SLOT.items()}
-        )
+        changed: dict[str, Any] = {
+            name: change(getattr(self, name), dim) for name, dim in _PER_SLOT.items()
+        }
+        return replace(self, **changed)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> MemoryState:
-        return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in _tensor_names()}
+        return replace(self, **changed)
+
+
+def _tensor_names() -> list[str]:
+    return [field.name for field in fields(MemoryState) if field.name != 'num_firsts']
 
 
 _PER_FRAME = ('frame_index', 'keys', 'covers', 'tokens', 'written', 'prompted', 'quality')

@@ -11,6 +11,7 @@ from seg.models.heads.clip_step import ClipStep, compete
 from seg.registry import MODELS
 from seg.structures import Prompts, Task
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg, toy_sample
+from seg.utils.devices import as_if_ahead
 
 SIZE = (64, 64)
 
@@ -110,22 +111,20 @@ def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, bat
         monkeypatch.setattr(refinement, 'is_unsure', lambda *_: rows)
         return run(head, prompts, **settings)[0]
 
-    sure, everything, one = follow(False, False), follow(True, True), follow(False, True)
+    cases = [(False, False), (True, True), (False, True)]
+    sure, everything, one = (follow(*unsure) for unsure in cases)
     assert decoded == [[2, 2], [2, 2, 2], [2, 2, 1]]
-
-    def answer_both(step, asked, frame):
-        return step.answer(asked, frame, has_paths=bool(asked.propagated.any()))
-
-    monkeypatch.setattr(ClipStep, 'answer_by_need', answer_both)
-    decoded.append([])
-    at_once = run(head, prompts, **settings)[0]
-    assert [answer.has_paths for answer in at_once] == [False, True]
+    with as_if_ahead():
+        at_once = [follow(*unsure) for unsure in cases]
+    assert decoded[3:] == [[2, 2]] * 3, 'both paths side by side'
+    assert [answer.has_paths for answer in at_once[0]] == [False, True]
     for name in ('mask_logits', 'queries', 'scores'):
-        values = [getattr(answers[1], name) for answers in (sure, everything, one, at_once)]
-        torch.testing.assert_close(values[1], values[3], atol=1e-5, rtol=1e-5)
+        values = [getattr(answers[1], name) for answers in (sure, everything, one)]
+        for ours, answers in zip(values, at_once, strict=True):
+            torch.testing.assert_close(getattr(answers[1], name), ours, atol=1e-5, rtol=1e-5)
         if name != 'scores':
-            assert not torch.allclose(values[0][0, 1], values[3][0, 1], atol=1e-3), name
-        torch.testing.assert_close(values[2][0, 1], values[3][0, 1], atol=1e-5, rtol=1e-5)
+            assert not torch.allclose(values[0][0, 1], values[1][0, 1], atol=1e-3), name
+        torch.testing.assert_close(values[2][0, 1], values[1][0, 1], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(values[2][0, 0], values[0][0, 0])
 
 

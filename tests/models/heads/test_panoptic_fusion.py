@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from seg.models.heads import PanopticFusion, resize_masks
 from seg.structures import PanopticData
+from seg.utils.devices import as_if_ahead
 
 
 def make_fusion(**settings):
@@ -56,6 +57,10 @@ def test_map_equals_a_plain_loop(filter_low_score, frames, iou_thr):
         labels = torch.randint(0, 5, (8,))
         result = fusion.panoptic(logits, scores, labels)
         expected = slow_panoptic(fusion, logits, scores, labels)
+        with as_if_ahead():
+            ahead = fusion.panoptic(logits, scores, labels)
+        assert ahead.segment_map.equal(result.segment_map)
+        assert ahead.segments == result.segments
 
         got = as_regions(result)
         assert len(got) == len(expected)

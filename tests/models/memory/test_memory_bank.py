@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seg.benchmark.waits import count_waits
 from seg.models.memory import MemoryBank, MemoryState, StreamingMemoryAdapter
 from seg.models.memory.memory_bank import novelty
 
@@ -24,6 +25,7 @@ def make_state(quality, prompted_at=0, tokens=None):
         written=torch.ones(count, 1, dtype=torch.bool),
         prompted=prompted,
         quality=torch.tensor(quality).view(-1, 1),
+        num_firsts=1,
     )
 
 
@@ -61,6 +63,30 @@ def test_later_corrections_may_go():
     prompted[2] = True
 
     assert MemoryBank(1, 1).kept(replace(state, prompted=prompted)).tolist() == [0, 4, 5]
+
+
+def test_what_shows_no_object_is_the_first_to_go():
+    state = make_state([0.5] * 6)
+    written = state.written.clone()
+    written[3:5] = False
+    state = replace(state, written=written)
+
+    assert MemoryBank(2, 2).kept(state).tolist() == [0, 1, 2, 4, 5]
+    assert MemoryBank(2, 1).kept(state).tolist() == [0, 1, 2, 5]
+    assert MemoryBank(2, 3).kept(state).tolist() == [0, 1, 2, 3, 4, 5], 'there is room'
+
+
+def test_which_frames_go_is_not_looked_at():
+    state = make_state([0.5] * 9)
+
+    assert not count_waits(lambda: MemoryBank(1, 1, 'adaptive').kept(state))
+
+
+def test_first_frames_are_counted():
+    state = make_state([0.5] * 3)
+
+    assert replace(state, num_firsts=0).with_firsts_counted().num_firsts == 1
+    assert MemoryState.from_state_dict(state.state_dict()).num_firsts == 1
 
 
 def test_novelty_is_one_where_nothing_can_be_compared():

@@ -13,6 +13,7 @@ from seg.models.memory import (
 )
 from seg.models.memory.memory_reader import _largest
 from seg.models.memory.object_memory import _grow
+from seg.utils.devices import as_if_ahead
 
 
 def make_memory(**settings):
@@ -110,13 +111,39 @@ def test_an_absent_object_writes_nothing_and_returns():
     assert overlap(readout.masks.propagated[1], masks[1]) > 0.7
 
 
+@pytest.mark.parametrize('top_k', [0, 8, 32])
 @torch.no_grad()
-def test_a_frame_without_objects_is_not_remembered_but_counted():
-    memory = make_memory()
-    state = written(memory, shifts=(0, 0), visible=[(True, True), (False, False)])
+def test_a_frame_that_shows_no_object_says_nothing(top_k):
+    memory = make_memory(top_k=top_k)
+    state = written(memory, shifts=(0, 0, 1), visible=[(True, True), (False, False), (True, True)])
+    features, _ = picture(shift=2)
+    without = state.keep_frames(torch.tensor([0, 2]))
 
-    assert state.num_frames == 1
-    assert int(state.num_seen) == 2
+    assert int(state.num_seen) == 3
+    for ours, expected in zip(
+        (*read(memory, state, features).masks, read(memory, state, features).contents),
+        (*read(memory, without, features).masks, read(memory, without, features).contents),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize('top_k', [0, 8, 32])
+@pytest.mark.parametrize('seen_last', [True, False])
+@torch.no_grad()
+def test_what_is_read_without_waiting_is_the_same(top_k, seen_last):
+    memory = make_memory(top_k=top_k)
+    visible = [(True, True), (True, False), (seen_last, seen_last)]
+    state = written(memory, shifts=(0, 1, 2), visible=visible)
+    features, _ = picture(shift=3)
+    waiting = read(memory, state, features)
+    with as_if_ahead():
+        ahead = read(memory, state, features)
+
+    for ours, expected in zip(
+        (*ahead.masks, *ahead[1:]), (*waiting.masks, *waiting[1:]), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -152,7 +179,7 @@ def test_only_the_best_remembered_pixels_vote():
     state, (features, _) = written(memory, shifts=(0, 1)), picture(shift=2)
     reader = memory.reader
     keys = memory.encode(features[None]).of_clip(0)
-    logits = reader._compare(state.keys, keys.coarse)
+    logits = reader._compare(state.keys, keys.coarse, state.written)
     votes = reader._vote(logits, state, state.written)
 
     size = state.keys.shape[-2:]
@@ -196,7 +223,8 @@ def test_distant_places_lose_by_their_squared_distance():
     features, _ = picture(shift=3)
     keys = memory.encode(features[None]).of_clip(0)
     reader, (height, width) = memory.reader, keys.coarse.shape[-2:]
-    lost = reader._compare(state.keys, keys.coarse) - reader._compare_nearby(state, keys.coarse)
+    lost = reader._compare(state.keys, keys.coarse, state.written)
+    lost = lost - reader._compare_nearby(state, keys.coarse)
 
     at_once, per_frame = reader.log_reach.exp().tolist()
     for here, frame, there in ((0, 0, 0), (5, 1, 40), (95, 2, 3)):

@@ -1,0 +1,61 @@
+"""Copies to a GPU, and results from it, while it is busy with other frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Item = TypeVar('Item')
+
+
+def to_device(image: np.ndarray, device: torch.device | str) -> Tensor:
+    """An array on a device; one that goes to a GPU is copied, and nothing is waited for."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image))
+    if torch.device(device).type != 'cuda':
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+class Upload:
+    """An image on its way to a device; to a GPU on a stream of its own.
+
+    Args:
+        image: Copied before this returns, if it goes to a GPU.
+        device: Where to.
+        stream: The stream, if the device is a GPU.
+    """
+
+    def __init__(
+        self, image: np.ndarray, device: torch.device, stream: torch.cuda.Stream | None = None
+    ) -> None:
+        with torch.cuda.stream(stream):
+            self._pixels = to_device(image, device)
+        self._done = None if stream is None else stream.record_event()
+
+    def pixels(self) -> Tensor:
+        """The image, for work on the device's current stream, which waits for it."""
+        if self._done is not None:
+            current = torch.cuda.current_stream(self._pixels.device)
+            current.wait_event(self._done)
+            self._pixels.record_stream(current)
+        return self._pixels
+
+
+def one_behind(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each after the next one was asked for; an error comes after all of them."""
+    held: list[Item] = []
+    while True:
+        try:
+            item = next(items)
+        except StopIteration:
+            yield from held
+            return
+        except Exception:
+            yield from held
+            raise
+        yield from held
+        held = [item]
