@@ -336,7 +336,7 @@ class VideoSession:
         prompts = None
         if asked.rows:
             prompts = Prompts.concatenate(list(asked.rows.values()))
-            prompts = prompts_on_canvas(prompts, asked.sample).to(self.predictor.device)
+            prompts = prompts_on_canvas(prompts, asked.sample)  # what checks them is on the CPU
         head = self.predictor.model.head
         step = ClipStep(head, head.router.routes[self.task])
         with torch.no_grad():

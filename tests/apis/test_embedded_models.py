@@ -4,11 +4,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from seg.apis import ImagePredictor, list_models, load_model, model_entry
+from seg.apis import ImagePredictor, VideoPredictor, list_models, load_model, model_entry
 from seg.apis.model_zoo import DEFAULT_MODEL
 from seg.apis.report import REPORT_TASKS, evaluate_task
+from seg.apis.shapes_clips import ShapesClips
 from seg.apis.shapes_samples import ShapesSamples
 from seg.structures import Task
+from seg.utils.devices import as_if_ahead
 
 NUM_SAMPLES = 12
 
@@ -50,3 +52,20 @@ def test_objects_are_answered_alone_and_in_any_order(model):
     assert together.any(axis=(1, 2, 3)).all()
     assert (together != turned).mean() < 1e-4, 'single pixels on an outline may differ by rounding'
     assert (together[:1] != alone).mean() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ('task', 'kind'), [(Task.VOS, 'mask'), (Task.INTERACTIVE_VIDEO, 'click')], ids=str
+)
+def test_a_device_that_runs_ahead_finds_the_same_objects(model, task, kind):
+    predictor = VideoPredictor(model)
+    (clip,) = ShapesClips(task, model.cfg, 1, num_frames=20, seed=2, kinds=(kind,))
+    prompts = clip.sample.prompts
+    expected = list(predictor.propagate(clip.frames, prompts=prompts, task=task))
+    with as_if_ahead():
+        found = list(predictor.propagate(clip.frames, prompts=prompts, task=task))
+
+    for ours, other in zip(found, expected, strict=True):
+        assert other.masks.any()
+        assert ours.visible.tolist() == other.visible.tolist()
+        assert (ours.masks != other.masks).mean() < 1e-4, 'single pixels may differ by rounding'

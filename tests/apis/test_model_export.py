@@ -58,9 +58,12 @@ def test_a_prompt_decoder_answers_as_the_model():
     torch.testing.assert_close(scores[0], asked.iou_scores[:, 0])
 
 
+@pytest.mark.parametrize('certain', [1e-6, 1.0], ids=['sure', 'unsure'])
 @torch.no_grad()
-def test_a_propagation_step_answers_as_a_session():
+def test_a_propagation_step_answers_as_a_session(certain):
     model = tiny(tiny_video_cfg())
+    model.head.dual_path.certain = certain
+    model.head.dual_path.margin = 0.0  # the second path would count
     feats = [torch.randn(1, 16, 16, 24), torch.randn(1, 16, 4, 6)]
     state = example_state(model, feats[0], 3)
     result = PropagationStep(model)(FrameMemory.of(state), *feats)

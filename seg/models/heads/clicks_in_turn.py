@@ -71,7 +71,7 @@ def frame_prompts_in_turn(
     if not bool(chosen.any()):
         return prompts
     answer, (after,) = step([state], frame, [with_first_points(prompts, chosen)])
-    slots = [after.slot(object_id) for object_id in prompts.object_ids.tolist()]
+    slots = after.slots(prompts.object_ids.tolist())
     return with_answers(prompts, chosen, answer.mask_logits[0, slots].float().unsqueeze(1))
 
 

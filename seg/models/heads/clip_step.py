@@ -303,15 +303,15 @@ class ClipStep:
         fusion = self.head.prompt_encoder.fusion
         if prompts is None or fusion is None or not fusion.understands_text:
             return state
-        rows = [
-            (state.slot(object_id), text)
+        texts = {
+            object_id: text
             for object_id, text in zip(prompts.object_ids.tolist(), prompts.texts, strict=True)
             if text is not None
-        ]
-        if not rows:
+        }
+        if not texts:
             return state
-        encoded = fusion.text_proj(fusion.text_encoder([text for _, text in rows]).to(state.texts))
-        slots = torch.tensor([slot for slot, _ in rows], device=state.texts.device)
+        encoded = fusion.text_proj(fusion.text_encoder(list(texts.values())).to(state.texts))
+        slots = torch.tensor(state.slots(list(texts)), device=state.texts.device)
         return replace(state, texts=state.texts.index_copy(0, slots, encoded.to(state.texts)))
 
 

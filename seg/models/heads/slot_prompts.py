@@ -29,7 +29,7 @@ def prompts_by_slot(state: MemoryState, given: Prompts | None) -> Prompts:
     )
     if given is None or not len(given):
         return rows
-    places = [state.slot(object_id) for object_id in given.object_ids.tolist()]
+    places = state.slots(given.object_ids.tolist())
     slots = torch.tensor(places, device=device)
     texts = list(rows.texts)
     for slot, text in zip(places, given.texts, strict=True):

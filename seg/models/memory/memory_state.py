@@ -127,14 +127,23 @@ class MemoryState:
         Raises:
             UserError: If there is no such object.
         """
-        found = (self.object_ids == object_id).nonzero()
-        if not len(found):
-            known = ', '.join(map(str, self.object_ids.tolist())) or 'none'
-            raise UserError(
-                f'object_id {object_id}: expected an object that was added (known: {known}); '
-                'prompt it first'
-            )
-        return int(found[0])
+        return self.slots([object_id])[0]
+
+    def slots(self, object_ids: Sequence[int]) -> list[int]:
+        """The rows of objects, in their order.
+
+        Raises:
+            UserError: If one of them is no such object.
+        """
+        rows = {known: row for row, known in enumerate(self.object_ids.tolist())}
+        for object_id in object_ids:
+            if object_id not in rows:
+                known = ', '.join(map(str, rows)) or 'none'
+                raise UserError(
+                    f'object_id {object_id}: expected an object that was added (known: {known}); '
+                    'prompt it first'
+                )
+        return [rows[object_id] for object_id in object_ids]
 
     def with_objects(self, object_ids: Sequence[int]) -> MemoryState:
         """The same memory with empty slots for objects that it does not know yet."""

@@ -125,11 +125,11 @@ def test_state_survives_a_round_trip(model):
 def test_no_device_is_named_in_the_package(repository):
     """Devices come from tensors; who chooses one or measures it knows of GPUs, and nobody else.
 
-    But for graphs, which only CUDA has, what must not become part of one by chance, and the
-    operator that torchvision starts on one stream.
+    But for graphs, which only CUDA has, what must not become part of one by chance, pinned memory,
+    and the operator that torchvision starts on one stream.
     """
     knowing = ('engine/', 'apis/', 'benchmark/', 'models/deployment/graphing.py')
-    knowing += ('utils/constants.py', 'models/necks/deform_conv.py')
+    knowing += ('utils/constants.py', 'utils/devices.py', 'models/necks/deform_conv.py')
     names = {
         path.relative_to(repository / 'seg').as_posix()
         for path in (repository / 'seg').rglob('*.py')
