@@ -19,8 +19,7 @@ from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
 from seg.models.heads.clicks_in_turn import frame_prompts_in_turn
-from seg.models.heads.clip_following import keeper_of
-from seg.models.heads.clip_frame import Frame, FrameAnswer
+from seg.models.heads.clip_frame import Frame
 from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
@@ -33,14 +32,20 @@ if TYPE_CHECKING:
 _LARGEST = 2**31 - 1
 
 
-class _LastFrame(NamedTuple):
-    """What a correction of the last frame starts from."""
+class _Question(NamedTuple):
+    """What is asked about a frame."""
 
     image: np.ndarray
     frame: Frame
     sample: ClipSample
     before: MemoryState
     rows: dict[int, Prompts]  # what was said about objects on it
+
+
+class _LastFrame(NamedTuple):
+    """What a correction of the last frame starts from."""
+
+    question: _Question
     logits: Tensor  # (N, h, w)
     answered: Tensor  # which objects they are answers about, (N,), bool
 
@@ -150,10 +155,7 @@ class VideoSession:
         for frame, row in rows:
             object_id, said = int(row.object_ids), pending.setdefault(frame, {})
             if not bool(row.is_valid):
-                raise UserError(
-                    f'object {object_id}: expected points, a box, a mask or a text, got none of '
-                    'them'
-                )
+                raise _says_nothing(object_id)
             whole = said[object_id].with_more(row) if object_id in said else row
             check_prompts(whole, self.size, *self.predictor.known_prompts)
             said[object_id] = whole
@@ -185,14 +187,15 @@ class VideoSession:
         said = dict(points=points, point_labels=point_labels, box=box, mask=mask, text=text)
         row, last = self._row(object_id, said), self._last
         object_id = int(row.object_ids)
-        if object_id in last.rows:
-            row = _without_mask(last.rows[object_id]).with_more(row)
+        rows = last.question.rows
+        if object_id in rows:
+            row = _without_mask(rows[object_id]).with_more(row)
         if object_id in self._state.object_ids.tolist() and mask is None:
             slot = self._state.slot(object_id)
             if bool(last.answered[slot]):
                 row = replace(row, previous_logits=last.logits[slot].cpu()[None, None])
-        asked = last._replace(rows={**last.rows, object_id: row})
-        return self._answer(asked, self.frame_index - 1).wait()
+        question = last.question._replace(rows={**rows, object_id: row})
+        return self._answer(question, self.frame_index - 1).wait()
 
     def remove_object(self, object_id: int) -> None:
         """Forget an object and all that was said about it.
@@ -212,15 +215,15 @@ class VideoSession:
             return
         if self._last is not None:
             keep = self._state.object_ids != object_id
-            before = self._last.before
+            question = self._last.question
+            before = question.before
             if object_id in before.object_ids.tolist():
                 before = before.without_object(object_id)
-            rows = {i: row for i, row in self._last.rows.items() if i != object_id}
-            self._last = self._last._replace(
-                before=before,
-                rows=rows,
-                logits=self._last.logits[keep],
-                answered=self._last.answered[keep],
+            rows = {i: row for i, row in question.rows.items() if i != object_id}
+            self._last = _LastFrame(
+                question._replace(before=before, rows=rows),
+                self._last.logits[keep],
+                self._last.answered[keep],
             )
         self._state = self._state.without_object(object_id)
 
@@ -254,9 +257,8 @@ class VideoSession:
             before = self.predictor.model.head.memory.start(frame.mask_features)
         _check_grid(before, frame)
         rows = self._pending.get(self.frame_index, {})
-        nothing = frame.mask_features[0, :0, 0]
-        asked = _LastFrame(image, frame, sample, before, rows, nothing, nothing.bool())
-        result = self._answer(asked, self.frame_index)
+        question = _Question(image, frame, sample, before, rows)
+        result = self._answer(question, self.frame_index)
         self._pending.pop(self.frame_index, None)
         self.frame_index += 1
         return result
@@ -312,37 +314,29 @@ class VideoSession:
             texts=None if text is None else [text],
         )
         if row is None:
-            raise UserError(
-                f'object {object_id}: expected points, a box, a mask or a text, got none of them'
-            )
+            raise _says_nothing(object_id)
         check_prompts(row, self.size, *self.predictor.known_prompts)
         return row
 
-    def _answer(self, asked: _LastFrame, index: int) -> PendingResult:
+    def _answer(self, asked: _Question, index: int) -> PendingResult:
         """Step the memory and keep what a correction needs."""
-        answer, after, prompts = self._ask(asked)
-        head, features = self.predictor.model.head, asked.frame.mask_features[0]
-        with torch.no_grad():
-            sizes = head.picture_sizes(asked.sample, features)
-        self._state = after
-        count = after.num_objects
-        logits, answered = answer.mask_logits[0, :count].float(), answer.active[0, :count]
-        self._last = asked._replace(logits=logits, answered=answered)
-        keeper = keeper_of(head, head.router.routes[self.task])
-        return begin_result(answer, after, prompts, features[0], sizes, keeper, asked.image, index)
-
-    def _ask(self, asked: _LastFrame) -> tuple[FrameAnswer, MemoryState, Prompts | None]:
-        """The answer about a frame, the memory after it, and the prompts on the padded input."""
         prompts = None
         if asked.rows:
             prompts = Prompts.concatenate(list(asked.rows.values()))
             prompts = prompts_on_canvas(prompts, asked.sample)  # what checks them is on the CPU
-        head = self.predictor.model.head
+        head, features = self.predictor.model.head, asked.frame.mask_features[0]
         step = ClipStep(head, head.router.routes[self.task])
         with torch.no_grad():
             prompts = frame_prompts_in_turn(step, asked.before, asked.frame, prompts)
             answer, (after,) = step([asked.before], asked.frame, [prompts])
-        return answer, after, prompts
+            sizes = head.picture_sizes(asked.sample, features)
+        result = begin_result(
+            answer, after, prompts, features[0], sizes, step.keeper, asked.image, index
+        )
+        count = after.num_objects
+        logits, answered = answer.mask_logits[0, :count].float(), answer.active[0, :count]
+        self._state, self._last = after, _LastFrame(asked, logits, answered)
+        return result
 
 
 def check_size(image: np.ndarray, expected: tuple[int, int], frame_index: int) -> None:
@@ -371,6 +365,12 @@ def _check_grid(state: MemoryState, frame: Frame) -> None:
             f'session: expected features of {expected} cells (rows, columns), as remembered, got '
             f'{got}; load it with the test pipeline that it was saved with'
         )
+
+
+def _says_nothing(object_id: int) -> UserError:
+    return UserError(
+        f'object {object_id}: expected points, a box, a mask or a text, got none of them'
+    )
 
 
 def _without_mask(row: Prompts) -> Prompts:

@@ -46,11 +46,11 @@ def test_a_mask_replaces_the_answer_that_clicks_corrected(predictor):
     session.add_prompts(1, points=SPOKEN_OF)
     session.step(frame())
     session.correct(1, points=[[50, 40]], point_labels=[0])
-    assert session._last.rows[1].previous_logits is not None
+    assert session._last.question.rows[1].previous_logits is not None
     session.correct(1, mask=square(20, 30))
 
-    assert session._last.rows[1].has_mask.all()
-    assert session._last.rows[1].previous_logits is None
+    assert session._last.question.rows[1].has_mask.all()
+    assert session._last.question.rows[1].previous_logits is None
 
 
 def test_a_click_on_an_object_without_an_answer_starts_anew(predictor):
@@ -65,9 +65,9 @@ def test_a_click_on_an_object_without_an_answer_starts_anew(predictor):
     assert not second.visible[0], 'a dot is too small to be remembered'
     session.correct(1, points=SPOKEN_OF)
 
-    assert session._last.rows[1].previous_logits is None
+    assert session._last.question.rows[1].previous_logits is None
     session.correct(1, points=[[30, 30]])
-    assert session._last.rows[1].previous_logits is not None, 'now there is one'
+    assert session._last.question.rows[1].previous_logits is not None, 'now there is one'
 
 
 def test_clicks_do_not_make_masks_of_vos_overlap():

@@ -195,8 +195,8 @@ def test_corrections_keep_what_else_was_said_on_the_frame(predictor):
 
     assert once.object_ids.tolist() == twice.object_ids.tolist() == [1, 2]
     assert np.array_equal(once.masks[0], twice.masks[0])
-    assert session._last.rows[1].point_labels.tolist() == [[1, 0]]
-    assert not session._last.rows[2].has_mask.any()  # the click mends the mask
+    assert session._last.question.rows[1].point_labels.tolist() == [[1, 0]]
+    assert not session._last.question.rows[2].has_mask.any()  # the click mends the mask
     session.remove_object(2)
     assert session.correct(3, box=[30, 10, 60, 40]).object_ids.tolist() == [1, 3]
 

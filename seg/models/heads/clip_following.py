@@ -15,7 +15,7 @@ from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
 from seg.models.routing import Route
-from seg.structures import ClipSample, Prompts, Task, TrackData
+from seg.structures import ClipSample, Prompts, TrackData
 from seg.utils.checks import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class ClipFollower:
         self.head = head
         self.sample = sample
         self.clip_step = ClipStep(head, route)
-        self.keeper = keeper_of(head, route)
         _check_rows(sample.prompts)
         self.object_ids = sorted(set(sample.prompts.object_ids.tolist()))
         self.state: MemoryState | None = None
@@ -60,7 +59,7 @@ class ClipFollower:
         visible = answer.visible[0, : len(ids)]
         sizes = self.head.picture_sizes(self.sample, mask_features[0])
         logits, sizes = finest_masks(
-            self.keeper, answer, self.state, rows, mask_features[0, 0], sizes
+            self.clip_step.keeper, answer, self.state, rows, mask_features[0, 0], sizes
         )
         id_map = label_objects(logits, ids, visible, sizes)
         self._maps.append(id_map.cpu())
@@ -73,11 +72,6 @@ class ClipFollower:
         """Write ``pred_tracks`` into the sample."""
         ids, scores = tuple(self.object_ids), torch.stack(self._scores, dim=1)
         self.sample.pred_tracks = TrackData(torch.stack(self._maps), ids, scores)
-
-
-def keeper_of(head: RapSAMVideoHead, route: Route) -> ClickKeeper | None:
-    """What makes masks of clips obey the clicks; nothing where masks must not overlap."""
-    return None if route.task is Task.VOS else head.click_keeper
 
 
 def finest_masks(

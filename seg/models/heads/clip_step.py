@@ -22,7 +22,7 @@ from seg.models.memory import (
     StreamingMemoryAdapter,
     mask_stability,
 )
-from seg.models.prompts import PromptQueries
+from seg.models.prompts import ClickKeeper, PromptQueries
 from seg.models.prompts.prompt_maps import WINDOW_LOGIT, PromptBatch, batch_prompts
 from seg.models.routing import Route
 from seg.structures import Prompts, Task
@@ -52,6 +52,11 @@ class ClipStep:
         self.memory: StreamingMemoryAdapter = head.memory
         self.route = route
         self.refines = route.dpsr and head.dual_path is not None
+
+    @property
+    def keeper(self) -> ClickKeeper | None:
+        """What makes masks obey the clicks; nothing where masks must not overlap."""
+        return None if self.route.task is Task.VOS else self.head.click_keeper
 
     def __call__(
         self,
@@ -252,19 +257,18 @@ class ClipStep:
 
         In other tasks masks obey the clicks, except in training.
         """
+        if self.keeper is not None and not self.head.training:
+            return self._with_clicks_kept(answer, asked.batch, frame, self.keeper)
         if self.route.task is not Task.VOS:
-            return self._with_clicks_kept(answer, asked.batch, frame)
+            return answer
         exact = asked.given & asked.batch.has_mask
         given = torch.logit(asked.batch.mask_probs, eps=1e-3)
         logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
         return answer._replace(mask_logits=compete(logits, answer.visible))
 
     def _with_clicks_kept(
-        self, answer: FrameAnswer, batch: PromptBatch, frame: Frame
+        self, answer: FrameAnswer, batch: PromptBatch, frame: Frame, keeper: ClickKeeper
     ) -> FrameAnswer:
-        keeper = self.head.click_keeper
-        if keeper is None or self.head.training:
-            return answer
         clips = zip(
             answer.mask_logits,
             batch.points,
