@@ -412,13 +412,12 @@ def fetched_ahead(
     Args:
         source: The source.
         reads: Some of its frames.
-        device: Where pictures are wanted; if that is a GPU, they are brought there as well.
+        device: Where pictures are wanted. If that is a GPU, those of all sources of known length
+            are brought there while earlier ones are worked on.
     """
-    if not source.is_stored:
-        return reads
-    if device is not None and device.type == 'cuda':
-        reads = _uploaded(reads, device)
-    return read_ahead(reads)
+    if device is not None and device.type == 'cuda' and source.num_frames is not None:
+        return read_ahead(_uploaded(reads, device))
+    return read_ahead(reads) if source.is_stored else reads
 
 
 def _uploaded(reads: Iterator[FrameRead], device: torch.device) -> Iterator[FrameRead]:

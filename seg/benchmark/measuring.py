@@ -104,6 +104,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
     with fits, torch.inference_mode(), precision(plan):
         workload.reset()
         wall, cpu, peak = _end_to_end(workload, plan)
+        in_a_row = _in_a_row(workload, plan)
         parts = _by_part(workload, plan)
         # In inference mode the counter takes products apart below autocast, whose casts they miss.
         with workload.counting(), torch.inference_mode(False), torch.no_grad():
@@ -118,6 +119,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         'seconds': {'median': median, 'min': min(wall), 'max': max(wall)},
         'cpu_seconds': {'median': statistics.median(cpu), 'min': min(cpu), 'max': max(cpu)},
         'frames_per_second': frames_per_second,
+        'frames_per_second_in_a_row': in_a_row,
         'parts': parts,
         'peak_mib': peak / 2**20,
         'gflops': cost.flops / 1e9,
@@ -149,6 +151,19 @@ def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float
             wall.append(time.perf_counter() - begin)
             cpu.append(time.process_time() - cpu_begin)
     return wall, cpu, memory.peak_bytes
+
+
+def _in_a_row(workload: Workload, plan: Plan) -> float | None:
+    """Frames per second where nothing but the answers is waited for, in their order."""
+    if workload.in_a_row is None:
+        return None
+    answers = workload.in_a_row(plan.warm_up + plan.frames + 1)
+    for _ in range(plan.warm_up + 1):
+        next(answers)
+    begin = time.perf_counter()
+    for _ in range(plan.frames):
+        next(answers)
+    return plan.frames / (time.perf_counter() - begin)
 
 
 def _by_part(workload: Workload, plan: Plan) -> dict[str, dict[str, float]]:

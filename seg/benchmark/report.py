@@ -20,18 +20,20 @@ def render(report: dict[str, Any]) -> str:
         f'{ceiling["flops_per_second"] / 1e9:.0f} GFLOP/s and '
         f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
         '',
-        '| model | s per step | CPU s | frames/s | against the first | peak MiB | GFLOP | '
-        'GiB moved | of the roofline | waits for a GPU |',
-        '|---|---|---|---|---|---|---|---|---|---|',
+        '| model | s per step | CPU s | frames/s | in a row | against the first | peak MiB | '
+        'GFLOP | GiB moved | of the roofline | waits for a GPU |',
+        '|---|---|---|---|---|---|---|---|---|---|---|',
     ]
     clock = _clock(report)
     first = report['results'][0][clock]['median']
     for row in report['results']:
         seconds, cpu = row['seconds'], row['cpu_seconds']
         name = row['name'] + (f' ({row["note"]})' if row['note'] else '')
+        in_a_row = row['frames_per_second_in_a_row']
         lines.append(
             f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
             f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
+            f'{"" if in_a_row is None else f"{in_a_row:.2f}"} | '
             f'{row[clock]["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
             f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % | '
             f'{sum(row["waits"].values())} |'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +13,10 @@ from mmengine.config import Config
 from torch import Tensor
 
 from seg.apis import ImagePredictor, VideoPredictor
+from seg.apis.video_sources import ArraySource
 from seg.benchmark.meters import Part
 from seg.models.deployment.graphing import FeatureGraph
-from seg.structures import ClipSample, PanopticData, Task
+from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError
 
 TEXTURE_CELL = 8  # pixels; noise of single pixels is no picture
@@ -32,6 +33,8 @@ class Workload:
         reset: Brings it back to the beginning.
         note: What a reader has to know.
         counting: In which operators can be counted, those of a graph as well.
+        in_a_row: Does it so many times as fast as a program can that takes the answers in order,
+            where that is not the same as one step after the other.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Workload:
     reset: Callable[[], None] = field(default=lambda: None)
     note: str = ''
     counting: Callable[[], AbstractContextManager[None]] = nullcontext
+    in_a_row: Callable[[int], Iterator[object]] | None = None
 
 
 def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -171,15 +175,22 @@ def video_workload(
     predictor = VideoPredictor(for_programs(model, size))
     sessions: list[Any] = []
 
-    def reset() -> None:
-        _, ids = draw_frame(0, num_objects, size)
-        session = predictor.start(*size, task=task)
-        for k in range(1, num_objects + 1):
-            given = dict(mask=ids == k) if task is Task.VOS else dict(points=[_middle(ids == k)])
-            session.add_prompts(k, **given)
-        sessions[:] = [session]
-
     frames = [draw_frame(i, num_objects, size)[0] for i in range(16)]
+    ids = draw_frame(0, num_objects, size)[1]
+    masks = [ids == k + 1 for k in range(num_objects)]
+    if task is Task.VOS:
+        prompts = Prompts.create(masks=torch.from_numpy(np.stack(masks)))
+    else:
+        prompts = Prompts.create(points=torch.tensor([[_middle(mask)] for mask in masks]))
+
+    def reset() -> None:
+        sessions[:] = [predictor.start(*size, task=task)]
+        sessions[0].add_rows(prompts)
+
+    def in_a_row(count: int) -> Iterator[object]:
+        video = ArraySource([frames[i % len(frames)] for i in range(count)])
+        return predictor.propagate(video, prompts=prompts, task=task)
+
     memory = model.head.memory
     parts = [
         *rapsam_parts(model),
@@ -189,10 +200,11 @@ def video_workload(
     ]
     return Workload(
         name,
-        lambda index: sessions[0].step(frames[index % 16]),
+        lambda index: sessions[0].step(frames[index % len(frames)]),
         parts,
         reset,
         counting=without_graph(model),
+        in_a_row=in_a_row,
     )
 
 

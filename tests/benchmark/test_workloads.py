@@ -84,6 +84,16 @@ def test_videos_begin_anew_after_a_reset(task):
     assert all(result.masks.shape == (2, *SIZE) for result in results), 'the size of the frame'
 
 
+def test_videos_are_gone_through_in_a_row():
+    load = workloads.video_workload(tiny(tiny_video_cfg()), SIZE, 2, Task.VOS)
+    results = list(load.in_a_row(18))
+    row = measure(load, Plan(CPU, SIZE, frames=1), ROOFLINE)
+
+    assert [result.frame_index for result in results] == list(range(18))
+    assert results[0].object_ids.tolist() == [1, 2]
+    assert row['frames_per_second_in_a_row'] > 0
+
+
 def test_a_model_without_memory_follows_nothing():
     with pytest.raises(UserError, match='streaming memory'):
         workloads.check_memory(tiny(tiny_rapsam_cfg()), Task.VOS)
