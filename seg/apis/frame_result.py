@@ -54,13 +54,13 @@ class PendingResult:
 
     def __init__(self, copy: HostCopy, frame_index: int, image: np.ndarray) -> None:
         self._copy = copy
-        self.frame_index = frame_index
-        self.image = image
+        self._frame_index = frame_index
+        self._image = image
 
     def wait(self) -> FrameResult:
         """The answer, once it has arrived."""
         ids, masks, scores, visible, id_map = self._copy.wait()
-        return FrameResult(self.frame_index, ids, masks, scores, visible, id_map, self.image)
+        return FrameResult(self._frame_index, ids, masks, scores, visible, id_map, self._image)
 
 
 def begin_result(
@@ -88,11 +88,11 @@ def begin_result(
     ids, count = state.object_ids, state.num_objects
     visible, active = answer.visible[0, :count], answer.active[0, :count]
     logits, sizes = finest_masks(keeper, answer, state, prompts, mask_features, sizes)
-    logits = logits.masked_fill(~visible[:, None, None], _HIDDEN)
-    # To leave out the others would be to wait for the device.
-    shown = torch.arange(count, device=logits.device)
-    if not runs_ahead(logits.device):
-        shown = shown[visible]
+    if runs_ahead(logits.device):
+        shown = torch.arange(count, device=logits.device)
+        logits = logits.masked_fill(~visible[:, None, None], _HIDDEN)
+    else:
+        shown = visible.nonzero().flatten()
     drawn = IdMap(sizes['ori_shape'], logits.device)
     masks = logits.new_zeros((count, *sizes['ori_shape']), dtype=torch.bool)
     for rows, full in resized_chunks(logits[shown].unsqueeze(1), sizes):

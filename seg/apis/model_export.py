@@ -189,7 +189,8 @@ def example_state(model: Any, mask_features: Tensor, num_objects: int) -> Memory
         texts=state.texts,
         score_shift=state.score_shift,
     )
-    return MemoryState(object_ids=state.object_ids, **values)
+    state = MemoryState(object_ids=state.object_ids, **values, num_firsts=0)
+    return state.with_firsts_counted()
 
 
 def write_onnx(part: ExportPart, path: Path) -> None:

@@ -1,13 +1,16 @@
-"""Copies to a GPU, and results from it, while it is busy with other frames."""
+"""Copies to a GPU, and answers taken from it, while it is busy with other frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from seg.utils.devices import copy_stream
 
 Item = TypeVar('Item')
 
@@ -26,12 +29,10 @@ class Upload:
     Args:
         image: Copied before this returns, if it goes to a GPU.
         device: Where to.
-        stream: The stream, if the device is a GPU.
     """
 
-    def __init__(
-        self, image: np.ndarray, device: torch.device, stream: torch.cuda.Stream | None = None
-    ) -> None:
+    def __init__(self, image: np.ndarray, device: torch.device) -> None:
+        stream = copy_stream(device, 'up') if device.type == 'cuda' else None
         with torch.cuda.stream(stream):
             self._pixels = to_device(image, device)
         self._done = None if stream is None else stream.record_event()
@@ -45,17 +46,18 @@ class Upload:
         return self._pixels
 
 
-def one_behind(items: Iterator[Item]) -> Iterator[Item]:
+def one_behind(items: Generator[Item, None, None]) -> Iterator[Item]:
     """The same items, each after the next one was asked for; an error comes after all of them."""
     held: list[Item] = []
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
+    with closing(items):
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                yield from held
+                return
+            except Exception:
+                yield from held
+                raise
             yield from held
-            return
-        except Exception:
-            yield from held
-            raise
-        yield from held
-        held = [item]
+            held = [item]

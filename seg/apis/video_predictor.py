@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -206,7 +206,9 @@ class VideoPredictor:
         session.add_rows(prompts)
         for _ in range(missed):
             session.skip_frame()
-        begun = self._begin(chain([first], reads), session, skip_bad_frames)
+        reads = chain([first], reads)
+        del first  # which may hold memory of a GPU
+        begun = self._begin(reads, session, skip_bad_frames)
         for index, pending in one_behind(begun) if is_ahead else begun:
             yield replace(pending.wait(), frame_index=index)
         late = [frame for frame in prompted if frame >= session.frame_index]
@@ -215,7 +217,7 @@ class VideoPredictor:
 
     def _begin(
         self, reads: Iterator[FrameRead], session: VideoSession, skip_bad_frames: bool
-    ) -> Iterator[tuple[int, PendingResult]]:
+    ) -> Generator[tuple[int, PendingResult], None, None]:
         """Answer frames with a session, without waiting for the answers.
 
         Yields:

@@ -244,6 +244,9 @@ class VideoSession:
         Args:
             image: As in :meth:`step`.
             pixels: The same image, where it is on the model's device already.
+
+        Raises:
+            UserError: As :meth:`step`.
         """
         check_size(image, self.size, self.frame_index)
         if not self._has_objects:
@@ -323,7 +326,9 @@ class VideoSession:
         prompts = None
         if asked.rows:
             prompts = Prompts.concatenate(list(asked.rows.values()))
-            prompts = prompts_on_canvas(prompts, asked.sample)  # what checks them is on the CPU
+            prompts = prompts_on_canvas(prompts, asked.sample)
+            if prompts.masks is not None:  # all else is small, and checked on the CPU
+                prompts = replace(prompts, masks=prompts.masks.to(self.predictor.device))
         head, features = self.predictor.model.head, asked.frame.mask_features[0]
         step = ClipStep(head, head.router.routes[self.task])
         with torch.no_grad():

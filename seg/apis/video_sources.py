@@ -412,22 +412,23 @@ def fetched_ahead(
     Args:
         source: The source.
         reads: Some of its frames.
-        device: Where pictures are wanted. If that is a GPU, those of all sources of known length
-            are brought there while earlier ones are worked on.
+        device: Where pictures are wanted. If that is a GPU, those in files and arrays are brought
+            there while earlier ones are worked on.
     """
-    if device is not None and device.type == 'cuda' and source.num_frames is not None:
-        return read_ahead(_uploaded(reads, device))
-    return read_ahead(reads) if source.is_stored else reads
+    is_at_hand = source.is_stored
+    if device is not None and device.type == 'cuda':
+        is_at_hand = is_at_hand or isinstance(source, ArraySource)
+        reads = _uploaded(reads, device) if is_at_hand else reads
+    return read_ahead(reads) if is_at_hand else reads
 
 
 def _uploaded(reads: Iterator[FrameRead], device: torch.device) -> Iterator[FrameRead]:
-    """Frames on their way to a GPU, on a stream of their own."""
-    stream = torch.cuda.Stream(device)
+    """Frames on their way to a GPU."""
     for read in reads:
         if read.image is None:
             yield read
         else:
-            yield replace(read, upload=Upload(read.image, device, stream))
+            yield replace(read, upload=Upload(read.image, device))
 
 
 def _checked(index: int, image: Any) -> FrameRead:

@@ -157,7 +157,7 @@ def _in_a_row(workload: Workload, plan: Plan) -> float | None:
     """Frames per second where nothing but the answers is waited for, in their order."""
     if workload.in_a_row is None:
         return None
-    answers = workload.in_a_row(plan.warm_up + plan.frames + 1)
+    answers = workload.in_a_row(plan.warm_up + plan.frames + 2)  # the last one begins another, too
     for _ in range(plan.warm_up + 1):
         next(answers)
     begin = time.perf_counter()

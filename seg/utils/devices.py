@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ _everywhere: ContextVar[bool] = ContextVar('runs_ahead_everywhere', default=Fals
 def runs_ahead(device: torch.device) -> bool:
     """Whether calls for a device return before it has done the work, as those for a GPU do.
 
-    There to look at a value is to wait for all that was asked before, and to leave out work costs
-    a look. A CPU is asked nothing in vain.
+    There to look at a value is to wait for all that was asked before, so work is not left out where
+    one would have to look first. A CPU has nothing to wait for, and leaves it out.
     """
     return device.type != 'cpu' or _everywhere.get()
 
@@ -32,28 +33,43 @@ def as_if_ahead() -> Iterator[None]:
         _everywhere.reset(token)
 
 
+@cache
+def copy_stream(device: torch.device, direction: str) -> torch.cuda.Stream:
+    """The stream of a GPU for copies ``'up'`` or ``'down'``: one for all, as each keeps memory."""
+    return torch.cuda.Stream(device)
+
+
 class HostCopy:
     """Tensors on their way to main memory, all of which are waited for at once.
 
+    Those on a GPU are copied on a stream of their own, when what was asked for before is done.
+
     Args:
-        tensors: Nobody may change them in place before :meth:`wait` returns.
+        tensors: At least one, all on one device. Nobody may change them in place before
+            :meth:`wait` returns.
     """
 
     def __init__(self, *tensors: Tensor) -> None:
+        device = tensors[0].device
         self._done: torch.cuda.Event | None = None
-        self._tensors = [self._started(tensor) for tensor in tensors]
-        if self._done is not None:
-            self._done.record()
-
-    def _started(self, tensor: Tensor) -> Tensor:
-        if tensor.device.type != 'cuda':
-            return tensor if tensor.device.type == 'cpu' else tensor.cpu()
-        self._done = self._done or torch.cuda.Event()
-        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return copy.copy_(tensor, non_blocking=True)
+        self._tensors = list(tensors)
+        if device.type == 'cuda':
+            stream = copy_stream(device, 'down')
+            stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(stream):
+                self._tensors = [_to_pinned(tensor, stream) for tensor in tensors]
+            self._done = stream.record_event()
 
     def wait(self) -> list[np.ndarray]:
         """The values, in the order of the tensors."""
-        if self._done is not None:
-            self._done.synchronize()
-        return [tensor.numpy() for tensor in self._tensors]
+        if self._done is None:
+            return [tensor.numpy(force=True) for tensor in self._tensors]
+        self._done.synchronize()
+        # Copied once more, as pinned memory is scarce and results may be kept.
+        return [tensor.numpy().copy() for tensor in self._tensors]
+
+
+def _to_pinned(tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
+    tensor.record_stream(stream)
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype, device='cpu', pin_memory=True)
+    return copy.copy_(tensor, non_blocking=True)

@@ -12,11 +12,14 @@ CPU = torch.device('cpu')
 
 
 def begun(asked, error=None):
-    for number in range(3):
-        asked.append(number)
-        yield number
-    if error is not None:
-        raise error
+    try:
+        for number in range(3):
+            asked.append(number)
+            yield number
+        if error is not None:
+            raise error
+    finally:
+        asked.append('closed')
 
 
 def test_items_come_one_behind():
@@ -26,7 +29,7 @@ def test_items_come_one_behind():
     assert next(found) == 0
     assert asked == [0, 1]
     assert list(found) == [1, 2]
-    assert list(one_behind(iter(()))) == []
+    assert list(one_behind(number for number in ())) == []
 
 
 def test_an_error_comes_after_all_items():
@@ -39,11 +42,12 @@ def test_an_error_comes_after_all_items():
 
 def test_giving_up_closes_what_is_gone_through():
     asked = []
-    found = one_behind(begun(asked))
+    items = begun(asked)
+    found = one_behind(items)
     next(found)
     found.close()
 
-    assert asked == [0, 1]
+    assert asked == [0, 1, 'closed']
 
 
 def test_images_arrive():
@@ -69,9 +73,8 @@ def test_a_cpu_runs_ahead_on_request_alone():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_copies_to_and_from_a_gpu():
     device = torch.device('cuda')
-    stream = torch.cuda.Stream(device)
     images = [np.random.default_rng(i).integers(0, 256, (720, 1280, 3), np.uint8) for i in range(8)]
-    uploads = [Upload(image, device, stream) for image in images]
+    uploads = [Upload(image, device) for image in images]
     copies = [HostCopy(255 - upload.pixels()) for upload in uploads]
 
     for image, copy in zip(images, copies, strict=True):

@@ -85,7 +85,7 @@ def test_nothing_and_iterators_without_a_close():
     assert list(read_ahead(iter([1, 2, 3]), count=9)) == [1, 2, 3]
 
 
-def test_only_frames_of_files_are_fetched_early(tmp_path):
+def test_without_a_gpu_only_frames_of_files_are_fetched_early(tmp_path):
     for index in range(3):
         Image.fromarray(np.full((4, 6, 3), index, np.uint8)).save(tmp_path / f'{index}.png')
     folder = open_video(tmp_path)

@@ -68,10 +68,11 @@ def test_a_followed_frame_waits_for_its_answer_alone(task, num_objects):
     load.reset()
     for index in range(18):
         load.step(index)
-    (place,) = count_waits(lambda: load.step(18))
+    ((place, count),) = count_waits(lambda: load.step(18)).items()
 
     assert place.startswith('apis/frame_result.py:')
     assert place.endswith(' HostCopy.wait')
+    assert count == 1
 
 
 @torch.inference_mode()

@@ -44,13 +44,13 @@ class FrameMemory(NamedTuple):
         return cls(**values, prompted_frames=counted)
 
     def state(self) -> MemoryState:
-        """The state, under slots as ids; qualities, which only choose what is forgotten, are 1."""
+        """The state, under slots as ids; what only chooses the frames to forget is left open."""
         values = self._asdict()
         del values['prompted_frames']
         count = self.queries.shape[0]
         ids = torch.arange(count, device=self.queries.device)
         quality = torch.ones_like(self.written, dtype=torch.float32)
-        return MemoryState(object_ids=ids, quality=quality, **values)
+        return MemoryState(object_ids=ids, quality=quality, **values, num_firsts=0)
 
 
 class StepResult(NamedTuple):

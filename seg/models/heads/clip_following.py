@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -100,7 +101,7 @@ def finest_masks(
     fine = logits.squeeze(1)
     if sizes['sharpen'] is None or keeper is None or prompts is None:
         return fine, rest
-    rows = prompts_by_slot(state, prompts).to(fine.device)
+    rows = prompts_by_slot(state, replace(prompts, masks=None, previous_logits=None))
     points, labels = rows.point_coords, rows.point_labels
     fine = keeper(fine, points, labels, mask_features, canvas=sizes['canvas'])
     return fine, rest

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders.extents import mask_extents
 from seg.models.heads.mask_resizing import (
+    DEVICE_PIXELS,
     PictureSizes,
     full_size,
     resized_bands,
@@ -217,8 +218,10 @@ def _count_values(values: Tensor, count: int) -> Tensor:
     """How often each of the numbers below ``count`` is among some, (P,), int64; (count,)."""
     if not runs_ahead(values.device):
         return torch.bincount(values, minlength=count)
-    numbers = torch.arange(count, device=values.device)  # bincount looks for the largest value
-    return (values == numbers[:, None]).sum(dim=1)
+    # What bincount does as well is to look for the largest value.
+    numbers = torch.arange(count, device=values.device)
+    some = max(1, DEVICE_PIXELS // len(values))
+    return torch.cat([(values == part[:, None]).sum(dim=1) for part in numbers.split(some)])
 
 
 def _score_masks(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[Tensor, Tensor]:

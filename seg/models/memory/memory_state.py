@@ -54,7 +54,7 @@ class MemoryState:
     queries: Tensor
     texts: Tensor
     score_shift: Tensor
-    num_firsts: int = 0
+    num_firsts: int
 
     @classmethod
     def empty(
@@ -95,6 +95,7 @@ class MemoryState:
             queries=zeros(0, feat_channels),
             texts=zeros(0, feat_channels),
             score_shift=zeros(0),
+            num_firsts=0,
         )
 
     @property
@@ -224,7 +225,7 @@ class MemoryState:
                 f'memory: expected the tensors {", ".join(names)}, got '
                 f'{", ".join(sorted(tensors)) or "none"}; save the session again'
             )
-        state = cls(**dict[str, Any](tensors))
+        state = cls(**dict[str, Any](tensors), num_firsts=0)
         frames, objects = state.num_frames, state.num_objects
         for name in names:
             shape = getattr(state, name).shape

@@ -16,6 +16,7 @@ NUM_HINTS = 4
 _MAX_LOGIT = 8.0
 _MANY = 1 << 30
 _CACHED = 1 << 19  # numbers in a map of all channels
+_ON_DEVICE = 1 << 27  # the same where there is no such cache: 512 MiB
 
 
 class RefinedMasks(NamedTuple):
@@ -129,12 +130,14 @@ class MaskRefiner(BaseModule):
 def _at_once(looks: Tensor) -> int:
     """How many queries go through the convolutions together.
 
-    With few, what they leave behind stays in the cache of a processor. In training all of it is
-    kept anyway, and programs that are exported or compiled have no loops over queries.
+    With few, what they leave behind stays in the cache of a processor, and does not fill a GPU. In
+    training all of it is kept anyway, and programs that are exported or compiled have no loops
+    over queries.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or looks.device.type != 'cpu':
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _MANY
-    return max(1, _CACHED // looks.numel())
+    most = _CACHED if looks.device.type == 'cpu' else _ON_DEVICE
+    return max(1, most // looks.numel())
 
 
 def _channels_last(x: Tensor) -> Tensor:
