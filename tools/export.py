@@ -75,11 +75,13 @@ def main() -> int:
     """
     arguments = parse_arguments()
     height, _, width = arguments.size.partition('x')
-    if not (height.isdigit() and width.isdigit()):
+    if not (height.isdecimal() and width.isdecimal()):
         raise UserError(f'--size: expected HxW such as 384x640, got {arguments.size}')
     size = int(height), int(width)
     if min(arguments.objects, arguments.points) < 1:
         raise UserError('--objects, --points: expected 1 or more')
+    if not arguments.tolerance > 0:
+        raise UserError(f'--tolerance: expected a number above 0, got {arguments.tolerance:g}')
     from seg.apis import load_model
     from seg.apis.model_export import export_part
     from seg.models.deployment import fuse

@@ -16,7 +16,7 @@ from seg.models.prompts import ClickKeeper
 from seg.structures import Prompts
 from seg.utils.devices import HostCopy, runs_ahead
 
-_HIDDEN = -100.0  # logit
+_HIDDEN = -100.0  # logit; masks and the map of ids begin above 0
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,5 @@ def begin_result(
         masks[shown[rows]] = full[:, 0] > 0
         drawn.add(ids[shown[rows]], full[:, 0])
     scores = (answer.scores[0, :count] * active).float()
-    return PendingResult(HostCopy(ids.clone(), masks, scores, visible, drawn.ids), index, image)
+    ids = ids.clone()  # the memory goes on with its own
+    return PendingResult(HostCopy(ids, masks, scores, visible, drawn.ids), index, image)

@@ -22,6 +22,8 @@ from seg.utils.checkpoints import load_weights, read_checkpoint, read_dataset_me
 from seg.utils.checks import UserError
 from seg.utils.safe_loaders import install_safe_loaders
 
+_LONGEST_REASON = 120  # characters of what PyTorch says
+
 
 def load_model(
     name_or_config: str | os.PathLike[str],
@@ -123,9 +125,9 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     if device is None:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:_LONGEST_REASON]
         raise UserError(
             f'device {str(device)!r}: expected one that this machine has, such as cpu or cuda:0, '
             f'got: {reason}'

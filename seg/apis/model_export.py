@@ -24,6 +24,7 @@ from seg.models.deployment.exportable_memory import (
     StartResult,
     StepResult,
 )
+from seg.models.detectors import RapSAM
 from seg.models.memory import MemoryState
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
@@ -75,6 +76,11 @@ def export_part(
     Raises:
         UserError: If the part is unknown, the size does not fit, or the model lacks the part.
     """
+    if not isinstance(model, RapSAM):
+        raise UserError(
+            f'export: expected a RapSAM, got a {type(model).__name__}; tools/export_weights.py '
+            'writes a SAM for other programs'
+        )
     if name not in EXPORT_PARTS:
         raise UserError(unknown_name_message('part', name, EXPORT_PARTS))
     if min(size) < 32 or size[0] % 32 or size[1] % 32:
@@ -189,8 +195,7 @@ def example_state(model: Any, mask_features: Tensor, num_objects: int) -> Memory
         texts=state.texts,
         score_shift=state.score_shift,
     )
-    state = MemoryState(object_ids=state.object_ids, **values, num_firsts=0)
-    return state.with_firsts_counted()
+    return MemoryState.from_state_dict({'object_ids': state.object_ids, **values})
 
 
 def write_onnx(part: ExportPart, path: Path) -> None:

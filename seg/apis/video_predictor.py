@@ -221,7 +221,8 @@ class VideoPredictor:
         """Answer frames with a session, without waiting for the answers.
 
         Yields:
-            The number of each frame in the source, which errors tell too, and its result.
+            The number of each frame in the source, which errors tell too, and its answer on the
+            way.
         """
         answered = 0
         for read in reads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,13 +157,14 @@ def _in_a_row(workload: Workload, plan: Plan) -> float | None:
     """Frames per second where nothing but the answers is waited for, in their order."""
     if workload.in_a_row is None:
         return None
-    answers = workload.in_a_row(plan.warm_up + plan.frames + 2)  # the last one begins another, too
-    for _ in range(plan.warm_up + 1):
-        next(answers)
-    begin = time.perf_counter()
-    for _ in range(plan.frames):
-        next(answers)
-    return plan.frames / (time.perf_counter() - begin)
+    # The last answer that counts is given out after another frame was begun.
+    with closing(workload.in_a_row(plan.warm_up + plan.frames + 2)) as answers:
+        for _ in range(plan.warm_up + 1):
+            next(answers)
+        begin = time.perf_counter()
+        for _ in range(plan.frames):
+            next(answers)
+        return plan.frames / (time.perf_counter() - begin)
 
 
 def _by_part(workload: Workload, plan: Plan) -> dict[str, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,8 +33,8 @@ class Workload:
         reset: Brings it back to the beginning.
         note: What a reader has to know.
         counting: In which operators can be counted, those of a graph as well.
-        in_a_row: Does it so many times as fast as a program can that takes the answers in order,
-            where that is not the same as one step after the other.
+        in_a_row: Does it so many times as a program does that only takes the answers in order;
+            some kinds of work then overlap on a GPU.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Workload:
     reset: Callable[[], None] = field(default=lambda: None)
     note: str = ''
     counting: Callable[[], AbstractContextManager[None]] = nullcontext
-    in_a_row: Callable[[int], Iterator[object]] | None = None
+    in_a_row: Callable[[int], Generator[object, None, None]] | None = None
 
 
 def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -187,9 +187,9 @@ def video_workload(
         sessions[:] = [predictor.start(*size, task=task)]
         sessions[0].add_rows(prompts)
 
-    def in_a_row(count: int) -> Iterator[object]:
+    def in_a_row(count: int) -> Generator[object, None, None]:
         video = ArraySource([frames[i % len(frames)] for i in range(count)])
-        return predictor.propagate(video, prompts=prompts, task=task)
+        yield from predictor.propagate(video, prompts=prompts, task=task)
 
     memory = model.head.memory
     parts = [

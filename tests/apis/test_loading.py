@@ -128,6 +128,7 @@ def test_a_broken_config_is_named(tmp_path, checkpoint, text):
         load_model(path, checkpoint)
 
 
-def test_an_unknown_device_is_named():
-    with pytest.raises(ValueError, match="device 'warp'"):
-        choose_device('warp')
+@pytest.mark.parametrize('name', ['warp', 'meta'])
+def test_an_unknown_device_is_named(name):
+    with pytest.raises(ValueError, match=f"device '{name}': expected one that this machine has"):
+        choose_device(name)

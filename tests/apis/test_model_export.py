@@ -101,6 +101,11 @@ def test_a_memory_starts_as_in_a_session():
         torch.testing.assert_close(getattr(result, name), getattr(after, name)[0])
 
 
+def test_another_model_has_no_parts():
+    with pytest.raises(UserError, match='expected a RapSAM, got a Linear'):
+        export_part(torch.nn.Linear(1, 1), 'encoder', SIZE)
+
+
 def test_a_wrapper_leaves_the_head_of_the_model_alone():
     model = tiny(tiny_prompted_cfg())
 

@@ -11,6 +11,8 @@ import pytest
     [
         (('--size', '40'), 'HxW such as 384x640'),
         (('--objects', '0'), '1 or more'),
+        (('--size', '²x32'), 'HxW such as 384x640'),
+        (('--tolerance', '-1'), '--tolerance: expected a number above 0, got -1'),
     ],
 )
 def test_what_does_not_fit_is_told_in_one_line(run_tool, tmp_path, arguments, said):

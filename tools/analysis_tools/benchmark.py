@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.writable import check_writable_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
-PEERS = ('reference', 'mask2former', 'sam2_tiny', 'efficient_sam', 'sam_vit_b')
+PEERS = ('reference', 'mask2former', 'sam2_tiny', 'efficient_sam', 'sam_vit_b', 'panoptic')
+NUM_SEGMENTS = 16  # of the frames beside others
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -67,7 +69,13 @@ def parse_arguments() -> argparse.Namespace:
         help='segments that are kept, or objects that are prompted (default: 16); several numbers '
         'are measured one after the other',
     )
-    parser.add_argument('--compare', choices=PEERS, nargs='*', default=[], help='models beside')
+    parser.add_argument(
+        '--compare',
+        choices=PEERS,
+        nargs='*',
+        default=[],
+        help=f'models beside; panoptic: the same one with {NUM_SEGMENTS} segments',
+    )
     parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
@@ -75,19 +83,21 @@ def parse_arguments() -> argparse.Namespace:
 
 def _size(text: str) -> tuple[int, int]:
     height, _, width = text.partition('x')
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+    if not all(side.isdecimal() and int(side) for side in (height, width)):
         raise argparse.ArgumentTypeError(f'expected HxW such as 1080x1920, got {text}')
     return int(height), int(width)
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f'expected a whole number >= 1, got {text}')
     return int(text)
 
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse what does not fit together, before anything heavy is loaded."""
+    if arguments.out is not None:
+        check_writable_folder(arguments.out, '--out')
     if arguments.batch > 1 and arguments.task != 'panoptic':
         raise UserError(
             f'--batch: expected 1 for the task {arguments.task}, got {arguments.batch}; videos '
@@ -119,16 +129,20 @@ def workloads(
 ) -> Iterator[Any]:
     """The model, once per number of objects, and the peers; peers only exist while measured."""
     from seg.benchmark.peers import peer_builders
+    from seg.benchmark.workloads import panoptic_workload
 
     for num_objects in arguments.objects:
         yield from _of_rapsam(arguments, model, num_objects)
-    builders = peer_builders(
+    builders: dict[str, Callable[[], Any]] = peer_builders(
         plain,
         model.head.num_things,
         next(model.parameters()).device,
         size=arguments.size,
         backbone=backbone,
         num_objects=arguments.objects[0],
+    )
+    builders['panoptic'] = lambda: panoptic_workload(
+        model, arguments.size, 1, NUM_SEGMENTS, f'RapSAM, {NUM_SEGMENTS} segments'
     )
     for name in arguments.compare:
         yield builders[name]()

@@ -44,7 +44,10 @@ class FrameMemory(NamedTuple):
         return cls(**values, prompted_frames=counted)
 
     def state(self) -> MemoryState:
-        """The state, under slots as ids; what only chooses the frames to forget is left open."""
+        """The state, under slots as ids.
+
+        Qualities are 1 and no frame counts as protected: the program around forgets frames.
+        """
         values = self._asdict()
         del values['prompted_frames']
         count = self.queries.shape[0]

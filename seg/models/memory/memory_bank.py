@@ -78,7 +78,8 @@ class MemoryBank:
         later = shows & ~is_first
         is_last = later.flip(0).cumsum(dim=0).flip(0) <= self.short_mem_size
         value = self._worth(state, shows).masked_fill(is_first | is_last, torch.inf)
-        value = value.masked_fill(~shows, -torch.inf).masked_fill(~is_kept, torch.inf)
+        value = value.masked_fill(~shows, -torch.inf)
+        value = value.masked_fill(~is_kept, torch.inf)  # these show nothing either
         places = torch.arange(len(value), device=value.device)
         return torch.where(value == value.min(), places, len(value)).min()
 

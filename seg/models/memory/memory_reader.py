@@ -300,6 +300,7 @@ def _products(here: list[Tensor], there: list[Tensor], counted: Tensor) -> Tenso
         counted: Which frames count for which object, (F, N), bool. Products with those that count
             for none are far below all others.
     """
+    # One more channel: -1 of the frame times a large number of those that count for none.
     never = _NEVER * (~counted.any(dim=1)).float()
     num_pixels = here[0].shape[1]
     here = [*here, here[0].new_full((1, num_pixels), -1.0)]

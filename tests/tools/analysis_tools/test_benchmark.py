@@ -33,11 +33,14 @@ def test_a_report_of_two_numbers_of_segments(run, tmp_path):
 
 def test_objects_can_be_followed_in_16_bits(run):
     small = ('--size', '64x96', '--frames', '1', '--threads', '1', '--json')
-    code, out, err = run(VIDEO, *small, '--task', 'vos', '--dtype', 'bf16', '--objects', '1')
+    settings = ('--task', 'vos', '--dtype', 'bf16', '--objects', '1', '--compare', 'panoptic')
+    code, out, err = run(VIDEO, *small, *settings)
 
     assert code == 0, err
-    (row,) = json.loads(out.splitlines()[-1])['results']
-    assert row['gflops'] > 0
+    followed, panoptic = json.loads(out.splitlines()[-1])['results']
+    assert followed['name'] == 'RapSAM, 1 objects'
+    assert followed['gflops'] > 0
+    assert panoptic['name'] == 'RapSAM, 16 segments'
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,8 @@ def test_objects_can_be_followed_in_16_bits(run):
         (('--graph',), '--graph: expected --device cuda:0 beside it, got cpu'),
         (('--graph', '--compile', '--device', 'cuda:0'), '--graph: expected it without --compile'),
         (('--size', '40'), 'HxW'),
+        (('--size', '²x32'), 'HxW'),
+        (('--out', __file__), 'is no folder'),
         (('--objects', '0'), '>= 1'),
         (('--compare', 'reference'), 'published parts'),
         (('--device', 'nowhere'), 'device'),
