@@ -321,26 +321,26 @@ class VideoSession:
         check_prompts(row, self.size, *self.predictor.known_prompts)
         return row
 
-    def _answer(self, asked: _Question, index: int) -> PendingResult:
+    def _answer(self, question: _Question, index: int) -> PendingResult:
         """Step the memory and keep what a correction needs."""
         prompts = None
-        if asked.rows:
-            prompts = Prompts.concatenate(list(asked.rows.values()))
-            prompts = prompts_on_canvas(prompts, asked.sample)
+        if question.rows:
+            prompts = Prompts.concatenate(list(question.rows.values()))
+            prompts = prompts_on_canvas(prompts, question.sample)
             if prompts.masks is not None:  # all else is small, and checked on the CPU
                 prompts = replace(prompts, masks=prompts.masks.to(self.predictor.device))
-        head, features = self.predictor.model.head, asked.frame.mask_features[0]
+        head, features = self.predictor.model.head, question.frame.mask_features[0]
         step = ClipStep(head, head.router.routes[self.task])
         with torch.no_grad():
-            prompts = frame_prompts_in_turn(step, asked.before, asked.frame, prompts)
-            answer, (after,) = step([asked.before], asked.frame, [prompts])
-            sizes = head.picture_sizes(asked.sample, features)
+            prompts = frame_prompts_in_turn(step, question.before, question.frame, prompts)
+            answer, (after,) = step([question.before], question.frame, [prompts])
+            sizes = head.picture_sizes(question.sample, features)
         result = begin_result(
-            answer, after, prompts, features[0], sizes, step.keeper, asked.image, index
+            answer, after, prompts, features[0], sizes, step.keeper, question.image, index
         )
         count = after.num_objects
         logits, answered = answer.mask_logits[0, :count].float(), answer.active[0, :count]
-        self._state, self._last = after, _LastFrame(asked, logits, answered)
+        self._state, self._last = after, _LastFrame(question, logits, answered)
         return result
 
 
