@@ -67,7 +67,7 @@ class _WaitCounter(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if _waits(func, args, kwargs or {}):
+        if waits_for_values(func, args, kwargs or {}):
             self.note(func.__name__)
         return func(*args, **(kwargs or {}))
 
@@ -76,7 +76,8 @@ class _WaitCounter(TorchFunctionMode):
         self.calls[f'{_caller()} {name}'] += 1
 
 
-def _waits(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+def waits_for_values(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Whether a call, as ``__torch_function__`` gets it, reads values or needs them for a size."""
     if func in _READS or func in _SIZED_BY_VALUES:
         return True
     if func is Tensor.to:

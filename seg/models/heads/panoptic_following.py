@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from seg.models.heads.panoptic_tracker import FoundThings, PanopticTracker, Trac
 from seg.models.routing import Route
 from seg.structures import ClipSample, PanopticData, Segment, StageOutput, Tube
 from seg.structures.tracks import RunLengths
+from seg.utils.devices import HostCopy
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -34,11 +35,26 @@ class _TrackRecord:
     rles: dict[int, RunLengths] = field(default_factory=dict)
 
 
+class _FoundQueries(NamedTuple):
+    """What the follower reads of Q queries, in main memory.
+
+    Attributes:
+        queries: (Q, C), float32.
+        class_logits: (Q, K + 1), float32.
+        masks: Where each is more likely than not, (Q, h, w), bool.
+    """
+
+    queries: Tensor
+    class_logits: Tensor
+    masks: Tensor
+
+
 class PanopticFollower:
     """Finds everything in each frame of a clip and follows things from frame to frame.
 
     Masks of a frame are gone when the next one comes: its id map stays, and the run lengths of
-    things. A thing's class is that of the mean over the frames that show it.
+    things. A thing's class is that of the mean over the frames that show it. The network is waited
+    for once per frame, for all that is read of it; ids are found in main memory.
 
     Args:
         head: Whose parts are used; without a tracker of its own a plain one follows.
@@ -70,26 +86,23 @@ class PanopticFollower:
             The frame's map, with the ids of the clip and the classes so far.
         """
         output = self.head(mask_features, context_feats, self.route)[-1]
-        fusion, sizes = self.head.fusion, self.head.picture_sizes(self.sample, mask_features[0])
-        index, scores, labels = fusion.kept(_class_logits(output)[0])
-        found, segment_of = fusion.panoptic_rows(
-            output.mask_logits[0, index], scores, labels, sizes
-        )
-        rows = self._thing_rows(output, index[[i for i, s in enumerate(segment_of) if s]])
-        ids = self._follow(output, rows, sizes)
+        sizes = self.head.picture_sizes(self.sample, mask_features[0])
+        class_logits, mask_logits = _class_logits(output)[0], output.mask_logits[0]
+        seen = output.queries[0].float(), class_logits.float(), mask_logits[:, 0] > 0
+        found = self.head.fusion.find(class_logits, mask_logits, sizes, also=seen, on_host=True)
+        queries = _FoundQueries(*map(torch.from_numpy, found.brought))
+        rows = self._thing_rows(queries, [i for i, s in enumerate(found.segment_of) if s])
+        ids = self._follow(queries, rows, mask_logits, sizes)
         id_of = dict(zip(rows.tolist(), ids.tolist(), strict=True))
-        renamed = {}
-        for query, segment in zip(index.tolist(), segment_of, strict=True):
+        table = torch.zeros(len(found.data.segments) + 1, dtype=torch.int32)
+        for query, segment in enumerate(found.segment_of):
             if segment:
-                kind = found.segments[segment - 1]
-                renamed[segment] = id_of[query] if query in id_of else self._stuff_id(kind)
-        table = torch.zeros(len(found.segments) + 1, dtype=torch.int32)
-        for segment, new in renamed.items():
-            table[segment] = new
-        current = table[found.segment_map[0].cpu().long()]
+                kind = found.data.segments[segment - 1]
+                table[segment] = id_of[query] if query in id_of else self._stuff_id(kind)
+        current = table[found.data.segment_map[0].long()]
         if self.keeps:
             self._maps.append(current)
-        shown = set(renamed.values())
+        shown = set(table[1:].tolist())
         segments = [segment for segment in self._segments() if segment.id in shown]
         return PanopticData(current[None], segments)
 
@@ -102,14 +115,13 @@ class PanopticFollower:
         )
         self.sample.pred_tubes = self._tubes()
 
-    def _thing_rows(self, output: StageOutput, owners: Tensor) -> Tensor:
+    def _thing_rows(self, found: _FoundQueries, owners: list[int]) -> Tensor:
         """Queries of things: those with a segment, and others that are no copies of them."""
-        class_logits = _class_logits(output)
-        probs = class_logits[0].float().softmax(dim=-1)[:, : self.tracker.num_classes]
+        probs = found.class_logits.softmax(dim=-1)[:, : self.tracker.num_classes]
         scores, labels = probs.max(dim=-1)
         is_thing = labels < self.tracker.num_things
-        chosen = [row for row in owners.tolist() if bool(is_thing[row])]
-        inside = (output.mask_logits[0, :, 0] > 0).flatten(1).float()
+        chosen = [row for row in owners if bool(is_thing[row])]
+        inside = found.masks.flatten(1).float()
         for row in scores.argsort(descending=True).tolist():
             if not bool(is_thing[row]) or float(scores[row]) < MIN_TUBE_SCORE or row in chosen:
                 continue
@@ -117,16 +129,17 @@ class PanopticFollower:
             union = inside[chosen].sum(dim=1) + inside[row].sum() - overlap
             if not bool((overlap > _SAME_THING_IOU * union).any()) and bool(inside[row].any()):
                 chosen.append(row)
-        return torch.tensor(chosen, dtype=torch.int64, device=scores.device)
+        return torch.tensor(chosen, dtype=torch.int64)
 
-    def _follow(self, output: StageOutput, rows: Tensor, sizes: PictureSizes) -> Tensor:
+    def _follow(
+        self, found: _FoundQueries, rows: Tensor, mask_logits: Tensor, sizes: PictureSizes
+    ) -> Tensor:
         """Ids of things, and what is noted of them."""
-        logits = output.mask_logits[0, rows]
-        probs = _class_logits(output)[0, rows].float().softmax(dim=-1)[:, : self.tracker.num_things]
-        found = FoundThings(output.queries[0, rows].float(), probs, logits[:, 0].sigmoid())
+        probs = found.class_logits[rows].softmax(dim=-1)[:, : self.tracker.num_things]
+        things = FoundThings(found.queries[rows], probs, found.masks[rows].float())
         if self.tracks is None:
-            self.tracks = self.tracker.start(found.queries, found.masks)
-        self.tracks, ids = self.tracker(self.tracks, found)
+            self.tracks = self.tracker.start(things.queries, things.masks)
+        self.tracks, ids = self.tracker(self.tracks, things)
         frame = len(self._maps)
         for track, seen in zip(ids.tolist(), probs, strict=True):
             record = self._records.setdefault(track, _TrackRecord(torch.zeros_like(seen)))
@@ -136,9 +149,10 @@ class PanopticFollower:
             current = set(self.tracks.ids.tolist())
             self._records = {i: record for i, record in self._records.items() if i in current}
             return ids + len(self._stuff_labels())
-        for part, masks in resized_chunks(logits, sizes):
-            for track, mask in zip(ids[part].tolist(), masks[:, 0] > 0, strict=True):
-                if bool(mask.any()):
+        for part, logits in resized_chunks(mask_logits[rows], sizes):
+            (masks,) = HostCopy(logits[:, 0] > 0).wait()
+            for track, mask in zip(ids[part].tolist(), masks, strict=True):
+                if mask.any():
                     self._records[track].rles[frame] = _encode(mask)
         return ids + len(self._stuff_labels())
 
@@ -180,6 +194,6 @@ def _class_logits(output: StageOutput) -> Tensor:
     return output.class_logits
 
 
-def _encode(mask: Tensor) -> RunLengths:
-    """Run lengths of a mask (H, W)."""
-    return coco_mask.encode(np.asfortranarray(mask.cpu().numpy().astype(np.uint8)))
+def _encode(mask: np.ndarray) -> RunLengths:
+    """Run lengths of a mask (H, W), bool."""
+    return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))

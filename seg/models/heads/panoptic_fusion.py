@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -16,7 +20,24 @@ from seg.models.heads.mask_resizing import (
 )
 from seg.registry import MODELS
 from seg.structures import PanopticData, Segment
-from seg.utils.devices import runs_ahead
+from seg.utils.devices import HostCopy, runs_ahead
+
+MOST_KEPT = 32
+"""Queries that compete where nobody has looked how many are kept, a few times what scenes hold."""
+
+
+class FoundMap(NamedTuple):
+    """What Q queries found in a clip.
+
+    Attributes:
+        data: The map and its segments.
+        segment_of: Segment of each query, 0 for none, length Q.
+        brought: What else was wanted in main memory.
+    """
+
+    data: PanopticData
+    segment_of: list[int]
+    brought: list[np.ndarray]
 
 
 @MODELS.register_module()
@@ -62,10 +83,56 @@ class PanopticFusion(nn.Module):
         Returns:
             Indices, scores and labels of the kept queries, (M,) each.
         """
-        scores, labels = class_logits.float().softmax(dim=-1).max(dim=-1)
-        keep = (labels < self.num_classes) & (scores > self.object_mask_thr)
+        scores, labels, keep = self._worth(class_logits)
         index = keep.nonzero().squeeze(1)
         return index, scores[index], labels[index]
+
+    def _worth(self, class_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score and label of each query, and whether it is worth its pixels, (Q,) each."""
+        scores, labels = class_logits.float().softmax(dim=-1).max(dim=-1)
+        return scores, labels, (labels < self.num_classes) & (scores > self.object_mask_thr)
+
+    def find(
+        self,
+        class_logits: Tensor,
+        mask_logits: Tensor,
+        sizes: PictureSizes | None = None,
+        *,
+        also: Sequence[Tensor] = (),
+        on_host: bool = False,
+    ) -> FoundMap:
+        """The map of what Q queries found.
+
+        A device that runs ahead is waited for once: the first :data:`MOST_KEPT` queries that are
+        worth it compete, without asking how many there are. Should there be more, which the answer
+        says, the map is assembled again with all of them.
+
+        Args:
+            class_logits: (Q, K + 1).
+            mask_logits: (Q, T, h, w).
+            sizes: The way to the original picture; ``None`` if the masks have its size.
+            also: What else is wanted in main memory, brought there in the same wait.
+            on_host: Whether the map is wanted there, too.
+        """
+        scores, labels, keep = self._worth(class_logits)
+        scores = scores * keep
+        for index in _guesses(keep):
+            drawn, numbers = self._drawn(
+                mask_logits[index], scores[index], labels[index], keep[index], sizes
+            )
+            places = torch.stack([index, keep.sum().expand(len(index))])
+            wanted = [torch.cat([numbers, places]), *([drawn] if on_host else []), *also]
+            (ids, kinds, sure, queries, num_kept), *brought = HostCopy(*wanted).wait()
+            if num_kept.max(initial=0) <= len(index):
+                break
+        if on_host:
+            drawn = torch.from_numpy(brought.pop(0))
+        segment_of = dict(zip(queries.tolist(), ids.tolist(), strict=True))
+        return FoundMap(
+            PanopticData(drawn, self._segments(ids, kinds, sure)),
+            [int(segment_of.get(query, 0)) for query in range(len(keep))],
+            brought,
+        )
 
     def panoptic(
         self,
@@ -82,53 +149,56 @@ class PanopticFusion(nn.Module):
             labels: (M,).
             sizes: The way to the original picture; ``None`` if the masks have its size.
         """
-        return self.panoptic_rows(mask_logits, scores, labels, sizes)[0]
+        keep = torch.ones_like(labels, dtype=torch.bool)
+        drawn, numbers = self._drawn(mask_logits, scores, labels, keep, sizes)
+        (values,) = HostCopy(numbers).wait()
+        return PanopticData(drawn, self._segments(*values))
 
-    def panoptic_rows(
+    def _drawn(
         self,
         mask_logits: Tensor,
         scores: Tensor,
         labels: Tensor,
-        sizes: PictureSizes | None = None,
-    ) -> tuple[PanopticData, list[int]]:
-        """As :meth:`panoptic`, with the segment of each query (0: none), length M."""
+        keep: Tensor,
+        sizes: PictureSizes | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Segment of each pixel, (T, H, W), int32; segment, label and score of each query, (3, M).
+
+        Queries that are not kept have the score 0 and stand behind the others.
+        """
         if len(scores) == 0:
             shape = full_size(mask_logits, sizes)[1:]
             empty = torch.zeros(shape, dtype=torch.int32, device=mask_logits.device)
-            return PanopticData(empty), []
+            return empty, scores.new_zeros(3, 0)
         owner, inside_owner, own_area = _contest(mask_logits, scores, sizes)
         counted = inside_owner if self.filter_low_score else torch.ones_like(inside_owner)
         areas = _count_values((2 * owner + counted).flatten(), 2 * len(scores))
         lost_area, left_area = areas.view(-1, 2).unbind(dim=1)
         won_area = lost_area + left_area
-        stays = (won_area > 0) & (own_area > 0) & (left_area > 0)
+        stays = keep & (won_area > 0) & (own_area > 0) & (left_area > 0)
         stays &= won_area / own_area.clamp(min=1) >= self.iou_thr
-        rows = torch.stack([stays.float(), labels.float(), scores.float()]).tolist()
-        ids, segments = self._number(*rows)
-        id_of = torch.tensor(ids, dtype=torch.int32, device=mask_logits.device)
-        return PanopticData(id_of[owner] * counted, segments), ids
+        ids = self._number(stays, labels)
+        numbers = torch.stack([ids.float(), labels.float(), scores.float()])
+        return ids.int()[owner] * counted, numbers
 
-    def _number(
-        self, stays: list[float], labels: list[float], scores: list[float]
-    ) -> tuple[list[int], list[Segment]]:
-        """Segment id per query (0: none); queries of one stuff class share a segment."""
-        ids: list[int] = []
+    def _number(self, stays: Tensor, labels: Tensor) -> Tensor:
+        """Segment id per query (0: none), (M,); queries of one stuff class share a segment."""
+        itself = torch.arange(len(labels), device=labels.device)
+        shared = (labels[:, None] == labels) & (labels >= self.num_things) & stays
+        first = (shared | (itself[:, None] == itself)).int().argmax(dim=1)
+        new = stays & (first == itself)
+        return new.cumsum(dim=0)[first] * stays
+
+    def _segments(self, ids: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> list[Segment]:
+        """What the ids stand for: the score of a segment is that of its first query."""
         segments: list[Segment] = []
-        stuff_ids: dict[int, int] = {}
-        for stay, label, score in zip(stays, map(int, labels), scores, strict=True):
-            if not stay:
-                ids.append(0)
-                continue
-            if label in stuff_ids:
-                ids.append(stuff_ids[label])
-                continue
-            new = len(segments) + 1
-            is_thing = label < self.num_things
-            if not is_thing:
-                stuff_ids[label] = new
-            segments.append(Segment(new, label, is_thing, score))
-            ids.append(new)
-        return ids, segments
+        for number, label, score in zip(
+            ids.tolist(), labels.tolist(), scores.tolist(), strict=True
+        ):
+            if number > len(segments):
+                is_thing = label < self.num_things
+                segments.append(Segment(int(number), int(label), is_thing, score))
+        return segments
 
     def candidates(self, class_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The best (query, thing class) pairs: query indices, scores, labels, (M,) each."""
@@ -178,6 +248,20 @@ class PanopticFusion(nn.Module):
             scores=scores * quality[position],
             bboxes=mask_extents(masks[:, 0])[position],
         )
+
+
+def _guesses(keep: Tensor) -> Iterator[Tensor]:
+    """Queries that hold all kept ones: where that means to wait, the likely ones before.
+
+    Args:
+        keep: (Q,), bool.
+
+    Yields:
+        Indices (M,), kept queries before others.
+    """
+    if runs_ahead(keep.device):
+        yield keep.logical_not().sort(stable=True).indices[:MOST_KEPT]
+    yield keep.nonzero().squeeze(1)
 
 
 def _contest(

@@ -62,8 +62,7 @@ def write_found(
 ) -> None:
     """The panoptic map and the instances of a clip; arguments as above."""
     assert output.class_logits is not None, 'found objects need class logits'
-    queries, scores, labels = fusion.kept(output.class_logits[index])
     logits = output.mask_logits[index]
-    sample.pred_panoptic = fusion.panoptic(logits[queries], scores, labels, sizes)
+    sample.pred_panoptic = fusion.find(output.class_logits[index], logits, sizes).data
     queries, scores, labels = fusion.candidates(output.class_logits[index])
     sample.pred_instances = fusion.instances(logits, scores, labels, queries=queries, sizes=sizes)

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from seg.benchmark.waits import count_waits
 from seg.models.heads import PanopticFusion, resize_masks
+from seg.models.heads.panoptic_fusion import MOST_KEPT
 from seg.structures import PanopticData
 from seg.utils.devices import as_if_ahead
 
@@ -68,6 +70,45 @@ def test_map_equals_a_plain_loop(filter_low_score, frames, iou_thr):
             assert any(label == lab and torch.equal(region, reg) for lab, reg in got)
         covered = sum((region for _, region in expected), torch.zeros_like(result.segment_map))
         assert torch.equal(result.segment_map == 0, covered == 0)
+
+
+@pytest.mark.parametrize('num_queries', [1, 20, MOST_KEPT + 30])
+@pytest.mark.parametrize('threshold', [0.0, 0.3, 0.99999])
+def test_what_runs_ahead_finds_the_same(num_queries, threshold):
+    torch.manual_seed(0)
+    fusion = make_fusion(object_mask_thr=threshold, iou_thr=0.1)
+    logits, classes = blobs(num_queries, 2), 2 * torch.randn(num_queries, 6)
+    index, scores, labels = fusion.kept(classes)
+    expected = fusion.panoptic(logits[index], scores, labels)
+    usual = fusion.find(classes, logits, also=[classes], on_host=True)
+    with as_if_ahead():
+        ahead = fusion.find(classes, logits)
+        waits = count_waits(lambda: fusion.find(classes, logits))
+
+    for found in (usual, ahead):
+        assert found.data.segment_map.equal(expected.segment_map)
+        assert found.data.segments == expected.segments
+    assert ahead.segment_of == usual.segment_of
+    assert usual.brought[0].tolist() == classes.tolist()
+    assert waits.total() == (1 if len(index) <= MOST_KEPT else 3)
+    first_rows = [usual.segment_of.index(segment.id) for segment in expected.segments]
+    assert first_rows == sorted(first_rows)
+    assert [classes[row, :5].argmax().item() for row in first_rows] == [
+        segment.label for segment in expected.segments
+    ]
+
+
+def test_many_kept_queries_are_all_seen():
+    """The last of them alone has pixels."""
+    num = MOST_KEPT + 1
+    logits, classes = torch.full((num, 1, 4, 4), -9.0), torch.zeros(num, 6)
+    logits[-1, ..., :2] = 9.0
+    classes[:, 1] = 9.0
+    with as_if_ahead():
+        found = make_fusion().find(classes, logits)
+
+    assert found.segment_of == [0] * (num - 1) + [1]
+    assert found.data.segment_map[0, 0].tolist() == [1, 1, 0, 0]
 
 
 def test_ids_count_up_and_say_what_they_are():
