@@ -10,12 +10,14 @@ from mmengine.dataset import Compose
 from torch import nn
 
 from seg.apis.frame_packing import network_input
+from seg.apis.overlapped import Upload
 from seg.apis.test_pipeline import build_test_transforms
 from seg.models.deployment import compile_parts, fuse, graph_features
 from seg.models.deployment.graphing import check_recordable
 from seg.models.detectors.rapsam import RapSAM
 from seg.structures import Task
 from seg.utils.checks import UserError, unknown_name_message
+from seg.utils.devices import device_of
 
 M = TypeVar('M', bound=nn.Module)
 FastWay = Literal['fold', 'compile', 'graph']
@@ -25,8 +27,7 @@ def make_fast(model: M, height: int, width: int, way: FastWay = 'fold') -> M:
     """Fold a model's normalisations, and compile it or record it for frames of one size.
 
     The model is changed in place, for inference only. Its answers differ by rounding. Frames of
-    other sizes still work: a compiled model is compiled anew for them, a recorded one goes the
-    usual way.
+    other sizes still work, the usual way.
 
     Example::
 
@@ -37,9 +38,9 @@ def make_fast(model: M, height: int, width: int, way: FastWay = 'fold') -> M:
         model: A RapSAM from :func:`~seg.apis.load_model`.
         height: Of the frames as they come, pixels.
         width: Of the frames as they come, pixels.
-        way: ``'fold'`` does no more than that. ``'compile'`` compiles backbone and neck, too, which
-            takes a minute or more and on a CPU needs a C++ compiler. ``'graph'`` records them as a
-            CUDA graph; GPU only.
+        way: ``'fold'`` does no more than that. ``'compile'`` compiles backbone, neck and what
+            finds objects, too, which takes a minute or more and on a CPU needs a C++ compiler.
+            ``'graph'`` records backbone, neck and colours as a CUDA graph; GPU only.
 
     Returns:
         The model.
@@ -57,12 +58,13 @@ def make_fast(model: M, height: int, width: int, way: FastWay = 'fold') -> M:
         )
     if way not in get_args(FastWay):
         raise UserError(f'make_fast: {unknown_name_message("way", str(way), get_args(FastWay))}')
+    device = device_of(model)
     if way == 'graph':
-        check_recordable(model, next(model.parameters()).device)
+        check_recordable(model, device)
     fuse(model)
     if way == 'fold':
         return model
-    frame = np.zeros((height, width, 3), dtype=np.uint8)
+    frame = Upload(np.zeros((height, width, 3), dtype=np.uint8), device)
     pipeline = Compose(build_test_transforms(model.cfg))
     example, _ = network_input(model, pipeline, frame, Task.PANOPTIC)
     if way == 'compile':

@@ -6,45 +6,33 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg.apis.inferencer import check_image
-from seg.apis.overlapped import to_device
+from seg.apis.overlapped import Upload
 from seg.models.heads.clip_frame import Frame
 from seg.structures import ClipSample, Prompts, Task, resize_prompts
 
 
 def pack_image(
     pipeline: Callable[[dict[str, Any]], Any],
-    image: np.ndarray,
+    image: Upload,
     task: Task,
-    device: torch.device | str = 'cpu',
-    pixels: Tensor | None = None,
 ) -> dict[str, Any]:
-    """An image (H, W, 3), uint8, RGB, after a test pipeline: ``inputs`` and ``data_samples``.
+    """An image after a test pipeline: ``inputs`` and ``data_samples``.
 
-    It goes to the device as bytes, a quarter of what floats take, and is resized there.
+    It goes to its device as bytes, a quarter of what floats take, and is resized there.
 
     Args:
         pipeline: The test pipeline.
         image: The image.
         task: What is asked.
-        device: Where it goes.
-        pixels: The same image, where it is on the device already.
-
-    Raises:
-        UserError: If it is no RGB image of bytes.
     """
-    size = check_image(image)
-    if pixels is None:
-        pixels = to_device(image, device)
+    size = image.image.shape[:2]
     packed = pipeline(
         {
             'task': task,
-            'clip': pixels.permute(2, 0, 1)[None].contiguous(),
+            'clip': image.pixels().permute(2, 0, 1)[None].contiguous(),
             'img_id': 0,
             'ori_shape': size,
             'img_shape': size,
@@ -57,12 +45,11 @@ def pack_image(
 def network_input(
     model: Any,
     pipeline: Callable[[dict[str, Any]], Any],
-    image: np.ndarray,
+    image: Upload,
     task: Task,
-    pixels: Tensor | None = None,
 ) -> tuple[Tensor, ClipSample]:
     """An image as the network reads it, (1, 1, 3, H, W), normalised and padded, and its sizes."""
-    packed = pack_image(pipeline, image, task, next(model.parameters()).device, pixels)
+    packed = pack_image(pipeline, image, task)
     batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
     data = model.data_preprocessor(batch, False)
     (sample,) = data['data_samples']
@@ -72,12 +59,11 @@ def network_input(
 def encode_frame(
     model: Any,
     pipeline: Callable[[dict[str, Any]], Any],
-    image: np.ndarray,
+    image: Upload,
     task: Task,
-    pixels: Tensor | None = None,
 ) -> tuple[Frame, ClipSample]:
     """Features of one frame of a video, and its sizes."""
-    inputs, sample = network_input(model, pipeline, image, task, pixels)
+    inputs, sample = network_input(model, pipeline, image, task)
     features = model.extract_feat(inputs)
     height, width = sample.batch_input_shape
     sizes = (height, width), [tuple(sample.img_shape)]

@@ -13,6 +13,7 @@ from mmengine.dataset import Compose
 
 from seg.apis.frame_packing import pack_image, prompts_on_canvas
 from seg.apis.inferencer import ImageSource
+from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import (
     check_distinct,
     check_min_iou_score,
@@ -27,6 +28,7 @@ from seg.models.heads.mask_resizing import resize_masks
 from seg.structures import ClipSample, Task
 from seg.utils.batches import take_clips
 from seg.utils.checks import UserError
+from seg.utils.devices import device_of
 
 _PROMPT_NAMES = (
     'points',
@@ -328,7 +330,8 @@ class ImagePredictor:
 
     def _pack(self, source: ImageSource) -> dict[str, Any]:
         image = source if isinstance(source, np.ndarray) else read_image(Path(source), exif=True)
-        return pack_image(self.pipeline, image, Task.INTERACTIVE_IMAGE)
+        device = device_of(self.model)
+        return pack_image(self.pipeline, Upload(image, device), Task.INTERACTIVE_IMAGE)
 
     def _question(self, sample: ClipSample, given: Mapping[str, Any]) -> ClipSample:
         """A sample that asks for the objects, in pixels of the network's input."""

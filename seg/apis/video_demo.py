@@ -15,15 +15,17 @@ from mmengine.dataset import Compose
 
 from seg.apis.flag_prompts import read_prompt_flags
 from seg.apis.frame_packing import encode_frame
+from seg.apis.overlapped import fetched_ahead
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
-from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, fetched_ahead, open_video
+from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, open_video
 from seg.datasets.imaging import read_id_map
 from seg.models.heads.panoptic_following import PanopticFollower
 from seg.structures import Prompts, Task
 from seg.utils.checks import UserError
+from seg.utils.devices import device_of
 from seg.visualization import SegmentVisualizer
 from seg.visualization.layers import Layer, panoptic_layers
 from seg.visualization.palettes import id_color
@@ -191,8 +193,9 @@ def _followed(model: Any, source: FrameSource, request: VideoRequest) -> Iterato
 def _panoptic(model: Any, source: FrameSource, request: VideoRequest) -> Iterator[_Drawn]:
     pipeline = Compose(build_test_transforms(model.cfg))
     route = model.head.router.routes[Task.PANOPTIC]
+    device = device_of(model)
     follower, size = None, None
-    for read in fetched_ahead(source, source.forwards()):
+    for read in fetched_ahead(source, source.forwards(), device):
         if read.image is None:
             if request.skip_bad_frames:
                 continue
@@ -204,7 +207,7 @@ def _panoptic(model: Any, source: FrameSource, request: VideoRequest) -> Iterato
             )
         size = read.image.shape
         with torch.no_grad():
-            frame, sample = encode_frame(model, pipeline, read.image, Task.PANOPTIC)
+            frame, sample = encode_frame(model, pipeline, read.on(device), Task.PANOPTIC)
             if follower is None:
                 follower = PanopticFollower(model.head, route, sample, keeps=False)
             panoptic = follower.step(frame.mask_features, frame.context_feats)

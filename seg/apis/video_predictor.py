@@ -9,30 +9,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dataset import Compose
-from torch import Tensor
 
 from seg.apis.both_ways import follow_both_ways
 from seg.apis.frame_packing import encode_frame
 from seg.apis.frame_result import FrameResult, PendingResult
-from seg.apis.overlapped import one_behind
+from seg.apis.overlapped import Upload, fetched_ahead, one_behind
 from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_session import VideoSession, check_size
-from seg.apis.video_sources import (
-    FrameRead,
-    FrameSource,
-    VideoInput,
-    fetched_ahead,
-    open_video,
-)
+from seg.apis.video_sources import FrameRead, FrameSource, VideoInput, open_video
 from seg.models.heads.clip_frame import Frame
 from seg.models.memory import MemoryState
 from seg.structures import ClipSample, Prompts, Task
 from seg.utils.checks import UserError
-from seg.utils.devices import runs_ahead
+from seg.utils.devices import device_of, runs_ahead
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +58,7 @@ class VideoPredictor:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(self.model.parameters()).device
+        return device_of(self.model)
 
     @property
     def known_prompts(self) -> tuple[Any, ...]:
@@ -233,16 +225,13 @@ class VideoPredictor:
                 continue
             check_size(read.image, session.size, read.index)
             answered += 1
-            pixels = None if read.upload is None else read.upload.pixels()
-            yield read.index, session.begin_step(read.image, pixels)
+            yield read.index, session.begin_step(read.on(self.device))
         if not answered:
             raise UserError('source: expected at least one frame, got none that can be read')
 
-    def encode(
-        self, image: np.ndarray, task: Task, pixels: Tensor | None = None
-    ) -> tuple[Frame, ClipSample]:
+    def encode(self, image: Upload, task: Task) -> tuple[Frame, ClipSample]:
         """Features of a frame and its sizes; for sessions."""
-        return encode_frame(self.model, self.pipeline, image, task, pixels)
+        return encode_frame(self.model, self.pipeline, image, task)
 
     def check_memory(self, state: MemoryState) -> None:
         """Refuse a memory of another model.

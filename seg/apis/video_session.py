@@ -15,6 +15,7 @@ from torch import Tensor
 from seg.apis.frame_packing import prompts_on_canvas
 from seg.apis.frame_result import FrameResult, PendingResult, begin_result
 from seg.apis.inferencer import check_image
+from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.session_files import PendingPrompts, SavedSession, read_session, write_session
@@ -236,31 +237,30 @@ class VideoSession:
         Raises:
             UserError: If nothing was prompted yet, or the frame is no image of the right size.
         """
-        return self.begin_step(image).wait()
+        return self.begin_step(Upload(image, self.predictor.device)).wait()
 
-    def begin_step(self, image: np.ndarray, pixels: Tensor | None = None) -> PendingResult:
+    def begin_step(self, image: Upload) -> PendingResult:
         """As :meth:`step`, without waiting for the device: the session goes on to the next frame.
 
         Args:
-            image: As in :meth:`step`.
-            pixels: The same image, where it is on the model's device already.
+            image: That of :meth:`step`, on its way to the model's device.
 
         Raises:
             UserError: As :meth:`step`.
         """
-        check_size(image, self.size, self.frame_index)
+        check_size(image.image, self.size, self.frame_index)
         if not self._has_objects:
             raise UserError(
                 'step: expected prompts before it, got none; call add_prompts(1, points=[[x, y]])'
             )
         with torch.no_grad():
-            frame, sample = self.predictor.encode(image, self.task, pixels)
+            frame, sample = self.predictor.encode(image, self.task)
         before = self._state
         if before is None:
             before = self.predictor.model.head.memory.start(frame.mask_features)
         _check_grid(before, frame)
         rows = self._pending.get(self.frame_index, {})
-        question = _Question(image, frame, sample, before, rows)
+        question = _Question(image.image, frame, sample, before, rows)
         result = self._answer(question, self.frame_index)
         self._pending.pop(self.frame_index, None)
         self.frame_index += 1

@@ -6,7 +6,7 @@ import os
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from seg.apis.overlapped import Upload
-from seg.apis.read_ahead import read_ahead
 from seg.datasets.imaging import read_image
 from seg.utils.checks import UserError
 
@@ -45,6 +44,11 @@ class FrameRead:
     error: UserError | None = None
     name: str = ''
     upload: Upload | None = None
+
+    def on(self, device: torch.device) -> Upload:
+        """The image of a frame that can be read, on its way to a device, if not there yet."""
+        assert self.image is not None, 'a frame that cannot be read has no image'
+        return self.upload or Upload(self.image, device)
 
 
 class FrameSource(ABC):
@@ -402,33 +406,6 @@ def open_video(source: VideoInput) -> FrameSource:
             f'{reprlib.repr(source)}'
         )
     return IteratorSource(source)
-
-
-def fetched_ahead(
-    source: FrameSource, reads: Iterator[FrameRead], device: torch.device | None = None
-) -> Iterator[FrameRead]:
-    """Frames of a source; those in files are fetched while earlier ones are worked on.
-
-    Args:
-        source: The source.
-        reads: Some of its frames.
-        device: Where pictures are wanted. If that is a GPU, those in files and arrays are brought
-            there while earlier ones are worked on.
-    """
-    is_at_hand = source.is_stored
-    if device is not None and device.type == 'cuda':
-        is_at_hand = is_at_hand or isinstance(source, ArraySource)
-        reads = _uploaded(reads, device) if is_at_hand else reads
-    return read_ahead(reads) if is_at_hand else reads
-
-
-def _uploaded(reads: Iterator[FrameRead], device: torch.device) -> Iterator[FrameRead]:
-    """Frames on their way to a GPU."""
-    for read in reads:
-        if read.image is None:
-            yield read
-        else:
-            yield replace(read, upload=Upload(read.image, device))
 
 
 def _checked(index: int, image: Any) -> FrameRead:

@@ -22,6 +22,7 @@ from seg.benchmark.workloads import (
 )
 from seg.registry import MODELS
 from seg.utils.checks import UserError
+from seg.utils.devices import device_of
 from seg.utils.public_names import RAPSAM_PUBLIC_NAMES
 
 Size = tuple[int, int]
@@ -51,7 +52,7 @@ def plain_like(model: Any, depth: int) -> PlainRapSAM:
 
 def reference_workload(plain: PlainRapSAM, size: Size, num_things: int, num_kept: int) -> Workload:
     """The published arithmetic, step by step."""
-    device = next(plain.parameters()).device
+    device = device_of(plain)
     frames = [_pixels(draw_frame(i, 4, size)[0]) for i in range(4)]
     canvas = (-(-size[0] // 32) * 32, -(-size[1] // 32) * 32)
     with torch.inference_mode():

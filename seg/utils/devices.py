@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _everywhere: ContextVar[bool] = ContextVar('runs_ahead_everywhere', default=False)
 
@@ -31,6 +31,12 @@ def as_if_ahead() -> Iterator[None]:
         yield
     finally:
         _everywhere.reset(token)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters of a model are; the CPU for one without any."""
+    first = next(model.parameters(), None)
+    return torch.device('cpu') if first is None else first.device
 
 
 @cache

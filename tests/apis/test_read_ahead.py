@@ -5,10 +5,12 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from seg.apis.overlapped import fetched_ahead
 from seg.apis.read_ahead import read_ahead
-from seg.apis.video_sources import ArraySource, IteratorSource, fetched_ahead, open_video
+from seg.apis.video_sources import ArraySource, IteratorSource, open_video
 
 
 def threads():
@@ -89,10 +91,10 @@ def test_without_a_gpu_only_frames_of_files_are_fetched_early(tmp_path):
     for index in range(3):
         Image.fromarray(np.full((4, 6, 3), index, np.uint8)).save(tmp_path / f'{index}.png')
     folder = open_video(tmp_path)
-    ahead = fetched_ahead(folder, folder.forwards())
+    ahead = fetched_ahead(folder, folder.forwards(), torch.device('cpu'))
     assert [int(read.image[0, 0, 0]) for read in ahead] == [0, 1, 2]
 
     frames = np.zeros((2, 4, 6, 3), np.uint8)
     for source in (ArraySource(frames), IteratorSource(iter(frames))):
         reads = source.forwards()
-        assert fetched_ahead(source, reads) is reads
+        assert fetched_ahead(source, reads, torch.device('cpu')) is reads

@@ -1,5 +1,6 @@
 """Workloads, meters and measuring on tiny models; never a statement about time."""
 
+import shutil
 import time
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from seg.models.heads import PanopticFusion
 from seg.registry import MODELS
 from seg.structures import Task
 from seg.testing.golden_files import load_golden
-from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg
+from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg, toy_sample
 from seg.utils.checks import UserError
 
 CPU = torch.device('cpu')
@@ -281,6 +282,31 @@ def test_the_plain_baseline_needs_published_parts():
     model = tiny(tiny_rapsam_cfg())
     with pytest.raises(UserError, match='published parts'):
         plain_like(fuse(model), 18)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which('g++') is None, reason='no C++ compiler: apt install g++')
+@torch.no_grad()
+def test_compiled_parts_answer_alike_and_leave_other_sizes_and_prompts_alone():
+    model = fuse(tiny(tiny_prompted_cfg()))
+    clip, sample = toy_sample('interactive_image')
+    batch = {'inputs': [clip], 'data_samples': [sample]}
+    inputs, smaller = torch.randn(1, 1, 3, 64, 96), torch.randn(1, 1, 3, 64, 64)
+    others = model(smaller, mode='tensor')[-1]
+    expected = model(inputs, mode='tensor')[-1]
+    (prompted,) = model.test_step(batch)
+    masks = prompted.pred_prompted.masks
+    assert compile_parts(model, inputs)
+    graphs = torch._dynamo.utils.counters['stats']['unique_graphs']
+    with torch.inference_mode():
+        found = model(inputs.clone(), mode='tensor')[-1]
+
+    assert graphs >= len(model.head.stages) + 3
+    torch.testing.assert_close(found.mask_logits, expected.mask_logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.class_logits, expected.class_logits, rtol=1e-4, atol=1e-4)
+    assert model(smaller, mode='tensor')[-1].mask_logits.equal(others.mask_logits)
+    assert model.test_step(batch)[0].pred_prompted.masks.equal(masks)
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == graphs, 'compiled anew'
 
 
 def broken(*args, **kwargs):

@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
     parser.add_argument('--batch', type=_count, default=1, help='frames per step (panoptic)')
     parser.add_argument('--dtype', choices=('fp32', 'bf16', 'fp16'), default='fp32')
-    parser.add_argument('--compile', action='store_true', help='backbone and neck by torch.compile')
+    parser.add_argument('--compile', action='store_true', help='network parts by torch.compile')
     parser.add_argument(
         '--allow-fallback', action='store_true', help='go on uncompiled if that fails'
     )
@@ -130,13 +130,14 @@ def workloads(
     """The model, once per number of objects, and the peers; peers only exist while measured."""
     from seg.benchmark.peers import peer_builders
     from seg.benchmark.workloads import panoptic_workload
+    from seg.utils.devices import device_of
 
     for num_objects in arguments.objects:
         yield from _of_rapsam(arguments, model, num_objects)
     builders: dict[str, Callable[[], Any]] = peer_builders(
         plain,
         model.head.num_things,
-        next(model.parameters()).device,
+        device_of(model),
         size=arguments.size,
         backbone=backbone,
         num_objects=arguments.objects[0],

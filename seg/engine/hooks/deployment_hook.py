@@ -13,13 +13,14 @@ from mmengine.runner import Runner
 from seg.models.deployment import compile_parts, fuse
 from seg.registry import HOOKS
 from seg.utils.checks import UserError, unknown_name_message
+from seg.utils.devices import device_of
 
 _COMPILE = ('never', 'if_possible', 'always')
 
 
 @HOOKS.register_module()
 class DeploymentHook(Hook):
-    """Folds normalisations and compiles backbone and neck before a test.
+    """Folds normalisations and compiles the network before a test.
 
     The model is changed in place, so a runner with this hook cannot train. Precision is the test
     loop's: ``test_cfg.fp16=True``, which is bfloat16 on a CPU.
@@ -28,7 +29,8 @@ class DeploymentHook(Hook):
         fold: Whether batch normalisations are folded into convolutions.
         compile: ``'never'``; ``'if_possible'``: where a C++ compiler (CPU) or a GPU is at hand and
             compiling succeeds; ``'always'``.
-        size: Height and width of the padded pictures, for which it is compiled.
+        size: Height and width of the padded pictures, for which it is compiled; others are
+            computed the usual way.
 
     Raises:
         UserError: If ``compile`` is unknown, or a training begins.
@@ -59,7 +61,7 @@ class DeploymentHook(Hook):
         model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if self.fold:
             fuse(model)
-        device = next(model.parameters()).device
+        device = device_of(model)
         has_compiler = device.type == 'cuda' or shutil.which('g++') is not None
         if self.compile == 'always' or (self.compile == 'if_possible' and has_compiler):
             example = torch.zeros(1, 1, 3, *self.size, device=device)
