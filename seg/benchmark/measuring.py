@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -59,13 +60,16 @@ def check_dtype(device: torch.device, dtype: str) -> None:
 
 
 @contextmanager
-def telling_what_fits(name: str, size: Sequence[int], batch: int = 1) -> Iterator[None]:
+def telling_what_fits(
+    name: str, size: Sequence[int], batch: int = 1, tried: Callable[[], str] | None = None
+) -> Iterator[None]:
     """Say which size ran out of memory, and what needs less.
 
     Args:
         name: What is run.
         size: (H, W) of its frames.
         batch: Frames per step.
+        tried: What fits, as a try shows; an estimate when left out.
 
     Raises:
         UserError: If memory runs out inside.
@@ -75,13 +79,35 @@ def telling_what_fits(name: str, size: Sequence[int], batch: int = 1) -> Iterato
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        height, width = size
-        less = f'--size {height // 2}x{width // 2}, which takes about a quarter'
-        if batch > 1:
-            less = f'--batch 1 instead of {batch}, or {less}'
-        raise UserError(
-            f'{name}: out of memory at {height}x{width} ({str(error)[:120]}); use {less}'
-        ) from error
+        reason = str(error)[:120]
+        traceback.clear_frames(error.__traceback__)  # which keep what was computed
+    else:
+        return
+    height, width = size
+    less = f'use --size {height // 2}x{width // 2}, which takes about a quarter'
+    if batch > 1:
+        less = f'use --batch 1 instead of {batch}, or {less[4:]}'
+    less = tried() if tried is not None else less
+    raise UserError(f'{name}: out of memory at {height}x{width} ({reason}); {less}')
+
+
+def _what_fits(workload: Workload, plan: Plan) -> str:
+    """The first way to do less that fits, as a step of it shows."""
+    for change, build in workload.less.items():
+        release_memory()
+        if plan.device.type == 'cuda':
+            torch.cuda.empty_cache()
+        try:
+            with torch.inference_mode(), precision(plan):
+                smaller = build()
+                smaller.reset()
+                smaller.step(0)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        else:
+            return f'use {change}, which was tried and fits'
+    return f'less was tried and does not fit either: {", ".join(workload.less) or "nothing"}'
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -100,7 +126,9 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
     Raises:
         UserError: If memory runs out.
     """
-    fits = telling_what_fits(workload.name, plan.size, plan.batch)
+    fits = telling_what_fits(
+        workload.name, plan.size, plan.batch, lambda: _what_fits(workload, plan)
+    )
     with fits, torch.inference_mode(), precision(plan):
         workload.reset()
         wall, cpu, peak = _end_to_end(workload, plan)

@@ -166,14 +166,13 @@ def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workloa
     model: Any = Sam2Model(config)
     model = model.to(device).requires_grad_(False).eval()
     images = [_pixels(draw_frame(i, num_objects, size)[0]) for i in range(4)]
+    frames = _Sam2Inputs()
     points = torch.full((1, num_objects, 1, 2), 512.0, device=device)
     labels = torch.ones(1, num_objects, 1, dtype=torch.int32, device=device)
 
     def step(index: int) -> Tensor:
-        pixels = images[index % 4].to(device).float()[None] / 255
-        pixels = F.interpolate(pixels, (1024, 1024), mode='bilinear', align_corners=False)
         answer = model(
-            pixel_values=(pixels - 0.45) / 0.225,
+            pixel_values=frames.preprocess(images[index % 4].to(device)),
             input_points=points,
             input_labels=labels,
             multimask_output=False,
@@ -182,10 +181,21 @@ def sam2_workload(size: Size, num_objects: int, device: torch.device) -> Workloa
         return F.interpolate(logits, size, mode='bilinear', align_corners=False) > 0
 
     parts = [
+        Part('preprocess', frames, 'preprocess'),
         Part('backbone', model.vision_encoder, 'forward'),
+        Part('decoder', model.prompt_encoder, 'forward'),
         Part('decoder', model.mask_decoder, 'forward'),
     ]
     return Workload('SAM 2 tiny', step, parts, note='clicks, encodes 1024x1024')
+
+
+class _Sam2Inputs:
+    """Frames (3, H, W), uint8, as the network reads them."""
+
+    def preprocess(self, pixels: Tensor) -> Tensor:
+        pixels = pixels.float()[None] / 255
+        pixels = F.interpolate(pixels, (1024, 1024), mode='bilinear', align_corners=False)
+        return (pixels - 0.45) / 0.225
 
 
 def sam_workload(

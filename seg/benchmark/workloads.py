@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from seg.apis import ImagePredictor, VideoPredictor
 from seg.apis.video_sources import ArraySource
 from seg.benchmark.meters import Part
 from seg.models.deployment.graphing import FeatureGraph
+from seg.models.detectors.rapsam import RapSAM
 from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError
+
+Size = tuple[int, int]
 
 TEXTURE_CELL = 8  # pixels; noise of single pixels is no picture
 
@@ -35,6 +39,8 @@ class Workload:
         counting: In which operators can be counted, those of a graph as well.
         in_a_row: Does it so many times as a program does that only takes the answers in order;
             some kinds of work then overlap on a GPU.
+        less: The same with less to do, by what a user would change, the nearest first; for those
+            whose memory runs out.
     """
 
     name: str
@@ -44,6 +50,22 @@ class Workload:
     note: str = ''
     counting: Callable[[], AbstractContextManager[None]] = nullcontext
     in_a_row: Callable[[int], Generator[object, None, None]] | None = None
+    less: Mapping[str, Callable[[], Workload]] = field(default_factory=dict)
+
+
+def _with_less(
+    build: Callable[[Size, int, int], Workload], size: Size, batch: int, num_objects: int
+) -> dict[str, Callable[[], Workload]]:
+    """What a workload of a size, batch and number of objects is with less of one of them."""
+    less: dict[str, Callable[[], Workload]] = {}
+    if batch > 1:
+        less['--batch 1'] = lambda: build(size, 1, num_objects)
+    if num_objects > 1:
+        less['--objects 1'] = lambda: build(size, batch, 1)
+    for part in (2, 4, 8):
+        smaller = max(1, size[0] // part), max(1, size[1] // part)
+        less[f'--size {smaller[0]}x{smaller[1]}'] = partial(build, smaller, batch, num_objects)
+    return less
 
 
 def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +98,7 @@ def for_programs(model: Any, size: Sequence[int]) -> Any:
 
 
 def panoptic_workload(
-    model: Any, size: tuple[int, int], batch: int, num_kept: int, name: str = 'RapSAM'
+    model: Any, size: Size, batch: int, num_kept: int, name: str = 'RapSAM'
 ) -> Workload:
     """Everything in a frame, as boolean masks of segments.
 
@@ -89,8 +111,10 @@ def panoptic_workload(
         name: Of the workload.
     """
     frames = [as_clip(draw_frame(i, 4, size)[0]) for i in range(4)]
-    model.head.fusion.max_per_image = 0  # segments alone
-    keep_best(model, frames[0], num_kept)
+
+    def reset() -> None:
+        model.head.fusion.max_per_image = 0  # segments alone
+        keep_best(model, frames[0], num_kept)
 
     def step(index: int) -> list[Tensor]:
         clips = [frames[(index + i) % len(frames)] for i in range(batch)]
@@ -99,7 +123,14 @@ def panoptic_workload(
         found = model.predict(data['inputs'], data['data_samples'])
         return [segment_masks(sample.pred_panoptic) for sample in found]
 
-    return Workload(name, step, rapsam_parts(model), counting=without_graph(model))
+    return Workload(
+        name,
+        step,
+        rapsam_parts(model),
+        reset,
+        counting=without_graph(model),
+        less=_with_less(partial(panoptic_workload, model, name=name), size, batch, num_kept),
+    )
 
 
 @torch.inference_mode()
@@ -123,7 +154,7 @@ def threshold_for(class_logits: Tensor, num_kept: int) -> float:
 
 def interactive_workload(
     model: Any,
-    size: tuple[int, int],
+    size: Size,
     num_objects: int,
     work: str,
     name: str = 'RapSAM',
@@ -150,18 +181,25 @@ def interactive_workload(
             predictor.set_image(images[index % len(images)])
         return None if work == 'encode' else predictor.predict(points=points)
 
-    parts = rapsam_parts(model) if hasattr(model, 'head') else ()
     return Workload(
         name,
         step,
-        parts,
+        rapsam_parts(model) if isinstance(model, RapSAM) else sam_parts(model),
         lambda: predictor.set_image(images[0]),
         counting=without_graph(model),
+        less=_with_less(
+            lambda smaller, _, count: interactive_workload(
+                model, smaller, count, work, name, encoded=encoded
+            ),
+            size,
+            1,
+            num_objects,
+        ),
     )
 
 
 def video_workload(
-    model: Any, size: tuple[int, int], num_objects: int, task: Task, name: str = 'RapSAM'
+    model: Any, size: Size, num_objects: int, task: Task, name: str = 'RapSAM'
 ) -> Workload:
     """Objects followed through a video.
 
@@ -205,6 +243,12 @@ def video_workload(
         reset,
         counting=without_graph(model),
         in_a_row=in_a_row,
+        less=_with_less(
+            lambda smaller, _, count: video_workload(model, smaller, count, task, name),
+            size,
+            1,
+            num_objects,
+        ),
     )
 
 
@@ -220,6 +264,15 @@ def rapsam_parts(model: Any) -> list[Part]:
         Part('preprocess', model.data_preprocessor, 'forward'),
         *encoder,
         Part('decoder', model.head, 'forward'),
+    ]
+
+
+def sam_parts(model: Any) -> list[Part]:
+    """The same of a SAM or EfficientSAM, whose image encoder is the backbone."""
+    return [
+        Part('preprocess', model.data_preprocessor, 'forward'),
+        Part('backbone', model.image_encoder, 'forward'),
+        Part('decoder', model, 'decode_prompts'),
     ]
 
 

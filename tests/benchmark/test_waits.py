@@ -92,6 +92,7 @@ def test_a_panoptic_frame_waits_for_its_answer_alone():
     torch.manual_seed(0)
     model = model_for_programs(tiny_video_cfg()).eval()
     load = workloads.panoptic_workload(model, (64, 96), 1, 5)
+    load.reset()
     load.step(0)
     ((place, count),) = count_waits(lambda: load.step(1)).items()
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import weakref
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -14,7 +15,12 @@ from seg.benchmark.agreement import agreement
 from seg.benchmark.machine import Roofline
 from seg.benchmark.measuring import Plan, check_dtype, measure, telling_what_fits
 from seg.benchmark.meters import MemoryMeter, Part, Stopwatch, count_cost, release_memory
-from seg.benchmark.peers import mask2former_workload, plain_like, reference_workload
+from seg.benchmark.peers import (
+    mask2former_workload,
+    peer_builders,
+    plain_like,
+    reference_workload,
+)
 from seg.benchmark.plain_fusion import plain_panoptic
 from seg.benchmark.report import render, write_report
 from seg.models.deployment import compile_parts, fuse
@@ -146,6 +152,33 @@ def test_mask2former_has_the_same_backbone():
         mask2former_workload(SIZE, dict(backbone, type='mmpretrain.ConvNeXt'), 3, CPU)
 
 
+@pytest.mark.slow
+@torch.inference_mode()
+@pytest.mark.parametrize('name', ['sam2_tiny', 'efficient_sam'])
+def test_promptable_peers_answer_clicks_at_the_size_of_the_frame(name):
+    if name == 'sam2_tiny':
+        pytest.importorskip('transformers', reason="no transformers: pip install 'rapsam[sam3]'")
+    load = peer_builders(None, 3, CPU, size=SIZE, backbone={}, num_objects=2)[name]()
+    load.reset()
+    watch = Stopwatch(CPU)
+    with watch.watching(load.parts):
+        answer = load.step(0)
+    masks = answer if isinstance(answer, torch.Tensor) else torch.from_numpy(answer.masks)
+
+    assert masks.dtype == torch.bool
+    assert len(masks) == 2
+    assert masks.shape[-2:] == SIZE
+    assert set(watch.seconds) == {'preprocess', 'backbone', 'decoder'}
+
+
+def test_the_largest_peer_is_the_published_one():
+    load = peer_builders(None, 3, CPU, size=SIZE, backbone={}, num_objects=2)['sam_vit_b']()
+    (encoder,) = (part.owner for part in load.parts if part.name == 'backbone')
+    sizes = [sum(value.numel() for value in encoder.parameters()), len(encoder.blocks)]
+
+    assert sizes == [89_670_912, 12]
+
+
 def test_time_of_inner_parts_is_not_counted_twice():
     inner = SimpleNamespace(work=lambda: time.sleep(0.02))
     outer = SimpleNamespace(work=lambda: inner.work())
@@ -180,9 +213,81 @@ def test_memory_that_runs_out_is_told_with_what_would_fit(error):
 
     load = workloads.Workload('big', step)
     plan = Plan(CPU, (1080, 1920), batch=2)
-    said = r'big: out of memory at 1080x1920 .*use --batch 1 instead of 2, or --size 540x960'
+    said = r'big: out of memory at 1080x1920 .*does not fit either: nothing'
     with pytest.raises(UserError, match=said):
         measure(load, plan, ROOFLINE)
+    said = r'use --batch 1 instead of 2, or --size 540x960, which takes about a quarter'
+    with pytest.raises(UserError, match=said), telling_what_fits('big', (1080, 1920), 2):
+        step(0)
+
+
+@pytest.mark.parametrize(
+    ('fitting', 'said'),
+    [
+        ((60, 90, 1, 4), 'use --batch 1, which was tried and fits'),
+        ((60, 90, 2, 1), 'use --objects 1, which'),
+        ((15, 22, 2, 4), 'use --size 15x22, which'),
+        ((0, 0, 0, 0), 'either: --batch 1, --objects 1, --size 30x45, --size 15x22, --size 7x11$'),
+    ],
+)
+def test_what_fits_is_tried(fitting, said, monkeypatch):
+    """Only the size, batch and number of objects that fit, or less of them, do."""
+    model = tiny(tiny_rapsam_cfg())
+    asked = []
+
+    def keep_best(model, clip, num_kept):
+        asked.append(num_kept)
+
+    def predict(inputs, samples):
+        height, width = samples[0].ori_shape
+        tried = height, width, len(samples), asked[-1]
+        if any(got > room for got, room in zip(tried, fitting, strict=True)):
+            raise torch.OutOfMemoryError('no more')
+        return []
+
+    monkeypatch.setattr(workloads, 'keep_best', keep_best)
+    monkeypatch.setattr(model, 'predict', predict)
+    load = workloads.panoptic_workload(model, SIZE, batch=2, num_kept=4)
+    with pytest.raises(UserError, match=said):
+        measure(load, Plan(CPU, SIZE, batch=2), ROOFLINE)
+
+
+@pytest.mark.parametrize('task', [Task.INTERACTIVE_IMAGE, Task.VOS])
+def test_less_of_a_workload_is_one_of_the_same_kind(task):
+    model = tiny(tiny_video_cfg())
+    load = (
+        workloads.video_workload(model, SIZE, 3, task)
+        if task is Task.VOS
+        else workloads.interactive_workload(model, SIZE, 3, 'both')
+    )
+    shapes = []
+    for build in load.less.values():
+        less = build()
+        less.reset()
+        shapes.append(less.step(0).masks.shape)
+
+    assert list(load.less) == ['--objects 1', '--size 30x45', '--size 15x22', '--size 7x11']
+    assert [shape[0] for shape in shapes] == [1, 3, 3, 3]
+    assert [tuple(shape[-2:]) for shape in shapes] == [SIZE, (30, 45), (15, 22), (7, 11)]
+
+
+def test_memory_of_the_failed_step_is_free_while_less_is_tried():
+    alive = []
+
+    class Big:
+        """What a failed step held."""
+
+    def step():
+        big = Big()
+        alive.append(weakref.ref(big))
+        raise MemoryError
+
+    def tried():
+        assert alive[0]() is None
+        return 'less fits'
+
+    with pytest.raises(UserError, match='less fits'), telling_what_fits('a', SIZE, tried=tried):
+        step()
 
 
 def test_memory_that_really_runs_out():
