@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.number_flags import count_flag, size_flag
 from seg.utils.writable import check_writable_folder
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def parse_arguments() -> argparse.Namespace:
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
     )
     parser.add_argument('--task', choices=TASKS, default='panoptic')
-    parser.add_argument('--size', type=_size, default=(1080, 1920), metavar='HxW')
-    parser.add_argument('--batch', type=_count, default=1, help='frames per step (panoptic)')
+    parser.add_argument('--size', type=size_flag, default=(1080, 1920), metavar='HxW')
+    parser.add_argument('--batch', type=count_flag, default=1, help='frames per step (panoptic)')
     parser.add_argument('--dtype', choices=('fp32', 'bf16', 'fp16'), default='fp32')
     parser.add_argument('--compile', action='store_true', help='network parts by torch.compile')
     parser.add_argument(
@@ -58,12 +59,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--no-fuse', action='store_true', help='keep normalisations as layers')
     parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
-    parser.add_argument('--threads', type=_count, help='CPU threads; by default those of torch')
-    parser.add_argument('--frames', type=_count, default=3, help='steps that count (default: 3)')
-    parser.add_argument('--warm-up', type=_count, default=1, help='steps that do not (default: 1)')
+    parser.add_argument('--threads', type=count_flag, help='CPU threads; by default those of torch')
+    parser.add_argument(
+        '--frames', type=count_flag, default=3, help='steps that count (default: 3)'
+    )
+    parser.add_argument(
+        '--warm-up', type=count_flag, default=1, help='steps that do not (default: 1)'
+    )
     parser.add_argument(
         '--objects',
-        type=_count,
+        type=count_flag,
         nargs='+',
         default=[16],
         help='segments that are kept, or objects that are prompted (default: 16); several numbers '
@@ -79,19 +84,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition('x')
-    if not all(side.isdecimal() and int(side) for side in (height, width)):
-        raise argparse.ArgumentTypeError(f'expected HxW such as 1080x1920, got {text}')
-    return int(height), int(width)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'expected a whole number >= 1, got {text}')
-    return int(text)
 
 
 def check(arguments: argparse.Namespace) -> None:
