@@ -58,12 +58,13 @@ report: $(BASE)  ## Score the embedded model on held-out Shapes, with pictures
 bench-train: $(BASE)  ## Measure time, memory and waiting for data per training step
 	$(PY) tools/analysis_tools/bench_train.py $(ARGS)
 
-bench-gpu: $(BASE)  ## Measure ResNet-50 at 1080p on a GPU: everything, and one object followed
+bench-gpu: $(BASE)  ## Measure ResNet-50 at 1080p on a GPU: everything, one object followed, and each step
 	$(PY) tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_12e_adaptor.py --device cuda:0 \
 		--warm-up 10 --frames 50 --compare reference --out outputs/bench_gpu/panoptic $(ARGS)
 	$(PY) tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_joint.py --device cuda:0 \
 		--cfg-options $(WORDLESS) --task vos --objects 1 --warm-up 10 --frames 50 \
 		--out outputs/bench_gpu/vos $(ARGS)
+	$(PY) tools/analysis_tools/bench_steps.py --device cuda:0 --size 1080x1920 --repeats 20 --compile
 
 docs: $(ALL)  ## Build the documentation site in outputs/site
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -1,5 +1,7 @@
 """Exported networks: the wrappers say what the model says, and the files what the wrappers say."""
 
+import shutil
+
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
@@ -9,6 +11,7 @@ from seg.apis.model_export import (
     example_state,
     export_part,
     run_onnx,
+    write_aot_package,
     write_onnx,
     write_torch_export,
 )
@@ -184,6 +187,30 @@ def test_a_program_of_torch_gives_the_features(tmp_path):
 
     with torch.no_grad():
         assert max(deviations(part, loaded(*part.inputs)).values()) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which('g++') is None, reason='no C++ compiler: apt install g++')
+@torch.no_grad()
+def test_a_package_compiled_ahead_gives_everything_in_the_picture(tmp_path):
+    part = export_part(tiny(tiny_prompted_cfg()), 'objects', SIZE)
+    write_aot_package(part, tmp_path / 'new' / 'objects.pt2')
+    package = torch._inductor.aoti_load_package(str(tmp_path / 'new' / 'objects.pt2'))
+    for found, expected in zip(
+        tree_leaves(package(*part.inputs)), tree_leaves(part.network(*part.inputs)), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_package_needs_a_compiler(tmp_path, monkeypatch):
+    def compile_nothing(*args, **kwargs):
+        raise RuntimeError('no compiler\nat all')
+
+    monkeypatch.setattr('torch._inductor.aoti_compile_and_package', compile_nothing)
+    part = export_part(tiny(tiny_prompted_cfg()), 'objects', SIZE)
+    with pytest.raises(UserError, match=r'aot: expected a part that compiles, got: no compiler; '):
+        write_aot_package(part, tmp_path / 'objects.pt2')
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -56,6 +56,9 @@ def parse_arguments() -> argparse.Namespace:
         '--work-dir', type=Path, help='run whose learning curve is drawn; with --out'
     )
     parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
+    parser.add_argument(
+        '--bf16', action='store_true', help='the network in bfloat16, masks in float32'
+    )
     parser.add_argument('--device', help='such as cpu or cuda:0; by default the GPU if any')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
@@ -65,22 +68,30 @@ def main() -> int:
     """Score, print, and write the page."""
     arguments = parse_arguments()
     check_arguments(arguments)
+    import torch
+
     from seg.apis import load_model
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.apis.report import ReportData
     from seg.apis.shapes_samples import check_knows_shapes
+    from seg.benchmark.measuring import check_dtype
     from seg.datasets.shapes.statistics import shapes_statistics
     from seg.models.deployment import quantize
+    from seg.utils.devices import device_of
 
     name = arguments.config or DEFAULT_MODEL
     model: Any = load_model(name, arguments.checkpoint, arguments.device)
     check_knows_shapes(model.dataset_meta)
+    device = device_of(model)
+    if arguments.bf16:
+        check_dtype(device, 'bf16')
     if arguments.int8:
         model = quantize(model)
     reports = choose_reports(arguments.tasks, model)
     data = ReportData(arguments.num, arguments.clips, arguments.frames, arguments.seed)
     samples = {report.name: report.samples(model, data) for report in reports}
-    results = {report.name: run_task(model, report, samples[report.name]) for report in reports}
+    with torch.autocast(device.type, torch.bfloat16, enabled=arguments.bf16):
+        results = {report.name: run_task(model, report, samples[report.name]) for report in reports}
     world = next(iter(samples.values())).dataset.world
     statistics = shapes_statistics(world, STATISTICS_PER_SAMPLE * arguments.num)
     print_table(results)
@@ -123,6 +134,10 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: With the first mistake.
     """
+    if arguments.int8 and arguments.bf16:
+        raise UserError(
+            '--int8: expected it without --bf16, got both; layers in 8 bits take float32 alone'
+        )
     if arguments.num < 1 or arguments.seed < 0:
         raise UserError(
             f'num, seed: expected --num >= 1 and --seed >= 0, got {arguments.num} and '

@@ -46,7 +46,7 @@ _TABLE = re.compile(
 )
 _FIELD = re.compile(
     r'\{(?:command of (?P<log>\w+)|(?P<path>[^{}÷]+?)(?: ÷ (?P<below>[^{}÷]+?))? '
-    r'(?P<format>[^{} ]*[fd])(?: (?P<sign>>=|<=) (?P<bar>-?[\d.]+))?)\}'
+    r'(?P<format>[^{} ]*[fde])(?: (?P<sign>>=|<=) (?P<bar>-?[\d.]+))?)\}'
 )
 
 

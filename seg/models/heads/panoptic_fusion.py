@@ -302,9 +302,10 @@ def _count_values(values: Tensor, count: int) -> Tensor:
     """How often each of the numbers below ``count`` is among some, (P,), int64; (count,)."""
     if not runs_ahead(values.device):
         return torch.bincount(values, minlength=count)
-    # What bincount does as well is to look for the largest value.
-    numbers = torch.arange(count, device=values.device)
-    some = max(1, DEVICE_PIXELS // len(values))
+    # What bincount does as well is to look for the largest value. Small numbers are moved faster.
+    kind = torch.uint8 if count <= 256 else torch.int16
+    numbers = torch.arange(count, dtype=kind, device=values.device)
+    values, some = values.to(kind), max(1, DEVICE_PIXELS // len(values))
     return torch.cat([(values == part[:, None]).sum(dim=1) for part in numbers.split(some)])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 import seg.apis
 from seg.apis import model_entry
@@ -56,6 +57,23 @@ def test_json_is_the_last_line_and_repeats(report_card):
     assert report_card('--num', 2, '--seed', 6, '--json')[1] != out
 
 
+@pytest.mark.parametrize('flags', [[], ['--bf16']])
+def test_the_network_alone_can_run_in_16_bits(report_card, monkeypatch, flags):
+    precisions = set()
+    test_step = FakeSegmentor.test_step
+
+    def watched(self, *args, **kwargs):
+        precisions.add(torch.is_autocast_enabled('cpu'))
+        return test_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(FakeSegmentor, 'test_step', watched)
+    code, _, err = report_card('--tasks', 'panoptic', '--num', 1, *flags)
+
+    assert code == 0, err
+    assert precisions == {bool(flags)}
+    assert not torch.is_autocast_enabled('cpu')
+
+
 def test_one_task_alone_and_a_page(report_card, tmp_path):
     (tmp_path / 'learning_curve.jsonl').write_text('')
     code, out, _ = report_card(
@@ -73,6 +91,7 @@ def test_one_task_alone_and_a_page(report_card, tmp_path):
     [
         (['--tasks', 'panoptik'], "Did you mean 'panoptic'"),
         (['--num', '0'], '--num >= 1'),
+        (['--int8', '--bf16'], '--int8: expected it without --bf16'),
         (['--frames', '10'], '--frames >= 24'),
         (
             ['--tasks', 'vos'],
