@@ -365,8 +365,8 @@ def _cut(maps: Tensor, places: tuple[Tensor, Tensor], margin: int) -> Tensor:
         places: Rows and columns of the wanted tiles.
         margin: Pixels; those outside are zero.
     """
-    missing = _missing(*maps.shape[-2:])
-    padded = F.pad(maps[None], tuple(margin + more for more in missing))[0]
+    added = tuple(margin + more for more in _missing(*maps.shape[-2:]))
+    padded = F.pad(maps[None], added)[0] if any(added) else maps  # to pad by nothing copies
     whole = _TILE + 2 * margin
     tiles = padded.unfold(1, whole, _TILE).unfold(2, whole, _TILE)  # (D, down, across, y, x)
     return tiles.permute(1, 2, 3, 4, 0)[places].flatten(1, 2)
