@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.writable import check_writable_folder
 
 PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
@@ -82,6 +83,7 @@ def main() -> int:
         raise UserError('--objects, --points: expected 1 or more')
     if not arguments.tolerance > 0:
         raise UserError(f'--tolerance: expected a number above 0, got {arguments.tolerance:g}')
+    check_writable_folder(arguments.out, 'out')
     from seg.apis import load_model
     from seg.apis.model_export import export_part
     from seg.models.deployment import fuse

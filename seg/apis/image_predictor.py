@@ -28,7 +28,7 @@ from seg.models.heads.mask_resizing import resize_masks
 from seg.structures import ClipSample, Task
 from seg.utils.batches import take_clips
 from seg.utils.checks import UserError
-from seg.utils.devices import device_of
+from seg.utils.devices import HostCopy, device_of
 
 _PROMPT_NAMES = (
     'points',
@@ -385,12 +385,8 @@ class ImagePredictor:
             refused = ~masks.flatten(2).any(dim=2)
             masks = resize_masks(fine, canvas=question.batch_input_shape, **sizes)
             masks = torch.where(refused[:, :, None, None], masks.clamp(max=0), masks)
-        return ImageResult(
-            masks=masks.cpu().numpy(),
-            iou_scores=prompted.iou_scores.float().cpu().numpy(),
-            low_res_logits=logits.cpu().numpy(),
-            object_ids=ids,
-        )
+        masks, scores, logits = HostCopy(masks, prompted.iou_scores.float(), logits).wait()
+        return ImageResult(masks, scores, logits, ids)
 
     def _device(self) -> torch.device:
         encoded = self._require_images()

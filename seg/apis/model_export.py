@@ -27,7 +27,7 @@ from seg.models.deployment.exportable_memory import (
 from seg.models.detectors import RapSAM
 from seg.models.memory import MemoryState
 from seg.structures import Task
-from seg.utils.checks import UserError, unknown_name_message
+from seg.utils.checks import UserError, first_line, unknown_name_message
 
 EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 _OPSET = 20
@@ -246,7 +246,7 @@ def write_aot_package(part: ExportPart, path: Path) -> None:
     try:
         aoti_compile_and_package(program, package_path=str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = first_line(error)
         raise UserError(
             f'aot: expected a part that compiles, got: {reason}; on a CPU install g++'
         ) from error

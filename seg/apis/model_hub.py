@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seg.apis.model_folder import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, first_line
 
 _PREFIX = 'hub:'
 _NAME = re.compile(r'hub:([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?')
@@ -75,7 +75,7 @@ def _parse(name: str) -> tuple[str, str | None]:
 
 
 def _refused(name: str, error: Exception) -> UserError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     return UserError(f'{name}: expected the hub to answer, got {type(error).__name__}: {reason}')
 
 

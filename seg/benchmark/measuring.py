@@ -17,6 +17,7 @@ from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost, release_mem
 from seg.benchmark.waits import count_waits
 from seg.benchmark.workloads import Workload
 from seg.utils.checks import UserError
+from seg.utils.devices import is_out_of_memory
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -77,7 +78,7 @@ def telling_what_fits(
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         reason = str(error)[:120]
         traceback.clear_frames(error.__traceback__)  # which keep what was computed
@@ -103,18 +104,11 @@ def _what_fits(workload: Workload, plan: Plan) -> str:
                 smaller.reset()
                 smaller.step(0)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         else:
-            return f'use {change}, which was tried and fits'
+            return f'use {change}, of which a step was tried and fits'
     return f'less was tried and does not fit either: {", ".join(workload.less) or "nothing"}'
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """On a CPU PyTorch raises a plain RuntimeError."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return "can't allocate memory" in str(error) or 'not enough memory' in str(error)
 
 
 def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any]:

@@ -36,7 +36,6 @@ from seg.benchmark.workloads import (
 from seg.models.decoders.layers import attend
 from seg.models.decoders.pooling import HardMaskSumPooling, draw_masks
 from seg.models.deployment import compile_parts, fuse, graph_features
-from seg.models.heads import panoptic_fusion
 from seg.models.necks.deform_conv import ModulatedDeformConv
 from seg.models.prompts.positional import sine_grid
 from seg.structures import Prompts, Task
@@ -288,8 +287,14 @@ def _of_panoptic(bench: Bench, fused: Any) -> Iterator[Step]:
     def fast() -> Any:
         return head.fusion.find(classes, masks, sizes).data
 
-    def ahead(most: int) -> Any:
-        with as_if_ahead(), mock.patch.object(panoptic_fusion, 'MOST_KEPT', most):
+    scores, labels = classes.softmax(dim=-1).max(dim=-1)
+    is_kept = (labels < num_classes) & (scores > head.fusion.object_mask_thr)
+
+    def all_masks() -> Any:
+        return head.fusion.panoptic(masks, scores.where(is_kept, 0), labels, sizes)
+
+    def ahead() -> Any:
+        with as_if_ahead():
             return fast()
 
     def share_of_other_classes(first: Tensor, second: Any) -> float:
@@ -312,7 +317,7 @@ def _of_panoptic(bench: Bench, fused: Any) -> Iterator[Step]:
         yield Step(
             'kept',
             'kept masks alone are enlarged',
-            lambda: ahead(len(masks)),
+            all_masks,
             fast,
             alike=share_of_other_segments,
         )
@@ -320,7 +325,7 @@ def _of_panoptic(bench: Bench, fused: Any) -> Iterator[Step]:
             'one_wait_panoptic',
             'panoptic waits once for a device: what a CPU computes more, as a GPU would',
             fast,
-            lambda: ahead(panoptic_fusion.MOST_KEPT),
+            ahead,
             alike=share_of_other_segments,
         )
 
@@ -337,17 +342,17 @@ def _of_videos(bench: Bench) -> Iterator[Step]:
             _stepper(ahead, as_if_ahead),
             alike=lambda first, second: float((first.masks != second.masks).mean()),
         )
-    path = bench.folder / 'clip.mp4'
+    path, size = bench.folder / 'clip.mp4', _even(bench.size)
     with VideoWriter(path) as writer:
         for index in range(_CLIP_FRAMES):
-            writer.write(draw_frame(index, 1, bench.size)[0])
+            writer.write(draw_frame(index, 1, size)[0])
     source = open_video(path)
-    predictor = VideoPredictor(for_programs(bench.small, bench.size))
-    mask = torch.from_numpy(draw_frame(0, 1, bench.size)[1] == 1)[None]
+    predictor = VideoPredictor(for_programs(bench.small, size))
+    mask = torch.from_numpy(draw_frame(0, 1, size)[1] == 1)[None]
     prompts = Prompts.create(masks=mask)
 
     def follow(reads: Any) -> list[np.ndarray]:
-        session = predictor.start(*bench.size, task=Task.VOS)
+        session = predictor.start(*size, task=Task.VOS)
         session.add_rows(prompts)
         return [session.step(read.image).masks for read in reads]
 
@@ -368,6 +373,11 @@ def _of_videos(bench: Bench) -> Iterator[Step]:
             is_elapsed=True,
             alike=_share_of_other_pixels,
         )
+
+
+def _even(size: Size) -> Size:
+    """A size that a video file can have."""
+    return size[0] // 2 * 2, size[1] // 2 * 2
 
 
 def _share_of_other_pixels(first: list[np.ndarray], second: list[np.ndarray]) -> float:

@@ -22,3 +22,14 @@ def unknown_name_message(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
     return f'unknown {kind} {name!r}: expected one of {", ".join(names)}.{hint}'
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, for a line of another one; its kind if it says nothing.
+
+    Args:
+        error: The error.
+        most: Characters that are kept.
+    """
+    lines = str(error).strip().splitlines()
+    return (lines[0].rstrip() if lines else type(error).__name__)[:most]

@@ -39,6 +39,15 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device('cpu') if first is None else first.device
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on a CPU PyTorch raises a plain RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return "can't allocate memory" in str(error) or 'not enough memory' in str(error)
+
+
 @cache
 def copy_stream(device: torch.device, direction: str) -> torch.cuda.Stream:
     """The stream of a GPU for copies ``'up'`` or ``'down'``: one for all, as each keeps memory."""
@@ -78,4 +87,4 @@ class HostCopy:
 def _to_pinned(tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
     tensor.record_stream(stream)
     copy = torch.empty(tensor.shape, dtype=tensor.dtype, device='cpu', pin_memory=True)
-    return copy.copy_(tensor, non_blocking=True)
+    return copy.copy_(tensor.detach(), non_blocking=True)

@@ -28,6 +28,7 @@ from seg.models.heads import PanopticFusion
 from seg.registry import MODELS
 from seg.structures import Task
 from seg.testing.golden_files import load_golden
+from seg.testing.processes import in_fresh_interpreter
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg, toy_sample
 from seg.utils.checks import UserError
 
@@ -224,9 +225,9 @@ def test_memory_that_runs_out_is_told_with_what_would_fit(error):
 @pytest.mark.parametrize(
     ('fitting', 'said'),
     [
-        ((60, 90, 1, 4), 'use --batch 1, which was tried and fits'),
-        ((60, 90, 2, 1), 'use --objects 1, which'),
-        ((15, 22, 2, 4), 'use --size 15x22, which'),
+        ((60, 90, 1, 4), 'use --batch 1, of which a step was tried and fits'),
+        ((60, 90, 2, 1), 'use --objects 1, of which'),
+        ((15, 22, 2, 4), 'use --size 15x22, of which'),
         ((0, 0, 0, 0), 'either: --batch 1, --objects 1, --size 30x45, --size 15x22, --size 7x11$'),
     ],
 )
@@ -392,6 +393,7 @@ def test_the_plain_baseline_needs_published_parts():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which('g++') is None, reason='no C++ compiler: apt install g++')
 @torch.no_grad()
+@in_fresh_interpreter
 def test_compiled_parts_answer_alike_and_leave_other_sizes_and_prompts_alone():
     model = fuse(tiny(tiny_prompted_cfg()))
     clip, sample = toy_sample('interactive_image')
@@ -412,6 +414,62 @@ def test_compiled_parts_answer_alike_and_leave_other_sizes_and_prompts_alone():
     assert model(smaller, mode='tensor')[-1].mask_logits.equal(others.mask_logits)
     assert model.test_step(batch)[0].pred_prompted.masks.equal(masks)
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] == graphs, 'compiled anew'
+
+
+@torch.no_grad()
+def test_nothing_is_compiled_after_the_warm_up(monkeypatch):
+    """Whatever else a program is compiled for goes the usual way."""
+    model, inputs = tiny(tiny_rapsam_cfg()), torch.randn(1, 1, 3, 64, 96)
+    compiled, usual_compile = [], torch.nn.Module.compile
+
+    def compile_here(part, **settings):
+        usual_compile(part, **settings, backend=count_graphs)
+
+    def count_graphs(graph, example):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch.nn.Module, 'compile', compile_here)
+    assert compile_parts(model, inputs)
+    count, threads = len(compiled), torch.get_num_threads()
+    assert count >= len(model.head.stages) + 3
+
+    expected = model(inputs, mode='tensor')[-1].mask_logits
+    with torch.inference_mode():
+        model(inputs.clone(), mode='tensor')
+    with torch.autocast('cpu', torch.bfloat16):
+        model(inputs, mode='tensor')
+    with torch.enable_grad():
+        model(inputs, mode='tensor')
+    frames = torch.randn(1, 3, 3, 64, 96)
+    model(frames[:, :1], mode='tensor')
+    model(frames, mode='tensor')
+    try:
+        torch.set_num_threads(threads + 1)
+        other = model(inputs, mode='tensor')[-1].mask_logits
+    finally:
+        torch.set_num_threads(threads)
+    assert len(compiled) == count
+    torch.testing.assert_close(other, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_memory_that_runs_out_while_compiling_is_no_missing_compiler(monkeypatch):
+    model = tiny(tiny_rapsam_cfg())
+
+    def run_out(part, **settings):
+        part._compiled_call_impl = out_of_memory
+
+    monkeypatch.setattr(torch.nn.Module, 'compile', run_out)
+    with (
+        pytest.raises(UserError, match='a model: out of memory at 60x90'),
+        telling_what_fits('a model', SIZE),
+    ):
+        compile_parts(model, torch.zeros(1, 1, 3, 32, 32), allow_fallback=True)
+    assert model.backbone._compiled_call_impl is None
+
+
+def out_of_memory(*args, **kwargs):
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
 
 
 def broken(*args, **kwargs):

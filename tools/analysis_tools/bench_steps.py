@@ -18,11 +18,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
 from seg.utils.number_flags import count_flag, size_flag
 from seg.utils.paths import config_dir
 
+LEAST_SIDE = 32  # pixels; smaller frames have no objects to draw
 LARGE = config_dir() / 'rap_sam' / 'rap_sam_r50_12e_adaptor.py'
 
 
@@ -53,9 +55,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
     from seg.apis.loading import choose_device
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.benchmark.building import build_model
+    from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.steps import Bench, measure_step, steps
     from seg.models.deployment import fuse
 
+    if min(arguments.size) < LEAST_SIDE:
+        raise UserError(
+            f'--size: expected at least {LEAST_SIDE}x{LEAST_SIDE}, got '
+            f'{"x".join(map(str, arguments.size))}'
+        )
     device = choose_device(arguments.device)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -65,14 +73,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         device, arguments.size, large.requires_grad_(False), small, folder, arguments.compile
     )
     rows = []
-    for step in steps(bench):
-        row = measure_step(step, device, arguments.repeats)
-        print(
-            f'{row["plain_ms"]:9.1f} ms -> {row["fast_ms"]:8.1f} ms  {row["gain"]:5.2f}x  '
-            f'differs by {row["difference"]:.0e}  {row["text"]}',
-            flush=True,
-        )
-        rows.append(row)
+    with telling_what_fits('the steps', arguments.size):
+        for step in steps(bench):
+            row = measure_step(step, device, arguments.repeats)
+            print(
+                f'{row["plain_ms"]:9.1f} ms -> {row["fast_ms"]:8.1f} ms  {row["gain"]:5.2f}x  '
+                f'differs by {row["difference"]:.0e}  {row["text"]}',
+                flush=True,
+            )
+            rows.append(row)
     return rows
 
 

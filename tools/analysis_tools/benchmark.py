@@ -105,6 +105,10 @@ def check(arguments: argparse.Namespace) -> None:
             f'--int8: expected --dtype fp32 on a CPU, got {arguments.dtype} on {arguments.device}; '
             'layers in 8 bits take nothing else'
         )
+    if arguments.int8 and arguments.compile:
+        raise UserError(
+            '--int8: expected it without --compile, got both; layers in 8 bits are not compiled'
+        )
     if arguments.graph and arguments.device.startswith('cpu'):
         raise UserError(
             f'--graph: expected --device cuda:0 beside it, got {arguments.device}; only CUDA has '
@@ -193,9 +197,17 @@ def main() -> int:
         frames=arguments.frames,
         batch=arguments.batch,
     )
-    model, backbone = build_model(
-        arguments.config, arguments.checkpoint, device, arguments.cfg_options
-    )
+    with telling_what_fits(arguments.config.stem, arguments.size, arguments.batch):
+        model, backbone = build_model(
+            arguments.config, arguments.checkpoint, device, arguments.cfg_options
+        )
+        roofline = measure_roofline(device, DTYPES[arguments.dtype])
+    num_queries = model.head.object_queries.num_embeddings
+    if arguments.task == 'panoptic' and max(arguments.objects) > num_queries:
+        raise UserError(
+            f'--objects: expected at most {num_queries}, the queries of the model, got '
+            f'{max(arguments.objects)}'
+        )
     plain = (
         plain_like(model, backbone.get('depth', 50)) if 'reference' in arguments.compare else None
     )
@@ -203,7 +215,6 @@ def main() -> int:
         fuse(model)
     if arguments.int8:
         model = quantize(model)
-    roofline = measure_roofline(device, DTYPES[arguments.dtype])
     told = telling_what_fits(arguments.config.stem, arguments.size, arguments.batch)
     with told, torch.inference_mode(), precision(plan):
         compiled = arguments.compile and _compile(arguments, model, device)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 from torch.utils._pytree import tree_map
 
 from seg.structures import Task
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, first_line
+from seg.utils.devices import is_out_of_memory
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ def compile_parts(model: Any, inputs: Tensor, *, allow_fallback: bool = False) -
     """Compile what a RapSAM runs to find objects in frames of one size, and warm it up.
 
     Backbone, neck, and each stage and the last part of the decoder become one graph each. Other
-    sizes, and prompted objects, whose number differs, go the usual way through those parts.
+    sizes, other precisions of autocast, other numbers of threads, and prompted objects, whose
+    number differs, go the usual way through those parts.
     Compiling takes a minute or more, and less in later processes, as PyTorch keeps what it compiled
     in a folder. On a CPU a C++ compiler is needed, so this is nobody's default.
 
@@ -35,21 +37,24 @@ def compile_parts(model: Any, inputs: Tensor, *, allow_fallback: bool = False) -
 
     Raises:
         UserError: If one cannot be compiled and ``allow_fallback`` is off.
-        torch.OutOfMemoryError: If there is no room for what it computes.
+        torch.OutOfMemoryError: Or what the device raises, if there is no room to compute.
     """
-    compiled = True
+    compiled = []
     for name, part in _parts(model):
         part.compile(fullgraph=True, dynamic=False)
-        part._compiled_call_impl = _ForOneKind(part)
+        part._compiled_call_impl = known = _ForKnownKinds(part)
         try:
             _find_objects(model, inputs)
-        except torch.OutOfMemoryError:
+        except (TorchDynamoException, RuntimeError, MemoryError) as error:
             part._compiled_call_impl = None
-            raise
-        except (TorchDynamoException, RuntimeError) as error:
-            _give_up(part, name, error, allow_fallback)
-            compiled = False
-    return compiled
+            if is_out_of_memory(error):
+                raise
+            _give_up(name, error, allow_fallback)
+            compiled.append(False)
+        else:
+            known.is_learning = False
+            compiled.append(True)
+    return all(compiled)
 
 
 def _find_objects(model: Any, inputs: Tensor) -> None:
@@ -69,35 +74,51 @@ def _parts(model: Any) -> Iterator[tuple[str, Any]]:
     yield 'decoder', model.head.object_adapter
 
 
-class _ForOneKind:
-    """A compiled part for inputs as those of its first call; others go the usual way.
+class _ForKnownKinds:
+    """A compiled part for calls such as it was warmed up with; others go the usual way.
 
-    Compiling is left to the first call. A part that compiled itself anew for each kind would stop
-    a program for minutes at any frame, and with an error after a few.
+    A part that compiled itself anew for each kind would stop a program for minutes at any frame,
+    and with an error after a few.
+
+    Attributes:
+        is_learning: Whether calls of a new kind are compiled.
     """
 
     def __init__(self, part: Any) -> None:
+        self.is_learning = True
         self._usual, self._compiled = part._call_impl, part._compiled_call_impl
-        self._kind: Any = None
+        self._kinds: list[Any] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        kind = tree_map(_kind_of, (args, kwargs))
-        if self._kind is None:
-            self._kind = kind
-        return (self._compiled if kind == self._kind else self._usual)(*args, **kwargs)
+        kind = _surroundings(), tree_map(_kind_of, (args, kwargs))
+        if kind not in self._kinds:
+            if not self.is_learning:
+                return self._usual(*args, **kwargs)
+            self._kinds.append(kind)
+        return self._compiled(*args, **kwargs)
+
+
+def _surroundings() -> Any:
+    """What a program is compiled for, besides its inputs."""
+    precisions = [
+        torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        for kind in ('cpu', 'cuda')
+    ]
+    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    return precisions, modes, torch.get_num_threads()
 
 
 def _kind_of(value: Any) -> Any:
-    """What of a value a program is compiled for."""
-    if isinstance(value, Tensor):
-        return tuple(value.shape), value.dtype, value.device
-    return value
+    """What of a value a program is compiled for; how far apart single things are is nothing."""
+    if not isinstance(value, Tensor):
+        return value
+    steps = [step for step, length in zip(value.stride(), value.shape, strict=True) if length > 1]
+    return tuple(value.shape), steps, value.dtype, value.device, value.is_inference()
 
 
-def _give_up(part: nn.Module, name: str, error: Exception, allow_fallback: bool) -> None:
-    """Undo the compilation of a part, or refuse to go on."""
-    part._compiled_call_impl = None
-    reason = str(error).strip().splitlines()[0][:200]
+def _give_up(name: str, error: Exception, allow_fallback: bool) -> None:
+    """Leave a part uncompiled with a warning, or refuse to go on."""
+    reason = first_line(error)
     if not allow_fallback:
         raise UserError(
             f'compile: expected the {name} to compile, got: {reason}; on a CPU install a C++ '

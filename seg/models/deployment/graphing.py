@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seg.models.detectors.rapsam import ClipFeatures
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, first_line
 
 _WARM_UP = 3  # runs in which libraries choose their kernels
 _TOLERANCE = 0.02  # of the largest feature; kernels differ by rounding, in 16 bits by a percent
@@ -134,7 +134,7 @@ def graph_features(model: Any, inputs: Tensor) -> None:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = first_line(error)
         raise UserError(
             f'graph: expected features that can be recorded, got: {reason}; go without a graph'
         ) from error

@@ -54,7 +54,8 @@ class PanopticFollower:
 
     Masks of a frame are gone when the next one comes: its id map stays, and the run lengths of
     things. A thing's class is that of the mean over the frames that show it. The network is waited
-    for once per frame, for all that is read of it; ids are found in main memory.
+    for once per frame, for all that is read of it, and ids are found in main memory; where masks
+    are kept, also for those.
 
     Args:
         head: Whose parts are used; without a tracker of its own a plain one follows.

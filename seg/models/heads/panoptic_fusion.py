@@ -115,11 +115,11 @@ class PanopticFusion(nn.Module):
             on_host: Whether the map is wanted there, too.
         """
         scores, labels, keep = self._worth(class_logits)
-        scores = scores * keep
+        scores = scores.where(keep, 0)
         for index in _guesses(keep):
-            drawn, numbers = self._drawn(
-                mask_logits[index], scores[index], labels[index], keep[index], sizes
-            )
+            # What is not kept may hold anything, NaN as well.
+            masks = mask_logits[index].where(keep[index][:, None, None, None], 0)
+            drawn, numbers = self._drawn(masks, scores[index], labels[index], keep[index], sizes)
             places = torch.stack([index, keep.sum().expand(len(index))])
             wanted = [torch.cat([numbers, places]), *([drawn] if on_host else []), *also]
             (ids, kinds, sure, queries, num_kept), *brought = HostCopy(*wanted).wait()

@@ -98,6 +98,21 @@ def test_what_runs_ahead_finds_the_same(num_queries, threshold):
     ]
 
 
+@pytest.mark.parametrize('where', ['mask', 'classes'])
+def test_what_is_no_number_in_a_dropped_query_harms_nothing(where):
+    torch.manual_seed(0)
+    fusion, logits = make_fusion(), blobs(4)
+    classes = torch.zeros(4, 6)
+    classes[1, 2] = 9.0
+    expected = fusion.find(classes, logits).data
+    (logits if where == 'mask' else classes)[3] = torch.nan
+    with as_if_ahead():
+        found = fusion.find(classes, logits).data
+
+    assert len(found.segments) == 1
+    assert found.segment_map.equal(expected.segment_map)
+
+
 def test_many_kept_queries_are_all_seen():
     """The last of them alone has pixels."""
     num = MOST_KEPT + 1

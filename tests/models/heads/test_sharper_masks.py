@@ -90,8 +90,8 @@ def test_predictions_are_those_of_the_finer_grid(task, monkeypatch):
     results = []
     for _ in range(2):
         head = make(task).eval()
-        found = torch.arange(4), torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.arange(4)
-        monkeypatch.setattr(head.fusion, 'kept', lambda _, found=found: found)
+        found = torch.tensor([0.9, 0.8, 0.7, 0.6, 0, 0]), torch.arange(6) % 4, torch.arange(6) < 4
+        monkeypatch.setattr(head.fusion, '_worth', lambda _, found=found: found)
         head.fusion.iou_thr = 0.0
         if results:
             with torch.no_grad():  # every part of a cell takes from the cell below on the right

@@ -18,7 +18,7 @@ VALUES = {
 
 
 def test_answers_of_all_steps_are_alike(run_tool, repository):
-    small = ('--size', '50x90', '--repeats', '1', '--threads', '1', '--json')
+    small = ('--size', '51x91', '--repeats', '1', '--threads', '1', '--json')
     code, out, err = run_tool(TOOL, '--config', repository / R18, *small)
 
     assert code == 0, err
@@ -51,6 +51,8 @@ def test_both_ways_take_turns():
     ('arguments', 'said'),
     [
         (('--size', '0x90'), 'HxW'),
+        (('--size', '1x90'), 'at least 32x32'),
+        (('--size', '10000000x10000000'), 'out of memory at 10000000x10000000'),
         (('--repeats', 'two'), '>= 1'),
         (('--device', 'nowhere'), 'device'),
         (('--config', Path('configs/sam/sam_tiny_shapes.py')), 'expected the config of a RapSAM'),

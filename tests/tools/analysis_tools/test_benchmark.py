@@ -53,6 +53,8 @@ def test_objects_can_be_followed_in_16_bits(run):
         (('--batch', '2', '--compare', 'sam2_tiny'), '--batch: expected 1 beside --compare'),
         (('--int8', '--dtype', 'bf16'), '--int8: expected --dtype fp32 on a CPU, got bf16'),
         (('--int8', '--device', 'cuda:0'), '--int8: expected --dtype fp32 on a CPU'),
+        (('--int8', '--compile'), '--int8: expected it without --compile'),
+        (('--objects', '500'), '--objects: expected at most'),
         (('--graph',), '--graph: expected --device cuda:0 beside it, got cpu'),
         (('--graph', '--compile', '--device', 'cuda:0'), '--graph: expected it without --compile'),
         (('--size', '40'), 'HxW'),
