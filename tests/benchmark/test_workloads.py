@@ -5,6 +5,7 @@ import time
 import weakref
 from contextlib import nullcontext
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -316,7 +317,7 @@ def test_a_meter_sees_memory_that_was_used_before():
                 work()
         peaks.append(meter.peak_bytes)
 
-    assert min(peaks) > 0.9 * (1 << 26)
+    assert min(peaks) > 0.8 * (1 << 26)
 
 
 def test_half_precision_that_a_cpu_lacks():
@@ -417,7 +418,8 @@ def test_compiled_parts_answer_alike_and_leave_other_sizes_and_prompts_alone():
 
 
 @torch.no_grad()
-def test_nothing_is_compiled_after_the_warm_up(monkeypatch):
+@in_fresh_interpreter
+def test_nothing_is_compiled_after_the_warm_up():
     """Whatever else a program is compiled for goes the usual way."""
     model, inputs = tiny(tiny_rapsam_cfg()), torch.randn(1, 1, 3, 64, 96)
     compiled, usual_compile = [], torch.nn.Module.compile
@@ -429,8 +431,8 @@ def test_nothing_is_compiled_after_the_warm_up(monkeypatch):
         compiled.append(graph)
         return graph.forward
 
-    monkeypatch.setattr(torch.nn.Module, 'compile', compile_here)
-    assert compile_parts(model, inputs)
+    with mock.patch.object(torch.nn.Module, 'compile', compile_here):
+        assert compile_parts(model, inputs)
     count, threads = len(compiled), torch.get_num_threads()
     assert count >= len(model.head.stages) + 3
 

@@ -100,12 +100,7 @@ class _ForKnownKinds:
 
 def _surroundings() -> Any:
     """What a program is compiled for, besides its inputs."""
-    precisions = [
-        torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        for kind in ('cpu', 'cuda')
-    ]
-    modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-    return precisions, modes, torch.get_num_threads()
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_num_threads()
 
 
 def _kind_of(value: Any) -> Any:
@@ -113,7 +108,9 @@ def _kind_of(value: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
     steps = [step for step, length in zip(value.stride(), value.shape, strict=True) if length > 1]
-    return tuple(value.shape), steps, value.dtype, value.device, value.is_inference()
+    kind = value.device.type
+    precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    return value.shape, steps, value.dtype, precision, value.device, value.is_inference()
 
 
 def _give_up(name: str, error: Exception, allow_fallback: bool) -> None:
