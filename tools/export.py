@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.number_flags import count_flag, size_flag
 from seg.utils.writable import check_writable_folder
 
 PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
@@ -40,9 +41,15 @@ def parse_arguments() -> argparse.Namespace:
         'aot: compiled ahead of time (needs g++) (default: %(default)s)',
     )
     parser.add_argument('--parts', choices=PARTS, nargs='+', default=PARTS[:3])
-    parser.add_argument('--size', default='384x640', metavar='HxW', help='multiples of 32')
-    parser.add_argument('--objects', type=int, default=1, help='prompted objects (default: 1)')
-    parser.add_argument('--points', type=int, default=1, help='clicks per object (default: 1)')
+    parser.add_argument(
+        '--size', type=size_flag, default=(384, 640), metavar='HxW', help='multiples of 32'
+    )
+    parser.add_argument(
+        '--objects', type=count_flag, default=1, help='prompted objects (default: 1)'
+    )
+    parser.add_argument(
+        '--points', type=count_flag, default=1, help='clicks per object (default: 1)'
+    )
     parser.add_argument(
         '--tolerance',
         type=float,
@@ -75,12 +82,6 @@ def main() -> int:
         1 if a file differs from the network by more than the tolerance, else 0.
     """
     arguments = parse_arguments()
-    height, _, width = arguments.size.partition('x')
-    if not (height.isdecimal() and width.isdecimal()):
-        raise UserError(f'--size: expected HxW such as 384x640, got {arguments.size}')
-    size = int(height), int(width)
-    if min(arguments.objects, arguments.points) < 1:
-        raise UserError('--objects, --points: expected 1 or more')
     if not arguments.tolerance > 0:
         raise UserError(f'--tolerance: expected a number above 0, got {arguments.tolerance:g}')
     check_writable_folder(arguments.out, 'out')
@@ -94,7 +95,7 @@ def main() -> int:
         part = export_part(
             model,
             name,
-            size,
+            arguments.size,
             num_objects=arguments.objects,
             num_points=arguments.points,
         )

@@ -85,9 +85,8 @@ def telling_what_fits(
     else:
         return
     height, width = size
-    less = f'use --size {height // 2}x{width // 2}, which takes about a quarter'
-    if batch > 1:
-        less = f'use --batch 1 instead of {batch}, or {less[4:]}'
+    fewer = f'--batch 1 instead of {batch}, or ' if batch > 1 else ''
+    less = f'use {fewer}--size {height // 2}x{width // 2}, which takes about a quarter'
     less = tried() if tried is not None else less
     raise UserError(f'{name}: out of memory at {height}x{width} ({reason}); {less}')
 

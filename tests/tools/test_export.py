@@ -9,9 +9,9 @@ import pytest
 @pytest.mark.parametrize(
     ('arguments', 'said'),
     [
-        (('--size', '40'), 'HxW such as 384x640'),
-        (('--objects', '0'), '1 or more'),
-        (('--size', '²x32'), 'HxW such as 384x640'),
+        (('--size', '40'), 'expected HxW such as'),
+        (('--objects', '0'), 'expected a whole number >= 1'),
+        (('--size', '²x32'), 'expected HxW such as'),
         (('--tolerance', '-1'), '--tolerance: expected a number above 0, got -1'),
     ],
 )
