@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 _SIDES = (1024, 1536, 2048)  # of the square matrices that are multiplied
 _DEVICE_SIDES = (4096, 8192)  # the same on a GPU, which small ones do not fill
+_MAPS = ((64, 128), (256, 64), (512, 32))  # channels and side of those that are convolved
+_DEVICE_MAPS = ((256, 256), (512, 128))
 _BYTES = 1 << 27  # copied; larger than caches
 _DEVICE_BYTES = 1 << 30
 
@@ -26,7 +29,7 @@ class Roofline:
     Source: Williams et al., "Roofline: An Insightful Visual Performance Model", CACM 2009.
 
     Attributes:
-        flops_per_second: Of a product of large matrices.
+        flops_per_second: Of the fastest product of large matrices or convolution of large maps.
         bytes_per_second: Read and written by a large copy.
     """
 
@@ -39,7 +42,9 @@ class Roofline:
 
 
 def measure_roofline(device: torch.device, dtype: torch.dtype = torch.float32) -> Roofline:
-    """Measure both ceilings, the first by the best of several sizes; takes a second or two.
+    """Measure both ceilings, the first by the best of several sizes; takes some seconds.
+
+    Convolutions are among them, as on some processors they reach more than products of matrices.
 
     Args:
         device: Where.
@@ -50,10 +55,12 @@ def measure_roofline(device: torch.device, dtype: torch.dtype = torch.float32) -
     size = _BYTES if on_cpu else _DEVICE_BYTES
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    with _products_as_convolutions():
-        products = [_product(side, device, dtype) for side in (_SIDES if on_cpu else _DEVICE_SIDES)]
+    sides, maps = (_SIDES, _MAPS) if on_cpu else (_DEVICE_SIDES, _DEVICE_MAPS)
+    with _products_as_convolutions(), torch.no_grad():
+        reached = [_product(side, device, dtype) for side in sides]
+        reached += [_convolution(*size, device, dtype) for size in maps]
     return Roofline(
-        flops_per_second=max(products),
+        flops_per_second=max(reached),
         bytes_per_second=2 * size / best_seconds(lambda: target.copy_(source), device),
     )
 
@@ -62,6 +69,16 @@ def _product(side: int, device: torch.device, dtype: torch.dtype) -> float:
     """Operations per second of the product of two square matrices."""
     left = torch.randn(side, side, device=device).to(dtype)
     return 2 * side**3 / best_seconds(lambda: left @ left, device)
+
+
+def _convolution(channels: int, side: int, device: torch.device, dtype: torch.dtype) -> float:
+    """Operations per second of a 3x3 convolution of a square map, channels last."""
+    convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device)
+    convolution = convolution.to(dtype=dtype, memory_format=torch.channels_last)
+    maps = torch.randn(1, channels, side, side, device=device)
+    maps = maps.to(dtype=dtype, memory_format=torch.channels_last)
+    flops = 2 * 9 * channels**2 * side**2  # a little less at the border
+    return flops / best_seconds(lambda: convolution(maps), device)
 
 
 @contextmanager
@@ -74,7 +91,7 @@ def _products_as_convolutions() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def best_seconds(action: Callable[[], object], device: torch.device, repeats: int = 4) -> float:
+def best_seconds(action: Callable[[], object], device: torch.device, repeats: int = 8) -> float:
     """Shortest elapsed time of an action after one run that does not count."""
     times = []
     for _ in range(repeats + 1):

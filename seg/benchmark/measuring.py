@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from seg.benchmark.machine import Roofline, synchronize
-from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost, release_memory
+from seg.benchmark.meters import MemoryMeter, Stopwatch, count_cost
 from seg.benchmark.waits import count_waits
 from seg.benchmark.workloads import Workload
 from seg.utils.checks import UserError
 from seg.utils.devices import is_out_of_memory
+from seg.utils.freed_memory import release_memory
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import resource
 import threading
 import time
@@ -129,18 +127,6 @@ class MemoryMeter:
             self.peak_bytes = max(self.peak_bytes, resident_bytes() - self._start)
             if self._stop.wait(_INTERVAL):
                 return
-
-
-def release_memory() -> None:
-    """Give back what the allocator of the process keeps of things that are gone.
-
-    What is measured next would take it without being seen. Does nothing where the C library has
-    no such function.
-    """
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
-    if trim is not None:
-        trim(0)
 
 
 def resident_bytes() -> int:

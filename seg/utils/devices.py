@@ -11,6 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+_ALL = 1 << 30
+_CACHED = 1 << 19  # numbers
+_ON_DEVICE = 1 << 27  # where there is no such cache: 512 MiB of them
+
 _everywhere: ContextVar[bool] = ContextVar('runs_ahead_everywhere', default=False)
 
 
@@ -46,6 +50,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     return "can't allocate memory" in str(error) or 'not enough memory' in str(error)
+
+
+def rows_at_once(numbers_per_row: int, device: torch.device) -> int:
+    """How many rows of a large tensor go through several passes together.
+
+    With few, what one pass leaves behind is still in the cache of a processor for the next; a GPU
+    would have nothing to do. In training all of it is kept anyway, and programs that are exported
+    or compiled have no loops over rows.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return _ALL
+    most = _CACHED if device.type == 'cpu' else _ON_DEVICE
+    return max(1, most // max(1, numbers_per_row))
 
 
 @cache

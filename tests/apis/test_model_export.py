@@ -168,7 +168,7 @@ def test_a_file_starts_a_memory(needs_onnx, tmp_path):
 
 @pytest.mark.slow
 def test_a_video_file_takes_memories_of_any_length(needs_onnx, tmp_path, monkeypatch):
-    monkeypatch.setattr('seg.models.memory.memory_reader._GROUP', 2)  # as in large pictures
+    monkeypatch.setattr('seg.models.memory.pixel_pairs._GROUP', 2)  # as in large pictures
     model = tiny(tiny_video_cfg(num_stages=1))
     part = export_part(model, 'video', SIZE, num_objects=2)
     write_onnx(part, tmp_path / 'video.onnx')

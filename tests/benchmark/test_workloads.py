@@ -15,7 +15,7 @@ from seg.benchmark import workloads
 from seg.benchmark.agreement import agreement
 from seg.benchmark.machine import Roofline
 from seg.benchmark.measuring import Plan, check_dtype, measure, telling_what_fits
-from seg.benchmark.meters import MemoryMeter, Part, Stopwatch, count_cost, release_memory
+from seg.benchmark.meters import MemoryMeter, Part, Stopwatch, count_cost
 from seg.benchmark.peers import (
     mask2former_workload,
     peer_builders,
@@ -32,6 +32,7 @@ from seg.testing.golden_files import load_golden
 from seg.testing.processes import in_fresh_interpreter
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_rapsam_cfg, tiny_video_cfg, toy_sample
 from seg.utils.checks import UserError
+from seg.utils.freed_memory import release_memory
 
 CPU = torch.device('cpu')
 SIZE = (60, 90)  # no multiples of 32

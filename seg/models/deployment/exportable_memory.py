@@ -147,7 +147,6 @@ class StartingStep(nn.Module):
             batch=batch,
             given=batch.valid,
             propagated=~batch.valid,
-            again=nothing,
             contents=features.new_zeros(1, count, features.shape[2]),
             moved=nothing,
             searched=nothing,
@@ -156,7 +155,7 @@ class StartingStep(nn.Module):
             score_shift=state.score_shift[None],
         )
         step = ClipStep(self.head, self.head.router.routes[Task.VOS])
-        answer = step.answer(asked, frame, has_paths=False)
+        answer = step.answer(asked, frame)
         keys = adapter.encode(mask_features).of_clip(0)
         seen = step.seen(answer, asked, 0, count)
         after, row = adapter.observe(state, keys, seen, features[0, 0])
@@ -202,7 +201,7 @@ class PropagationStep(nn.Module):
         features = one_frame(mask_features)
         frame = _whole_frame(features, one_frame(context_feats))
         keys = adapter.encode(mask_features).of_clip(0)
-        readout = adapter.read(state, keys, features[0, 0], memory.prompted_frames)
+        readout = adapter.read(state, keys, features[0, 0])
         assert readout is not None, 'a memory of at least one frame was asked for'
         masks = readout.masks
         step = ClipStep(self.head, self.head.router.routes[self.task])
@@ -212,7 +211,6 @@ class PropagationStep(nn.Module):
             batch=batch,
             given=~batch.valid,
             propagated=batch.valid,
-            again=masks.redetected[None],
             contents=readout.contents[None],
             moved=masks.moved[None],
             searched=readout.searched[None],
@@ -220,7 +218,10 @@ class PropagationStep(nn.Module):
             last=state.last_masks[None],
             score_shift=state.score_shift[None],
         )
-        answer = step.answer(asked, frame, has_paths=step.refines)
+        again = None
+        if step.refines:
+            again = adapter.find_again(state, keys, readout, memory.prompted_frames)[None]
+        answer = step.answer(asked, frame, again)
         seen = step.seen(answer, asked, 0, count)
         after, row = adapter.observe(state, keys, seen, features[0, 0])
         return StepResult(

@@ -100,7 +100,6 @@ class AskedFrame(NamedTuple):
         batch: Prompts of the user and of the memory.
         given: Objects that the user points at on this frame, bool.
         propagated: Objects that come from memory alone, bool.
-        again: Masks that memory finds anew, (B, N, h, w), in [0, 1].
         contents: What memory adds to the queries, (B, N, C).
         moved: See :class:`FrameAnswer`.
         searched: See :class:`FrameAnswer`.
@@ -112,7 +111,6 @@ class AskedFrame(NamedTuple):
     batch: PromptBatch
     given: Tensor
     propagated: Tensor
-    again: Tensor
     contents: Tensor
     moved: Tensor
     searched: Tensor
@@ -120,11 +118,19 @@ class AskedFrame(NamedTuple):
     last: Tensor
     score_shift: Tensor
 
-    def found_anew(self, index: Tensor, refinement: DualPathRefinement) -> AskedFrame:
-        """Some objects, (R,), as the second path asks for them."""
+    def found_anew(
+        self, index: Tensor, again: Tensor, refinement: DualPathRefinement
+    ) -> AskedFrame:
+        """Some objects, (R,), as the second path asks for them.
+
+        Args:
+            index: Which ones.
+            again: Masks that memory finds anew, (B, N, h, w), in [0, 1].
+            refinement: Marks their queries.
+        """
         rows = [value.index_select(1, index) for value in self[1:]]
         asked = AskedFrame(self.batch.rows(index), *rows)
         return asked._replace(
-            batch=second_path(asked.batch, asked.again, asked.propagated),
+            batch=second_path(asked.batch, again.index_select(1, index), asked.propagated),
             contents=refinement.mark(asked.contents),
         )

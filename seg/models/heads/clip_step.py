@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from seg.models.heads.joined_paths import with_second_answer, with_second_rows
 from seg.models.heads.slot_prompts import prompts_by_slot, second_path, side_by_side
 from seg.models.memory import (
     ExpectedObjects,
+    FrameKeys,
     MemoryReadout,
     MemoryState,
     SeenObjects,
@@ -88,13 +90,13 @@ class ClipStep:
             for i, state in enumerate(states)
         ]
         asked = self._ask(states, frame, prompts, readouts)
-        remembers = any(readout is not None for readout in readouts)
-        if not (self.refines and remembers):
-            answer = self.answer(asked, frame, has_paths=False)
+        find_again = partial(self._find_again, states, keys, readouts, asked)
+        if not self.refines or all(readout is None for readout in readouts):
+            answer = self.answer(asked, frame)
         elif self.head.training or runs_ahead(frame.mask_features.device):
-            answer = self.answer(asked, frame, has_paths=True)
+            answer = self.answer(asked, frame, find_again())
         else:
-            answer = self.answer_by_need(asked, frame)
+            answer = self.answer_by_need(asked, frame, find_again)
         after = []
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
@@ -123,7 +125,7 @@ class ClipStep:
         zeros = batch.mask_probs.new_zeros
         given = zeros(batch.valid.shape).bool()
         known = torch.zeros_like(given)
-        ahead, again, moved, searched = (zeros(*batch.valid.shape, *size) for _ in range(4))
+        ahead, moved, searched = (zeros(*batch.valid.shape, *size) for _ in range(3))
         contents, last = zeros(*batch.valid.shape, channels), zeros(*batch.valid.shape, *size)
         areas, shift = zeros(batch.valid.shape), zeros(batch.valid.shape)
         for i, readout in enumerate(readouts):
@@ -132,7 +134,7 @@ class ClipStep:
             given[i, :n] = rows[i].is_valid.to(given.device)
             if readout is not None:
                 known[i, :n] = readout.known
-                ahead[i, :n], again[i, :n], moved[i, :n] = readout.masks
+                ahead[i, :n], moved[i, :n] = readout.masks
                 contents[i, :n], searched[i, :n] = readout.contents, readout.searched
                 areas[i, :n] = readout.areas
         propagated = known & ~given
@@ -146,11 +148,24 @@ class ClipStep:
             has_previous=batch.has_previous | corrected[..., 0, 0, 0],
             valid=given | propagated,
         )
-        return AskedFrame(
-            batch, given, propagated, again, contents, moved, searched, areas, last, shift
-        )
+        return AskedFrame(batch, given, propagated, contents, moved, searched, areas, last, shift)
 
-    def answer(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
+    def _find_again(
+        self,
+        states: Sequence[MemoryState],
+        keys: FrameKeys,
+        readouts: Sequence[MemoryReadout | None],
+        asked: AskedFrame,
+    ) -> Tensor:
+        """Masks that the memory finds anew, (B, N, h, w), in [0, 1]; zero for what it forgot."""
+        again = torch.zeros_like(asked.last)
+        for i, readout in enumerate(readouts):
+            if readout is not None:
+                found = self.memory.find_again(states[i], keys.of_clip(i), readout)
+                again[i, : len(found)] = found
+        return again
+
+    def answer(self, asked: AskedFrame, frame: Frame, again: Tensor | None = None) -> FrameAnswer:
         """Run the decoder and join the paths.
 
         In training those of all objects from memory; else of those that memory is unsure of, as
@@ -159,17 +174,20 @@ class ClipStep:
         Args:
             asked: The questions.
             frame: The frame.
-            has_paths: Whether objects that come from memory are found anew as well.
+            again: Masks that memory finds anew, (B, N, h, w), in [0, 1]: where the second path
+                starts. There is none without.
         """
-        answer = self._decode(asked, frame, has_paths=has_paths)
-        if has_paths:
+        answer = self._decode(asked, frame, again)
+        if again is not None:
             assert self.head.dual_path is not None, 'checked when the step was made'
             joined = asked.propagated if self.head.training else self._unsure(answer, asked)
             answer = with_second_rows(answer, joined, self.head.dual_path)
         return self._settle(answer, asked, frame)
 
-    def answer_by_need(self, asked: AskedFrame, frame: Frame) -> FrameAnswer:
-        """The same with less work: only objects that memory is unsure of are decoded anew.
+    def answer_by_need(
+        self, asked: AskedFrame, frame: Frame, find_again: Callable[[], Tensor]
+    ) -> FrameAnswer:
+        """The same with less work: only objects that memory is unsure of are found anew.
 
         Which ones that are has to be known before the decoder runs again, so this waits for the
         device.
@@ -177,15 +195,16 @@ class ClipStep:
         Args:
             asked: The questions.
             frame: The frame.
+            find_again: Finds masks anew, see :meth:`answer`.
         """
         refinement = self.head.dual_path
         assert refinement is not None, 'checked when the step was made'
-        answer = self._decode(asked, frame, has_paths=False)
+        answer = self._decode(asked, frame)
         unsure = self._unsure(answer, asked)
         index = unsure.any(dim=0).nonzero().flatten()
         if len(index):
-            again = self._decode(asked.found_anew(index, refinement), frame, has_paths=False)
-            answer = with_second_answer(answer, again, index, unsure, refinement)
+            second = self._decode(asked.found_anew(index, find_again(), refinement), frame)
+            answer = with_second_answer(answer, second, index, unsure, refinement)
         return self._settle(answer, asked, frame)
 
     def _unsure(self, answer: FrameAnswer, asked: AskedFrame) -> Tensor:
@@ -194,14 +213,14 @@ class ClipStep:
         unsure = self.head.dual_path.is_unsure(answer.path(0).confidence)
         return unsure.view(asked.propagated.shape) & asked.propagated
 
-    def _decode(self, asked: AskedFrame, frame: Frame, *, has_paths: bool) -> FrameAnswer:
+    def _decode(self, asked: AskedFrame, frame: Frame, again: Tensor | None = None) -> FrameAnswer:
         """What the decoder says, of the first path alone and as it is."""
-        encoded = self._encode(asked, frame, has_paths)
+        encoded = self._encode(asked, frame, again)
         outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
         final = outputs[-1]
         assert final.iou_logits is not None, 'prompted objects need a quality estimate'
         started = _started_from(encoded.queries)
-        num_objects, copies = asked.last.shape[1], 2 if has_paths else 1
+        num_objects, copies = asked.last.shape[1], 1 if again is None else 2
         known = (asked.last, asked.searched, asked.areas)
         expected = ExpectedObjects(
             started.sigmoid().flatten(0, 1),
@@ -216,7 +235,7 @@ class ClipStep:
             proposed=started,
             score_logits=score_logits,
             score_shift=asked.score_shift,
-            has_paths=has_paths,
+            has_paths=again is not None,
             mask_logits=final.mask_logits[:, :num_objects, 0],
             scores=(score_logits[:, :num_objects] + asked.score_shift).sigmoid(),
             least_scores=self._least_scores(asked),
@@ -239,12 +258,12 @@ class ClipStep:
         least = least.masked_fill(was_seen, self.memory.visible_score)
         return least.masked_fill(asked.given, -1.0)
 
-    def _encode(self, asked: AskedFrame, frame: Frame, has_paths: bool) -> AskedObjects:
+    def _encode(self, asked: AskedFrame, frame: Frame, again: Tensor | None) -> AskedObjects:
         """Queries of all rows."""
         batch, added = asked.batch, asked.contents
-        if has_paths:
+        if again is not None:
             assert self.head.dual_path is not None, 'checked when the step was made'
-            batch = side_by_side(batch, second_path(batch, asked.again, asked.propagated))
+            batch = side_by_side(batch, second_path(batch, again, asked.propagated))
             added = torch.cat([added, self.head.dual_path.mark(added)], dim=1)
         queries = self.head.prompt_encoder.encode(
             batch, frame.mask_features, canvas=frame.canvas, image_shapes=frame.image_shapes

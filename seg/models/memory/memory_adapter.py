@@ -146,11 +146,7 @@ class StreamingMemoryAdapter(BaseModule):
         return self.reader.encode(mask_features)
 
     def read(
-        self,
-        state: MemoryState,
-        keys: FrameKeys,
-        mask_features: Tensor,
-        prompted_frames: Tensor | None = None,
+        self, state: MemoryState, keys: FrameKeys, mask_features: Tensor
     ) -> MemoryReadout | None:
         """What is remembered, seen in a new frame; ``None`` if nothing is.
 
@@ -158,27 +154,42 @@ class StreamingMemoryAdapter(BaseModule):
             state: The memory.
             keys: Of the frame, without the axis B.
             mask_features: Of the frame, (C, h, w).
-            prompted_frames: See :meth:`MemoryReader.forward`.
         """
         if not state.num_frames or not state.num_objects:
             return None
-        masks = self.reader(state, keys, prompted_frames)
+        masks = self.reader(state, keys)
         wholes = self.objects.read(state)
         searched = wholes.search(mask_features)
         # Too few pixels are remembered of small things to be voted for once they are out of sight.
         # The search has a loss of its own: from these masks it would learn to keep still.
-        lost = ~state.last_masks.flatten(1).any(dim=1)
-        found = searched.detach().sigmoid()
-        either = torch.maximum(masks.propagated, found)
-        wide = lost[:, None, None]
+        lost = _are_lost(state)
+        either = torch.maximum(masks.propagated, searched.detach().sigmoid())
         masks = masks._replace(
-            propagated=torch.where(wide, either, masks.propagated),
-            redetected=torch.where(wide, found, masks.redetected),
+            propagated=torch.where(lost[:, None, None], either, masks.propagated)
         )
         areas = torch.where(
             lost, self._remembered_areas(state), state.last_masks.flatten(1).sum(dim=1)
         )
         return MemoryReadout(masks, wholes.contents, searched, areas, state.known)
+
+    def find_again(
+        self,
+        state: MemoryState,
+        keys: FrameKeys,
+        readout: MemoryReadout,
+        prompted_frames: Tensor | None = None,
+    ) -> Tensor:
+        """Where objects are by their looks alone, (N, h, w), in [0, 1].
+
+        Args:
+            state: The memory.
+            keys: Of the frame, without the axis B.
+            readout: What :meth:`read` said about it.
+            prompted_frames: See :meth:`MemoryReader.find_again`.
+        """
+        found = readout.searched.detach().sigmoid()
+        again = self.reader.find_again(state, keys, prompted_frames)
+        return torch.where(_are_lost(state)[:, None, None], found, again)
 
     def _remembered_areas(self, state: MemoryState) -> Tensor:
         """Mean area of each object over the frames that show it, cells of mask features, (N,)."""
@@ -271,6 +282,11 @@ class StreamingMemoryAdapter(BaseModule):
             'quality': seen.quality.detach() * visible,
         }
         return after, row
+
+
+def _are_lost(state: MemoryState) -> Tensor:
+    """Which objects were out of sight on the last frame, (N,), bool."""
+    return ~state.last_masks.flatten(1).any(dim=1)
 
 
 def mask_stability(mask_logits: Tensor, offset: float = 1.0) -> Tensor:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from seg.models.decoders.layers import pointwise
 from seg.models.memory.memory_state import MemoryState
+from seg.models.memory.pixel_pairs import NEVER, PixelPairs
+from seg.models.memory.tiles import TILE, TileCut, missing_for_tiles, places_of
 from seg.registry import MODELS
 from seg.utils.constants import made_once
 from seg.utils.devices import runs_ahead
@@ -19,9 +21,6 @@ from seg.utils.devices import runs_ahead
 _INITIAL_SCALE = 16.0  # of cosines
 _LEAST_MASS = 1e-4
 _LEAST_SHARE = 0.25  # of an object in a pixel of it, and of what is around it in a pixel of that
-_NEVER = 1e4  # added to logits of what must not count
-_GROUP = 16  # remembered pixels that are looked at together
-_TILE = 8  # side of the tiles of the local read, cells
 
 
 class FrameKeys(NamedTuple):
@@ -45,12 +44,10 @@ class ProposedMasks(NamedTuple):
 
     Attributes:
         propagated: Followed from all remembered frames, near places first.
-        redetected: Found again by looks alone, as on the frames where they were prompted.
         moved: The masks of the last frame, carried along; zero for objects unseen there.
     """
 
     propagated: Tensor
-    redetected: Tensor
     moved: Tensor
 
 
@@ -63,8 +60,8 @@ class MemoryReader(BaseModule):
     Space-Time Networks", NeurIPS 2021, section 3.2, with cosines), and one of the last frame
     around each pixel at the stride of the mask features. The first prefers near places, over
     distances that grow with the time gone by; without that preference, and on prompted frames
-    only, it finds objects again. Keys are shared by all objects: one more object costs one more
-    column in the votes.
+    only, it finds objects again (:meth:`find_again`). Keys are shared by all objects: one more
+    object costs one more column in the votes.
 
     Args:
         feat_channels: Width C of the mask features.
@@ -158,10 +155,27 @@ class MemoryReader(BaseModule):
         fine = F.interpolate(votes[None], size=whole, mode='bilinear', align_corners=False)
         return fine[0, :, :height, :width]
 
-    def forward(
-        self, state: MemoryState, keys: FrameKeys, prompted_frames: Tensor | None = None
-    ) -> ProposedMasks:
+    def forward(self, state: MemoryState, keys: FrameKeys) -> ProposedMasks:
         """Propose masks for the next frame.
+
+        Args:
+            state: A memory of at least one frame.
+            keys: Of the frame, without the axis B.
+        """
+        with torch.autocast(keys.fine.device.type, enabled=False):
+            far = self._vote(self._nearby(state, keys.coarse), state, state.written)
+            far = self._enlarge(far, keys.fine.shape[-2:])
+            if not self.local_radius:
+                return ProposedMasks(self._sharpen(far), far)
+            near = self._carry(state, keys.fine)
+            seen = state.last_masks.flatten(1).any(dim=1)[:, None, None]
+            joined = torch.where(seen, far.lerp(near, self.trust_in_last.sigmoid()), far)
+            return ProposedMasks(self._sharpen(joined), near)
+
+    def find_again(
+        self, state: MemoryState, keys: FrameKeys, prompted_frames: Tensor | None = None
+    ) -> Tensor:
+        """Where objects are by looks alone, as on the frames where they were prompted.
 
         Args:
             state: A memory of at least one frame.
@@ -169,36 +183,26 @@ class MemoryReader(BaseModule):
             prompted_frames: Remembered frames on which an object was prompted, (G,), int64. When
                 left out, they are looked up, or, where that would be to wait for a device, all
                 frames are compared with.
+
+        Returns:
+            Masks (N, h, w), in [0, 1].
         """
-        chosen = state
         if prompted_frames is None and not runs_ahead(keys.fine.device):
             prompted_frames = (state.prompted & state.written).any(dim=1).nonzero().flatten()
         if prompted_frames is not None:
-            chosen = state.keep_frames(prompted_frames)
+            state = state.keep_frames(prompted_frames)
         with torch.autocast(keys.fine.device.type, enabled=False):
-            far = self._vote(self._compare_nearby(state, keys.coarse), state, state.written)
-            pointed = chosen.prompted & chosen.written
-            again = self._vote(self._compare(chosen.keys, keys.coarse, pointed), chosen, pointed)
-            far, again = (self._enlarge(votes, keys.fine.shape[-2:]) for votes in (far, again))
-            if not self.local_radius:
-                return ProposedMasks(self._sharpen(far), self._sharpen(again), far)
-            near = self._carry(state, keys.fine)
-            seen = state.last_masks.flatten(1).any(dim=1)[:, None, None]
-            joined = torch.where(seen, far.lerp(near, self.trust_in_last.sigmoid()), far)
-            return ProposedMasks(self._sharpen(joined), self._sharpen(again), near)
+            pointed = state.prompted & state.written
+            pairs = PixelPairs.of([keys.coarse.flatten(1)], [self._looks(state)], pointed)
+            votes = self._vote(pairs, state, pointed)
+            return self._sharpen(self._enlarge(votes, keys.fine.shape[-2:]))
 
-    def _compare(self, keys: Tensor, coarse: Tensor, counted: Tensor) -> Tensor:
-        """Scaled cosines of the frame's pixels with remembered ones, (h'w', F * h'w').
+    def _looks(self, state: MemoryState) -> Tensor:
+        """Remembered keys, scaled, (F, K, h'w')."""
+        return self.log_scale.exp() * state.keys.flatten(2)
 
-        Args:
-            keys: Remembered, (F, K, h', w').
-            coarse: Of the frame, (K, h', w').
-            counted: Which frames count for which object, (F, N), bool.
-        """
-        return _products([coarse.flatten(1)], [self.log_scale.exp() * keys.flatten(2)], counted)
-
-    def _compare_nearby(self, state: MemoryState, coarse: Tensor) -> Tensor:
-        """The same for all that is remembered, less what distant places lose.
+    def _nearby(self, state: MemoryState, coarse: Tensor) -> PixelPairs:
+        """A frame's pixels and all remembered ones, less what distant places lose.
 
         A squared distance is a product of four channels, |q|^2 - 2 q p + |p|^2, so that it costs
         no pass over all pairs.
@@ -212,30 +216,29 @@ class MemoryReader(BaseModule):
         here = torch.cat([2 * places, -torch.ones_like(lengths), -lengths])
         there = torch.cat([places, lengths, torch.ones_like(lengths)])
         there = there / (2 * variance)[:, None, None]
-        looks = self.log_scale.exp() * state.keys.flatten(2)
-        return _products([coarse.flatten(1), here], [looks, there], state.written)
+        return PixelPairs.of([coarse.flatten(1), here], [self._looks(state), there], state.written)
 
-    def _vote(self, logits: Tensor, state: MemoryState, counted: Tensor) -> Tensor:
+    def _vote(self, pairs: PixelPairs, state: MemoryState, counted: Tensor) -> Tensor:
         """Mean cover of remembered pixels, weighted by softmax, (N, h', w').
 
         Args:
-            logits: (h'w', F * h'w').
+            pairs: Of h'w' and F * h'w' pixels.
             state: The frames.
             counted: Which frames count for which object, (F, N), bool.
         """
         size = state.keys.shape[-2:]
-        if not logits.shape[1]:
+        if not pairs.num_there:
             return state.covers.new_zeros(state.num_objects, *size)
         counts = counted.float()
         masks = (state.covers.flatten(2) * counts.unsqueeze(-1)).transpose(1, 2).flatten(0, 1)
-        if 0 < self.top_k < logits.shape[1]:
-            values, index = _largest(logits, self.top_k)
+        if 0 < self.top_k < pairs.num_there:
+            values, index = pairs.largest(self.top_k)
             weights = values.softmax(dim=1)
             frames = index.div(size[0] * size[1], rounding_mode='floor')
             mass = torch.einsum('qk,qkn->qn', weights, counts[frames])
             votes = torch.einsum('qk,qkn->qn', weights, masks[index])
         else:
-            weights = logits.softmax(dim=1)
+            weights = pairs.products().softmax(dim=1)
             mass = weights.unflatten(1, (len(counts), -1)).sum(dim=-1) @ counts
             votes = weights @ masks
         return (votes / mass.clamp(min=_LEAST_MASS)).T.unflatten(1, size)
@@ -248,26 +251,26 @@ class MemoryReader(BaseModule):
         window, all of it is inside or outside whatever moved, and the masks stay as they are.
         """
         radius, (height, width) = self.local_radius, fine.shape[-2:]
-        last = F.pad(state.last_masks, _missing(height, width))
-        reach = _TILE + 2 * radius
+        last = F.pad(state.last_masks, missing_for_tiles(height, width))
+        reach = TILE + 2 * radius
         inside, outside = (
-            F.max_pool2d(shares, reach, stride=_TILE, padding=radius) > _LEAST_SHARE
+            F.max_pool2d(shares, reach, stride=TILE, padding=radius) > _LEAST_SHARE
             for shares in (last, 1 - last)
         )
         crossed = (inside & outside).any(dim=0)
-        places = _places_of(crossed)
-        tiles = _cut(fine, places, 0)  # (tiles that count, 64, K)
-        windows = _cut(state.last_key, places, radius)
+        places = places_of(crossed)
+        here = TileCut.of(places, (height, width), 0)
+        around = TileCut.of(places, (height, width), radius)
+        tiles = self.local_scale.exp() * here(fine)  # (tiles that count, 64, K)
+        windows = around(state.last_key)
         # The last channel keeps to the picture.
-        beyond = 1 - _cut(fine.new_ones(1, height, width), places, radius)
-        tiles = F.pad(self.local_scale.exp() * tiles, (0, 1), value=-_NEVER)
-        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -_NEVER)])
-        logits = torch.baddbmm(
-            open_bias[self.offsets], tiles, torch.cat([windows, beyond], dim=2).transpose(1, 2)
-        )
-        found = logits.softmax(dim=-1) @ _cut(state.last_masks, places, radius)
-        found = found.unflatten(1, (_TILE, _TILE)).permute(0, 3, 1, 2)  # (tiles, N, 8, 8)
-        tiled = last.unflatten(2, (-1, _TILE)).unflatten(1, (-1, _TILE)).permute(1, 3, 0, 2, 4)
+        tiles = F.pad(tiles, (0, 1), value=-NEVER)
+        windows = torch.cat([windows, around.is_beyond.to(windows)], dim=2)
+        open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -NEVER)])
+        logits = torch.baddbmm(open_bias[self.offsets], tiles, windows.transpose(1, 2))
+        found = logits.softmax(dim=-1) @ around(state.last_masks)
+        found = found.unflatten(1, (TILE, TILE)).permute(0, 3, 1, 2)  # (tiles, N, 8, 8)
+        tiled = last.unflatten(2, (-1, TILE)).unflatten(1, (-1, TILE)).permute(1, 3, 0, 2, 4)
         found = torch.where(crossed[places][:, None, None, None], found, tiled[places])
         moved = tiled.index_put(places, found).permute(2, 0, 3, 1, 4)
         return moved.flatten(3).flatten(1, 2)[:, :height, :width]
@@ -275,66 +278,6 @@ class MemoryReader(BaseModule):
     def _sharpen(self, shares: Tensor) -> Tensor:
         """Votes as probabilities."""
         return (self.sharpness * (shares - self.border)).sigmoid()
-
-
-def _places_of(flags: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of true values of a map, or of all of them.
-
-    Those of all in an exported program, whose sizes cannot depend on values, and where a device
-    would have to be waited for.
-    """
-    if torch.compiler.is_compiling() or runs_ahead(flags.device):
-        sides = (torch.arange(length, device=flags.device) for length in flags.shape)
-        rows, columns = torch.meshgrid(*sides, indexing='ij')
-        return rows.flatten(), columns.flatten()
-    rows, columns = flags.nonzero().unbind(dim=1)
-    return rows, columns
-
-
-def _products(here: list[Tensor], there: list[Tensor], counted: Tensor) -> Tensor:
-    """Products of a frame's pixels with remembered ones, (pixels, F * pixels).
-
-    Args:
-        here: Channels of the frame, (K, pixels) each.
-        there: Those of remembered ones, (F, K, pixels) each.
-        counted: Which frames count for which object, (F, N), bool. Products with those that count
-            for none are far below all others.
-    """
-    # One more channel: -1 of the frame times a large number of those that count for none.
-    never = _NEVER * (~counted.any(dim=1)).float()
-    num_pixels = here[0].shape[1]
-    here = [*here, here[0].new_full((1, num_pixels), -1.0)]
-    there = [*there, never[:, None, None].expand(-1, 1, num_pixels)]
-    return torch.cat(here).T @ _pixels(torch.cat(there, dim=1))
-
-
-def _pixels(keys: Tensor) -> Tensor:
-    """Keys (F, K, ...) of the pixels of all frames, (K, F * pixels)."""
-    return keys.flatten(2).transpose(0, 1).flatten(1)
-
-
-def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` largest of each row and their places, in any order, (rows, count) each.
-
-    They are in the groups with the largest maxima, and to select among groups is much cheaper
-    than among all of a row. Exported programs, whose rows may have any length, select among all.
-    """
-    length = values.shape[1]
-    num_groups = -(-length // _GROUP)
-    if torch.compiler.is_compiling() or num_groups <= count:
-        best = values.topk(count, dim=1, sorted=False)
-        return best.values, best.indices
-    detached, missing = values.detach(), num_groups * _GROUP - length
-    if missing:  # padding copies
-        detached = F.pad(detached, (0, missing), value=-torch.inf)
-    # A group's members lie far apart: maxima over rows of a matrix are what processors do fast.
-    maxima = detached.unflatten(1, (_GROUP, num_groups)).amax(dim=1)
-    groups = maxima.topk(count, dim=1, sorted=False).indices.unsqueeze(2)
-    members = groups + num_groups * torch.arange(_GROUP, device=values.device)
-    members = members.flatten(1)
-    best = detached.gather(1, members).topk(count, dim=1, sorted=False)
-    index = members.gather(1, best.indices)
-    return values.gather(1, index), index
 
 
 @made_once
@@ -352,32 +295,12 @@ def _bell(radius: int) -> Tensor:
     return -(steps[:, None].square() + steps[None, :].square()) / (2 * (radius / 2) ** 2)
 
 
-def _missing(height: int, width: int) -> tuple[int, int, int, int]:
-    """What has to be added to a map on the left, right, top and bottom to cut it into tiles."""
-    return 0, -width % _TILE, 0, -height % _TILE
-
-
-def _cut(maps: Tensor, places: tuple[Tensor, Tensor], margin: int) -> Tensor:
-    """Tiles of maps (D, h, w) with a margin around each, (tiles, pixels, D), rows first.
-
-    Args:
-        maps: The maps.
-        places: Rows and columns of the wanted tiles.
-        margin: Pixels; those outside are zero.
-    """
-    added = tuple(margin + more for more in _missing(*maps.shape[-2:]))
-    padded = F.pad(maps[None], added)[0] if any(added) else maps  # to pad by nothing copies
-    whole = _TILE + 2 * margin
-    tiles = padded.unfold(1, whole, _TILE).unfold(2, whole, _TILE)  # (D, down, across, y, x)
-    return tiles.permute(1, 2, 3, 4, 0)[places].flatten(1, 2)
-
-
 def _offsets(radius: int) -> Tensor:
     """Place in the flat bias of each pair of a pixel and one of its window, (64, window).
 
     Pairs that are too far apart have the place after the last one.
     """
-    here, there = torch.arange(_TILE), torch.arange(_TILE + 2 * radius)
+    here, there = torch.arange(TILE), torch.arange(TILE + 2 * radius)
     steps = there[None, :] - here[:, None]  # 0 is radius to the left
     side = 2 * radius + 1
     near = (steps >= 0) & (steps < side)

@@ -11,12 +11,10 @@ from torch import Tensor, nn
 from seg.models.decoders.layers import pointwise, start_at_zero
 from seg.models.decoders.pooling import SoftMaskMeanPooling
 from seg.registry import MODELS
+from seg.utils.devices import rows_at_once
 
 NUM_HINTS = 4
 _MAX_LOGIT = 8.0
-_MANY = 1 << 30
-_CACHED = 1 << 19  # numbers in a map of all channels
-_ON_DEVICE = 1 << 27  # the same where there is no such cache: 512 MiB
 
 
 class RefinedMasks(NamedTuple):
@@ -83,12 +81,10 @@ class MaskRefiner(BaseModule):
             pointwise(conv, mask_features.flatten(0, 1)).unflatten(0, mask_features.shape[:2])
             for conv in (self.feat_conv, self.look_conv)
         )
+        count = rows_at_once(looks.numel(), looks.device)
         parts = [
             self._refine(shared, looks, *some)
-            for some in zip(
-                *(queries.split(_at_once(looks), dim=1) for queries in (mask_logits, hints)),
-                strict=True,
-            )
+            for some in zip(mask_logits.split(count, dim=1), hints.split(count, dim=1), strict=True)
         ]
         return RefinedMasks(
             torch.cat([part.mask_logits for part in parts], dim=1),
@@ -125,19 +121,6 @@ class MaskRefiner(BaseModule):
         pooled = sums / weights.sum(dim=2, keepdim=True).clamp(min=1)
         judged = self.iou_proj(pooled.flatten(1)).squeeze(-1)
         return judged.unflatten(0, refined.shape[:3]).mean(dim=2)
-
-
-def _at_once(looks: Tensor) -> int:
-    """How many queries go through the convolutions together.
-
-    With few, what they leave behind stays in the cache of a processor, and does not fill a GPU. In
-    training all of it is kept anyway, and programs that are exported or compiled have no loops
-    over queries.
-    """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return _MANY
-    most = _CACHED if looks.device.type == 'cpu' else _ON_DEVICE
-    return max(1, most // looks.numel())
 
 
 def _channels_last(x: Tensor) -> Tensor:

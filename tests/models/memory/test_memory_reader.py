@@ -11,8 +11,8 @@ from seg.models.memory import (
     SeenObjects,
     StreamingMemoryAdapter,
 )
-from seg.models.memory.memory_reader import _largest
 from seg.models.memory.object_memory import _grow
+from seg.models.memory.pixel_pairs import PixelPairs, _largest
 from seg.utils.devices import as_if_ahead
 
 
@@ -62,6 +62,11 @@ def read(memory, state, features):
     return memory.read(state, memory.encode(features[None]).of_clip(0), features)
 
 
+def find_again(memory, state, features):
+    keys = memory.encode(features[None]).of_clip(0)
+    return memory.find_again(state, keys, memory.read(state, keys, features))
+
+
 def overlap(first, second):
     first, second = first > 0.5, second > 0.5
     return float((first & second).sum() / (first | second).sum())
@@ -72,11 +77,13 @@ def overlap(first, second):
 def test_masks_follow_what_moves(local_radius):
     memory = make_memory() if local_radius else make_memory_without_local()
     features, masks = picture(shift=2)
-    readout = read(memory, written(memory), features)
+    state = written(memory)
+    readout = read(memory, state, features)
+    again = find_again(memory, state, features)
 
     for i in range(2):
         assert overlap(readout.masks.propagated[i], masks[i]) > 0.7
-        assert overlap(readout.masks.redetected[i], masks[i]) > 0.7
+        assert overlap(again[i], masks[i]) > 0.7
         assert overlap(readout.masks.propagated[i], masks[1 - i]) < 0.1
 
 
@@ -91,10 +98,12 @@ def test_objects_do_not_depend_on_each_other_nor_on_their_slot():
     memory = make_memory()
     features, _ = picture(shift=1)
     state = written(memory, shifts=(0, 1))
-    both, alone = (read(memory, objects, features) for objects in (state, state.without_object(1)))
+    states = state, state.without_object(1)
+    both, alone = (read(memory, objects, features) for objects in states)
+    both_again, alone_again = (find_again(memory, objects, features) for objects in states)
 
     torch.testing.assert_close(alone.masks.propagated[0], both.masks.propagated[1])
-    torch.testing.assert_close(alone.masks.redetected[0], both.masks.redetected[1])
+    torch.testing.assert_close(alone_again[0], both_again[1])
     torch.testing.assert_close(alone.contents[0], both.contents[1])
 
 
@@ -170,7 +179,8 @@ def test_near_places_win_over_equal_looks():
     readout = read(memory, state, features).masks
 
     assert overlap(readout.propagated[0], masks[0]) > 0.8
-    assert readout.redetected[0][masks[1] > 0].mean() > readout.propagated[0][masks[1] > 0].mean()
+    again = find_again(memory, state, features)
+    assert again[0][masks[1] > 0].mean() > readout.propagated[0][masks[1] > 0].mean()
 
 
 @torch.no_grad()
@@ -179,8 +189,8 @@ def test_only_the_best_remembered_pixels_vote():
     state, (features, _) = written(memory, shifts=(0, 1)), picture(shift=2)
     reader = memory.reader
     keys = memory.encode(features[None]).of_clip(0)
-    logits = reader._compare(state.keys, keys.coarse, state.written)
-    votes = reader._vote(logits, state, state.written)
+    pairs = PixelPairs.of([keys.coarse.flatten(1)], [reader._looks(state)], state.written)
+    logits, votes = pairs.products(), reader._vote(pairs, state, state.written)
 
     size = state.keys.shape[-2:]
     covers = state.covers.flatten(2)  # (F, N, P)
@@ -204,6 +214,17 @@ def test_the_largest_are_found_by_groups(length):
     assert values.gather(1, index).equal(best)
 
 
+@torch.no_grad()
+def test_pixels_are_compared_some_at_a_time(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    pairs = PixelPairs(*(torch.randn(*size, generator=generator) for size in ((50, 8), (8, 300))))
+    whole = pairs.largest(5)
+    monkeypatch.setattr('seg.utils.devices._CACHED', 7 * 300)
+
+    for part, all_at_once in zip(pairs.largest(5), whole, strict=True):
+        torch.testing.assert_close(part, all_at_once)
+
+
 def test_large_frames_get_no_more_cells_than_allowed():
     reader = MemoryReader(8, stride=2, max_cells=100)
     for size in ((16, 24), (20, 20), (21, 20), (270, 480), (1, 3000)):
@@ -223,8 +244,8 @@ def test_distant_places_lose_by_their_squared_distance():
     features, _ = picture(shift=3)
     keys = memory.encode(features[None]).of_clip(0)
     reader, (height, width) = memory.reader, keys.coarse.shape[-2:]
-    lost = reader._compare(state.keys, keys.coarse, state.written)
-    lost = lost - reader._compare_nearby(state, keys.coarse)
+    looks = PixelPairs.of([keys.coarse.flatten(1)], [reader._looks(state)], state.written)
+    lost = looks.products() - reader._nearby(state, keys.coarse).products()
 
     at_once, per_frame = reader.log_reach.exp().tolist()
     for here, frame, there in ((0, 0, 0), (5, 1, 40), (95, 2, 3)):
@@ -247,19 +268,20 @@ def test_lost_objects_are_searched_for_by_their_looks():
     features, masks = picture()
     state = written(memory, shifts=(0, 0), visible=[(True, True), (False, True)])
     keys = memory.encode(features[None]).of_clip(0)
-    votes = memory.reader(state, keys)
+    votes, votes_again = memory.reader(state, keys), memory.reader.find_again(state, keys)
     readout = read(memory, state, features)
-    assert readout.masks.redetected[0].max() < 0.05, 'the search starts as nothing'
+    assert find_again(memory, state, features)[0].max() < 0.05, 'the search starts as nothing'
     assert readout.masks.propagated[0].max() == votes.propagated[0].max()
 
     last = memory.objects.search_mlp[-1]
     last.bias.data[:-1] = 4 * features[:, masks[0] > 0].mean(dim=1)  # looks like the first object
     readout = read(memory, state, features)
     assert readout.searched[0][masks[0] > 0].min() > readout.searched[0][masks[0] == 0].max()
-    for found in (readout.masks.propagated, readout.masks.redetected):
+    again = find_again(memory, state, features)
+    for found in (readout.masks.propagated, again):
         assert found[0][masks[0] > 0].min() > 0.9
     assert readout.masks.propagated[1].equal(votes.propagated[1]), 'in sight'
-    assert readout.masks.redetected[1].equal(votes.redetected[1]), 'in sight'
+    assert again[1].equal(votes_again[1]), 'in sight'
     readout.searched.sum().backward()
     assert last.bias.grad.abs().sum() > 0
 

@@ -1,0 +1,89 @@
+"""How alike the pixels of a frame and remembered ones are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seg.utils.devices import rows_at_once
+
+NEVER = 1e4
+"""Taken from logits of what must not count."""
+
+_GROUP = 8  # remembered pixels, or groups of them, that are looked at together
+
+
+class PixelPairs(NamedTuple):
+    """The pixels of a frame and remembered ones, whose products say how alike they are.
+
+    Attributes:
+        here: Those of the frame, (P, K).
+        there: Those of all remembered frames, (K, R).
+    """
+
+    here: Tensor
+    there: Tensor
+
+    @classmethod
+    def of(cls, here: list[Tensor], there: list[Tensor], counted: Tensor) -> PixelPairs:
+        """Pairs of pixels whose channels come in several parts.
+
+        Args:
+            here: Channels of the frame, (K, P) each.
+            there: Those of remembered ones, (F, K, P) each.
+            counted: Which frames count for which object, (F, N), bool. Products with those that
+                count for none are far below all others.
+        """
+        # One more channel: -1 of the frame times a large number of those that count for none.
+        never = NEVER * (~counted.any(dim=1)).float()
+        num_pixels = here[0].shape[1]
+        here = [*here, here[0].new_full((1, num_pixels), -1.0)]
+        there = [*there, never[:, None, None].expand(-1, 1, num_pixels)]
+        return cls(torch.cat(here).T, torch.cat(there, dim=1).transpose(0, 1).flatten(1))
+
+    @property
+    def num_there(self) -> int:
+        """R."""
+        return self.there.shape[1]
+
+    def products(self) -> Tensor:
+        """Of all pairs, (P, R)."""
+        return self.here @ self.there
+
+    def largest(self, count: int) -> tuple[Tensor, Tensor]:
+        """The ``count`` largest products of each pixel and their places, in any order, (P, count).
+
+        All products at once would leave a processor's cache between one pass and the next.
+        """
+        some = self.here.split(rows_at_once(self.num_there, self.here.device))
+        found = [_largest(rows @ self.there, count) for rows in some]
+        values, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return values, index
+
+
+def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of each row and their places, in any order, (rows, count) each.
+
+    They are in the groups with the largest maxima, which are found in the same way: to select
+    among few is much cheaper than among all of a row. Exported programs, whose rows may have any
+    length, select among all.
+    """
+    length = values.shape[1]
+    num_groups = -(-length // _GROUP)
+    if torch.compiler.is_compiling() or num_groups <= count:
+        best = values.topk(count, dim=1, sorted=False)
+        return best.values, best.indices
+    detached, missing = values.detach(), num_groups * _GROUP - length
+    if missing:  # padding copies
+        detached = F.pad(detached, (0, missing), value=-torch.inf)
+    # A group's members lie far apart: maxima over rows of a matrix are what processors do fast.
+    maxima = detached.unflatten(1, (_GROUP, num_groups)).amax(dim=1)
+    groups = _largest(maxima, count)[1].unsqueeze(2)
+    members = groups + num_groups * torch.arange(_GROUP, device=values.device)
+    members = members.flatten(1)
+    best = detached.gather(1, members).topk(count, dim=1, sorted=False)
+    index = members.gather(1, best.indices)
+    return values.gather(1, index), index
