@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from seg.apis.annotation import AnnotationModel
@@ -191,6 +192,7 @@ def serve(settings: Settings, port: int) -> None:
 def main() -> None:
     """Run the server."""
     arguments = parse_arguments(sys.argv[1:])
+    keep_freed_memory()
     serve(make_settings(arguments), arguments.port)
 
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.prompt_flags import PromptFlag, join_prompt_values
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def make_request(arguments: argparse.Namespace) -> DemoRequest:
     """
     from seg.apis.demo_tasks import DemoRequest
     from seg.apis.flag_prompts import read_prompt_flags
-    from seg.apis.inferencer import list_sources
+    from seg.apis.image_sources import list_sources
     from seg.utils.writable import check_writable_file, check_writable_folder
     from seg.visualization import SegmentVisualizer
     from seg.visualization.picture_file import check_picture_suffix
@@ -302,6 +303,7 @@ def run_on_video(arguments: argparse.Namespace, request: VideoRequest) -> int:
 def main() -> int:
     """Run the demo."""
     arguments = parse_arguments(sys.argv[1:])
+    keep_freed_memory()
     video = make_video_request(arguments)
     if video is not None:
         return run_on_video(arguments, video)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -242,12 +243,13 @@ def check_same_phrases(record: Path, phrases: list[str] | None) -> None:
 def main() -> None:
     """Segment what is not done yet."""
     args = parse_arguments()
+    keep_freed_memory()
     import torch
     from rich.console import Console
     from rich.progress import track
 
     from seg.apis import load_model
-    from seg.apis.inferencer import list_sources
+    from seg.apis.image_sources import list_sources
     from seg.datasets.imaging import read_image
     from seg.utils.atomic_write import write_bytes_atomically
     from seg.utils.checks import UserError

@@ -11,7 +11,7 @@ from segment_anything import SamAutomaticMaskGenerator
 from torch import Tensor
 
 from seg.apis.image_predictor import ImagePredictor
-from seg.apis.inferencer import check_image
+from seg.apis.image_sources import check_image
 from seg.utils.checks import UserError, unknown_name_message
 
 OUTPUT_MODES = ('binary_mask', 'uncompressed_rle', 'coco_rle')

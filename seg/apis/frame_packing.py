@@ -18,6 +18,7 @@ def pack_image(
     pipeline: Callable[[dict[str, Any]], Any],
     image: Upload,
     task: Task,
+    **entries: Any,
 ) -> dict[str, Any]:
     """An image after a test pipeline: ``inputs`` and ``data_samples``.
 
@@ -27,6 +28,7 @@ def pack_image(
         pipeline: The test pipeline.
         image: The image.
         task: What is asked.
+        entries: More of the sample, such as ``prompts`` in pixels of the image.
     """
     size = image.image.shape[:2]
     packed = pipeline(
@@ -36,6 +38,7 @@ def pack_image(
             'img_id': 0,
             'ori_shape': size,
             'img_shape': size,
+            **entries,
         }
     )
     assert packed is not None, 'test pipelines do not drop images'

@@ -12,7 +12,7 @@ import torch
 from mmengine.dataset import Compose
 
 from seg.apis.frame_packing import pack_image, prompts_on_canvas
-from seg.apis.inferencer import ImageSource
+from seg.apis.image_sources import ImageSource
 from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import (
     check_distinct,

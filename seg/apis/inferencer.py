@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +14,16 @@ import torch
 from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 
+from seg.apis.frame_packing import pack_image
+from seg.apis.image_sources import ImageSource, list_sources
+from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import check_min_iou_score, check_prompts, drop_poor_masks
 from seg.apis.prompt_input import make_prompts
 from seg.apis.test_pipeline import build_test_transforms
 from seg.datasets.imaging import read_image
 from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError, unknown_name_message
-
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-
-ImageSource = str | os.PathLike[str] | np.ndarray
+from seg.utils.devices import device_of
 
 _logger = logging.getLogger(__name__)
 
@@ -183,26 +182,19 @@ class Inferencer:
             yield from self.predict(batch, task)
 
     def _pack(self, item: ImageInput, index: int, task: Task) -> dict[str, Any]:
-        height, width = check_image(item.image)
-        results: dict[str, Any] = {
-            'task': task,
-            'clip': torch.from_numpy(item.image).permute(2, 0, 1)[None].contiguous(),
-            'img_id': index,
-            'ori_shape': (height, width),
-            'img_shape': (height, width),
-        }
+        image = Upload(item.image, device_of(self.model))
+        entries: dict[str, Any] = {'img_id': index}
         if item.path is not None:
-            results['img_path'] = str(item.path)
+            entries['img_path'] = str(item.path)
         if task.is_prompted:
             if item.prompts is None:
                 raise UserError(_needs_prompts(task))
+            height, width = item.image.shape[:2]
             check_prompts(
                 item.prompts, (height, width), self.model.prompt_kinds, self.model.prompt_refusals
             )
-            results['prompts'] = item.prompts
-        packed = self.pipeline(results)
-        assert packed is not None, 'test pipelines do not drop images'
-        return packed
+            entries['prompts'] = item.prompts
+        return pack_image(self.pipeline, image, task, **entries)
 
     def _check_request(
         self, task: Task, prompts: Prompts | None, batch_size: int, on_error: str
@@ -226,58 +218,6 @@ class Inferencer:
             raise UserError(f'batch_size: expected at least 1, got {batch_size}')
         if on_error not in ('raise', 'skip'):
             raise UserError(unknown_name_message('on_error', on_error, ('raise', 'skip')))
-
-
-def list_sources(inputs: ImageSource | Sequence[ImageSource]) -> list[Path | np.ndarray]:
-    """The images that ``inputs`` stands for, in order; see :meth:`Inferencer.__call__`.
-
-    Raises:
-        FileNotFoundError: If a file or folder is missing.
-        UserError: If there is no image.
-    """
-    if isinstance(inputs, np.ndarray):
-        return [inputs]
-    if not isinstance(inputs, (str, os.PathLike)):
-        return [source for item in inputs for source in list_sources(item)]
-    path = Path(inputs)
-    if not path.exists():
-        raise FileNotFoundError(
-            f'input {path}: expected an image or a folder of images, found nothing there'
-        )
-    if not path.is_dir():
-        return [path]
-    found = sorted(
-        entry
-        for entry in path.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES
-        and entry.is_file()
-        and not entry.name.startswith('.')
-    )
-    if not found:
-        raise UserError(
-            f'input {path}: expected a folder with images ({", ".join(IMAGE_SUFFIXES)}), got one '
-            'without any; images in subfolders are not read'
-        )
-    return list(found)
-
-
-def check_image(image: np.ndarray) -> tuple[int, int]:
-    """The size (H, W) of an image array.
-
-    Raises:
-        UserError: If it is no RGB image of bytes.
-    """
-    if not isinstance(image, np.ndarray):
-        raise UserError(
-            f'image: expected an array (H, W, 3), uint8, RGB, got a {type(image).__name__}; '
-            'np.asarray makes one of a picture of PIL'
-        )
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise UserError(
-            f'image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}; '
-            'read files with seg.datasets.imaging.read_image'
-        )
-    return image.shape[0], image.shape[1]
 
 
 def _read_all(

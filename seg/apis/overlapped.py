@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg.apis.inferencer import check_image
+from seg.apis.image_sources import check_image
 from seg.apis.read_ahead import read_ahead
 from seg.utils.devices import copy_stream
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seg.apis.frame_packing import prompts_on_canvas
 from seg.apis.frame_result import FrameResult, PendingResult, begin_result
-from seg.apis.inferencer import check_image
+from seg.apis.image_sources import check_image
 from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch.nn import functional as F
 
 _SIDES = (1024, 1536, 2048)  # of the square matrices that are multiplied
 _DEVICE_SIDES = (4096, 8192)  # the same on a GPU, which small ones do not fill
@@ -56,7 +56,7 @@ def measure_roofline(device: torch.device, dtype: torch.dtype = torch.float32) -
     source = torch.zeros(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     sides, maps = (_SIDES, _MAPS) if on_cpu else (_DEVICE_SIDES, _DEVICE_MAPS)
-    with _products_as_convolutions(), torch.no_grad():
+    with _products_as_convolutions():
         reached = [_product(side, device, dtype) for side in sides]
         reached += [_convolution(*size, device, dtype) for size in maps]
     return Roofline(
@@ -73,12 +73,13 @@ def _product(side: int, device: torch.device, dtype: torch.dtype) -> float:
 
 def _convolution(channels: int, side: int, device: torch.device, dtype: torch.dtype) -> float:
     """Operations per second of a 3x3 convolution of a square map, channels last."""
-    convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False, device=device)
-    convolution = convolution.to(dtype=dtype, memory_format=torch.channels_last)
+    filters = torch.randn(channels, channels, 3, 3, device=device)
     maps = torch.randn(1, channels, side, side, device=device)
-    maps = maps.to(dtype=dtype, memory_format=torch.channels_last)
+    filters, maps = (
+        tensor.to(dtype, memory_format=torch.channels_last) for tensor in (filters, maps)
+    )
     flops = 2 * 9 * channels**2 * side**2  # a little less at the border
-    return flops / best_seconds(lambda: convolution(maps), device)
+    return flops / best_seconds(lambda: F.conv2d(maps, filters, padding=1), device)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 _ALL = 1 << 30
-_CACHED = 1 << 19  # numbers
+_CACHED = 1 << 19  # numbers for each thread, which have caches of their own
 _ON_DEVICE = 1 << 27  # where there is no such cache: 512 MiB of them
 
 _everywhere: ContextVar[bool] = ContextVar('runs_ahead_everywhere', default=False)
@@ -61,7 +61,7 @@ def rows_at_once(numbers_per_row: int, device: torch.device) -> int:
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _ALL
-    most = _CACHED if device.type == 'cpu' else _ON_DEVICE
+    most = _CACHED * torch.get_num_threads() if device.type == 'cpu' else _ON_DEVICE
     return max(1, most // max(1, numbers_per_row))
 
 

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from seg.apis import ImageInput, Inferencer
-from seg.apis.inferencer import list_sources
+from seg.apis.image_sources import list_sources
 from seg.apis.model_zoo import ModelEntry
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts

@@ -57,6 +57,11 @@ def parse_arguments() -> argparse.Namespace:
         '--graph', action='store_true', help='backbone and neck as a CUDA graph (GPU)'
     )
     parser.add_argument('--no-fuse', action='store_true', help='keep normalisations as layers')
+    parser.add_argument(
+        '--give-back',
+        action='store_true',
+        help='let freed memory go back to the system, as the C library does it by itself',
+    )
     parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
     parser.add_argument('--threads', type=count_flag, help='CPU threads; by default those of torch')
@@ -184,7 +189,10 @@ def main() -> int:
     from seg.benchmark.peers import plain_like
     from seg.benchmark.report import render, write_report
     from seg.models.deployment import fuse, graph_features, quantize
+    from seg.utils.freed_memory import keep_freed_memory
 
+    if not arguments.give_back:
+        keep_freed_memory()
     device = choose_device(arguments.device)
     check_dtype(device, arguments.dtype)
     if arguments.threads:
@@ -237,6 +245,7 @@ def main() -> int:
         'dtype': arguments.dtype,
         'fused': not arguments.no_fuse,
         'int8': arguments.int8,
+        'gives_back': arguments.give_back,
         'compiled': compiled,
         'graph': arguments.graph,
         'machine': describe_machine(device, roofline),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seg.models.decoders.layers import filter_pixels
 from seg.registry import MODELS
 
 
@@ -22,6 +23,9 @@ def draw_masks(kernels: Tensor, mask_features: Tensor) -> Tensor:
         Mask logits, (B, Q, T, h, w), float32.
     """
     with torch.autocast(mask_features.device.type, enabled=False):
+        if mask_features.shape[:2] == (1, 1):
+            drawn = filter_pixels(mask_features[0].float(), kernels[0].float())
+            return drawn.transpose(0, 1).unsqueeze(0)
         pixels = mask_features.float().flatten(3)  # (B, T, C, hw)
         logits = kernels.float().unsqueeze(1) @ pixels  # (B, T, Q, hw)
     return logits.transpose(1, 2).unflatten(-1, mask_features.shape[-2:])

@@ -1,5 +1,6 @@
 """Pooling under masks and drawing masks, against loops."""
 
+import pytest
 import torch
 
 from seg.models.decoders import HardMaskSumPooling, SoftMaskMeanPooling, draw_masks
@@ -14,8 +15,22 @@ def test_draw_masks_dots_every_pixel_with_every_kernel():
     torch.testing.assert_close(masks, torch.einsum('bqc,btchw->bqthw', kernels, feats))
 
 
-def test_draw_masks_of_no_query_is_empty():
-    assert draw_masks(torch.randn(2, 0, 4), torch.randn(2, 1, 4, 3, 3)).shape == (2, 0, 1, 3, 3)
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_draw_masks_of_no_query_is_empty(batch_size):
+    kernels, feats = torch.randn(batch_size, 0, 4), torch.randn(batch_size, 1, 4, 3, 3)
+    assert draw_masks(kernels, feats).shape == (batch_size, 0, 1, 3, 3)
+
+
+def test_draw_masks_draws_the_same_alone_and_beside_others():
+    torch.manual_seed(0)
+    kernels, feats = torch.randn(2, 5, 8), torch.randn(2, 1, 8, 6, 4)
+    masks = draw_masks(kernels, feats)
+
+    for i in range(2):
+        for layout in (torch.contiguous_format, torch.channels_last):
+            alone = feats[i].contiguous(memory_format=layout).unsqueeze(0)
+            drawn = draw_masks(kernels[i : i + 1], alone)
+            torch.testing.assert_close(drawn[0], masks[i], atol=1e-5, rtol=1e-5)
 
 
 def test_masks_are_drawn_in_float32_under_autocast():
