@@ -38,7 +38,7 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
         (B, O, h, w), with channels beside each other in memory.
     """
     pixels = x.permute(0, 2, 3, 1)
-    if x.device.type != 'cpu' or not pixels.is_contiguous():
+    if x.device.type != 'cpu' or not pixels.is_contiguous() or not len(filters):
         return F.linear(pixels, filters, bias).permute(0, 3, 1, 2)
     # Axes of length 1 may have any stride, by which a convolution would not know the layout.
     clear = pixels.flatten(0, 2).unflatten(0, pixels.shape[:3])

@@ -17,8 +17,10 @@ def test_draw_masks_dots_every_pixel_with_every_kernel():
 
 @pytest.mark.parametrize('batch_size', [1, 2])
 def test_draw_masks_of_no_query_is_empty(batch_size):
-    kernels, feats = torch.randn(batch_size, 0, 4), torch.randn(batch_size, 1, 4, 3, 3)
-    assert draw_masks(kernels, feats).shape == (batch_size, 0, 1, 3, 3)
+    kernels, feats = torch.randn(batch_size, 0, 4), torch.randn(batch_size, 4, 3, 3)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        masks = draw_masks(kernels, feats.contiguous(memory_format=layout).unsqueeze(1))
+        assert masks.shape == (batch_size, 0, 1, 3, 3)
 
 
 def test_draw_masks_draws_the_same_alone_and_beside_others():
