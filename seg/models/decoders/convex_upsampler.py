@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seg.models.decoders.layers import pointwise
+from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
 
 Sharpen = Callable[[Tensor], Tensor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seg.models.decoders.layers import filter_pixels
+from seg.models.pixelwise import filter_pixels
 from seg.registry import MODELS
 
 

@@ -10,10 +10,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seg.models.decoders.layers import pointwise
 from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.pixel_pairs import NEVER, PixelPairs
 from seg.models.memory.tiles import TILE, TileCut, missing_for_tiles, places_of
+from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
 from seg.utils.constants import made_once
 from seg.utils.devices import runs_ahead

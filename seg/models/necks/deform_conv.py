@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from seg.models.pixelwise import filter_pixels
+
 _SIDE = 3
 _TAPS = _SIDE * _SIDE
 CHUNK_VALUES = 1 << 20
@@ -91,7 +93,7 @@ def sampled_deform_conv(
     batch, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).reshape(-1, channels)
     index, share = _corners(offsets, modulation)
-    matrix = weight.permute(2, 3, 1, 0).reshape(_TAPS * channels, -1)
+    filters = weight.permute(0, 2, 3, 1).flatten(1)
     out = x.new_empty(len(rows), len(weight))
     values = CHUNK_VALUES if x.device.type == 'cpu' else DEVICE_CHUNK_VALUES
     step = max(1, values // (_TAPS * channels))
@@ -99,8 +101,9 @@ def sampled_deform_conv(
         part = slice(start * _TAPS, (start + step) * _TAPS)
         samples = nn.functional.embedding_bag(
             index[part], rows, per_sample_weights=share[part], mode='sum'
-        ).view(-1, _TAPS * channels)
-        torch.mm(samples, matrix, out=out[start : start + step])
+        ).view(1, -1, 1, _TAPS * channels)
+        filtered = filter_pixels(samples.permute(0, 3, 1, 2), filters)
+        out[start : start + step] = filtered.permute(0, 2, 3, 1).flatten(0, 2)
     if bias is not None:
         out += bias
     return out.view(batch, height, width, -1).permute(0, 3, 1, 2)

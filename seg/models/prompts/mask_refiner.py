@@ -8,8 +8,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.decoders.layers import pointwise, start_at_zero
+from seg.models.decoders.layers import start_at_zero
 from seg.models.decoders.pooling import SoftMaskMeanPooling
+from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
 from seg.utils.devices import rows_at_once
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from seg.models.decoders.layers import attend, pointwise
+from seg.models.decoders.layers import attend
+from seg.models.pixelwise import pointwise
 
 
 def test_a_product_of_matrices_is_the_convolution():
