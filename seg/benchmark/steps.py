@@ -167,7 +167,7 @@ def _of_the_backbone(bench: Bench, fused: Any) -> Iterator[Step]:
         conv, x = taken
         yield Step(
             'deformable',
-            'deformable convolution as sums of rows of channels and products of matrices',
+            'deformable convolution as sums of rows of channels and a 1x1 convolution',
             lambda: _operator(conv, x),
             lambda: conv(x),
         )
@@ -216,7 +216,7 @@ def _of_the_decoder(bench: Bench, fused: Any) -> Iterator[Step]:
         logits = draw_masks(kernels, features)
     yield Step(
         'drawn',
-        'masks drawn by batched products',
+        'masks drawn by a convolution with queries as filters',
         lambda: torch.einsum('bqc,btchw->bqthw', kernels, features),
         lambda: draw_masks(kernels, features),
     )

@@ -47,23 +47,26 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """One row per step, printed as it is measured."""
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """One row per step, printed as it is measured, and the machine."""
     import torch
 
     from seg.apis import load_model
     from seg.apis.loading import choose_device
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.benchmark.building import build_model
+    from seg.benchmark.machine import describe_machine, measure_roofline
     from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.steps import Bench, measure_step, steps
     from seg.models.deployment import fuse
+    from seg.utils.freed_memory import keep_freed_memory
 
     if min(arguments.size) < LEAST_SIDE:
         raise UserError(
             f'--size: expected at least {LEAST_SIDE}x{LEAST_SIDE}, got '
             f'{"x".join(map(str, arguments.size))}'
         )
+    keep_freed_memory()
     device = choose_device(arguments.device)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -82,16 +85,16 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
                 flush=True,
             )
             rows.append(row)
-    return rows
+    return {'machine': describe_machine(device, measure_roofline(device)), 'steps': rows}
 
 
 def main() -> int:
     """Measure and print."""
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(arguments, Path(folder))
+        report = measure(arguments, Path(folder))
     if arguments.json:
-        print(json_text(rows))
+        print(json_text(report))
     return 0
 
 

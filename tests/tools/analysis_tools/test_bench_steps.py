@@ -22,7 +22,9 @@ def test_answers_of_all_steps_are_alike(run_tool, repository):
     code, out, err = run_tool(TOOL, '--config', repository / R18, *small)
 
     assert code == 0, err
-    rows = {row['name']: row for row in json.loads(out.splitlines()[-1])}
+    report = json.loads(out.splitlines()[-1])
+    rows = {row['name']: row for row in report['steps']}
+    assert report['machine']['threads'] == 1
     assert set(rows) == {*SHARES, *VALUES, 'bf16'}
     assert all(rows[name]['difference'] < 1e-4 for name in VALUES)
     assert all(rows[name]['difference'] == 0 for name in SHARES)
