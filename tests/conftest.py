@@ -35,6 +35,12 @@ def seed() -> None:
         sys.modules['torch'].manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _as_the_next_test_found_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that run in the process of the tests leave its allocator as it is."""
+    monkeypatch.setattr('seg.utils.freed_memory.keep_freed_memory', lambda: True)
+
+
 @pytest.fixture(scope='session')
 def repository() -> Path:
     """The checkout's root."""

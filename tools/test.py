@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from seg.utils.cli import run_main
-from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.json_text import json_text
 from seg.utils.writable import check_writable_file, check_writable_folder
 
@@ -41,7 +40,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Evaluate as the command line says."""
     args = parse_args()
-    keep_freed_memory()
     if not args.checkpoint.is_file():
         raise FileNotFoundError(
             f'checkpoint {args.checkpoint}: expected a file, found nothing there'

@@ -18,7 +18,10 @@ def pack_image(
     pipeline: Callable[[dict[str, Any]], Any],
     image: Upload,
     task: Task,
-    **entries: Any,
+    *,
+    img_id: int = 0,
+    img_path: str | None = None,
+    prompts: Prompts | None = None,
 ) -> dict[str, Any]:
     """An image after a test pipeline: ``inputs`` and ``data_samples``.
 
@@ -28,19 +31,23 @@ def pack_image(
         pipeline: The test pipeline.
         image: The image.
         task: What is asked.
-        entries: More of the sample, such as ``prompts`` in pixels of the image.
+        img_id: Number of the image.
+        img_path: Where it came from.
+        prompts: In pixels of the image.
     """
     size = image.image.shape[:2]
-    packed = pipeline(
-        {
-            'task': task,
-            'clip': image.pixels().permute(2, 0, 1)[None].contiguous(),
-            'img_id': 0,
-            'ori_shape': size,
-            'img_shape': size,
-            **entries,
-        }
-    )
+    results: dict[str, Any] = {
+        'task': task,
+        'clip': image.pixels().permute(2, 0, 1)[None].contiguous(),
+        'img_id': img_id,
+        'ori_shape': size,
+        'img_shape': size,
+    }
+    if img_path is not None:
+        results['img_path'] = img_path
+    if prompts is not None:
+        results['prompts'] = prompts
+    packed = pipeline(results)
     assert packed is not None, 'test pipelines do not drop images'
     return packed
 

@@ -183,9 +183,6 @@ class Inferencer:
 
     def _pack(self, item: ImageInput, index: int, task: Task) -> dict[str, Any]:
         image = Upload(item.image, device_of(self.model))
-        entries: dict[str, Any] = {'img_id': index}
-        if item.path is not None:
-            entries['img_path'] = str(item.path)
         if task.is_prompted:
             if item.prompts is None:
                 raise UserError(_needs_prompts(task))
@@ -193,8 +190,14 @@ class Inferencer:
             check_prompts(
                 item.prompts, (height, width), self.model.prompt_kinds, self.model.prompt_refusals
             )
-            entries['prompts'] = item.prompts
-        return pack_image(self.pipeline, image, task, **entries)
+        return pack_image(
+            self.pipeline,
+            image,
+            task,
+            img_id=index,
+            img_path=None if item.path is None else str(item.path),
+            prompts=item.prompts if task.is_prompted else None,
+        )
 
     def _check_request(
         self, task: Task, prompts: Prompts | None, batch_size: int, on_error: str

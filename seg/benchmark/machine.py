@@ -58,7 +58,7 @@ def measure_roofline(device: torch.device, dtype: torch.dtype = torch.float32) -
     sides, maps = (_SIDES, _MAPS) if on_cpu else (_DEVICE_SIDES, _DEVICE_MAPS)
     with _products_as_convolutions():
         reached = [_product(side, device, dtype) for side in sides]
-        reached += [_convolution(*size, device, dtype) for size in maps]
+        reached += [_convolution(channels, side, device, dtype) for channels, side in maps]
     return Roofline(
         flops_per_second=max(reached),
         bytes_per_second=2 * size / best_seconds(lambda: target.copy_(source), device),

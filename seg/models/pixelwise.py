@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of maps (B, C, h, w) with channels beside each other in memory."""
+    """What a 1x1 convolution makes of maps (B, C, h, w), see :func:`filter_pixels`."""
     return filter_pixels(x, conv.weight.flatten(1), conv.bias)
 
 
 def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Tensor:
     """The products of all pixels and filters.
 
-    A convolution does that twice as fast on some CPUs as their product of matrices, where channels
-    lie beside each other; else it would copy the maps.
+    On a CPU this is a convolution of maps that lie pixel by pixel, which some processors compute
+    twice as fast as a product of matrices, and else that product, as a convolution would first
+    copy the maps.
 
     Args:
         x: Maps (B, C, h, w).
@@ -23,11 +25,16 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
         bias: (O,).
 
     Returns:
-        (B, O, h, w), with channels beside each other in memory.
+        (B, O, h, w), pixel by pixel: the O channels of a pixel lie beside each other in memory.
     """
     pixels = x.permute(0, 2, 3, 1)
-    if x.device.type != 'cpu' or not pixels.is_contiguous() or not len(filters):
+    if not len(filters) or not are_convolved_as_they_lie(x):
         return F.linear(pixels, filters, bias).permute(0, 3, 1, 2)
     # Axes of length 1 may have any stride, by which a convolution would not know the layout.
     clear = pixels.flatten(0, 2).unflatten(0, pixels.shape[:3])
     return F.conv2d(clear.permute(0, 3, 1, 2), filters[:, :, None, None], bias)
+
+
+def are_convolved_as_they_lie(x: Tensor) -> bool:
+    """Whether maps (B, C, h, w) lie pixel by pixel in main memory, where that is fastest."""
+    return x.device.type == 'cpu' and x.is_contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 _ALL = 1 << 30
 _CACHED = 1 << 19  # numbers for each thread, which have caches of their own
-_ON_DEVICE = 1 << 27  # where there is no such cache: 512 MiB of them
+_ON_DEVICE = 1 << 27  # numbers, of 512 MiB
 
 _everywhere: ContextVar[bool] = ContextVar('runs_ahead_everywhere', default=False)
 
@@ -55,9 +55,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def rows_at_once(numbers_per_row: int, device: torch.device) -> int:
     """How many rows of a large tensor go through several passes together.
 
-    With few, what one pass leaves behind is still in the cache of a processor for the next; a GPU
-    would have nothing to do. In training all of it is kept anyway, and programs that are exported
-    or compiled have no loops over rows.
+    With few, what one pass leaves behind is still in the cache of a processor for the next. A GPU
+    gets as many as its memory has room for, as few would not fill it. In training all of it is
+    kept anyway, and programs that are exported or compiled have no loops over rows.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _ALL

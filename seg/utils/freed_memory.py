@@ -8,10 +8,11 @@ import gc
 # Of malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 1 << 30  # bytes
+_MOST_ONCE = 1 << 25  # what older versions take for the second
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, up to a GiB, for what it asks for next.
+    """Let this process keep what it frees for what it asks for next.
 
     By default the GNU C library hands large pieces back to the system, more or less of them
     depending on what was freed first. Every frame then gets its tensors as new pages, which the
@@ -23,7 +24,9 @@ def keep_freed_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
     if set_option is None:
         return False
-    return all(set_option(option, _LARGE) for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
+    is_trimmed_late = set_option(_M_TRIM_THRESHOLD, _LARGE)
+    is_kept = set_option(_M_MMAP_THRESHOLD, _LARGE) or set_option(_M_MMAP_THRESHOLD, _MOST_ONCE)
+    return bool(is_trimmed_late and is_kept)
 
 
 def release_memory() -> None:

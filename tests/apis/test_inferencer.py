@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
 from seg.apis import ImageInput, Inferencer
-from seg.apis.image_sources import list_sources
 from seg.apis.model_zoo import ModelEntry
+from seg.apis.overlapped import Upload
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.prompt_input import make_prompts
 from seg.apis.test_pipeline import build_test_transforms
@@ -184,11 +185,6 @@ def test_a_missing_input_is_named(inferencer, tmp_path):
         inferencer(tmp_path / 'nowhere')
 
 
-def test_a_folder_without_images_is_named(tmp_path):
-    with pytest.raises(ValueError, match='without any'):
-        list_sources(tmp_path)
-
-
 def test_an_array_of_floats_is_refused(inferencer):
     with pytest.raises(ValueError, match='uint8 RGB'):
         list(inferencer(np.zeros((4, 4, 3))))
@@ -207,3 +203,16 @@ def test_simulated_clicks_of_a_mixture_are_left_out():
     cfg = Config(dict(val_dataloader=dict(dataset=dict(sources=sources))))
     names = [type(step).__name__ for step in build_test_transforms(cfg)]
     assert names == ['TestResize', 'PackClip']
+
+
+def test_pictures_go_to_the_device_of_the_model_as_bytes(inferencer, monkeypatch):
+    uploads = []
+
+    def watched(image, device):
+        uploads.append((image.dtype, device))
+        return Upload(image, device)
+
+    monkeypatch.setattr('seg.apis.inferencer.Upload', watched)
+    list(inferencer([picture(), picture()], batch_size=2))
+
+    assert uploads == [(np.uint8, torch.device('cpu'))] * 2

@@ -2,6 +2,7 @@
 
 import resource
 
+import pytest
 import torch
 
 from seg.testing.processes import in_fresh_interpreter
@@ -21,8 +22,8 @@ def _new_pages(times: int) -> int:
 @in_fresh_interpreter
 def test_what_is_freed_serves_again():
     handed_back = _new_pages(4)
-    if not keep_freed_memory():
-        return  # another C library
+    if not keep_freed_memory() or handed_back < 4 * _NUMBERS * 4 / 4096:
+        pytest.skip('needs the GNU C library and pages of the usual size')
     _new_pages(20)  # until small things have found their places
 
     assert _new_pages(4) < handed_back / 10

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.json_text import json_text
 from seg.utils.paths import config_dir
 
@@ -104,6 +105,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     """Measure and print."""
     arguments = parse_arguments()
+    keep_freed_memory()
     for name in ('size', 'repeats', 'threads'):
         value = getattr(arguments, name)
         if value is not None and value < 1:

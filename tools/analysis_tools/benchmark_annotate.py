@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from seg.apis.annotation import AnnotationModel
@@ -242,6 +243,7 @@ def draw_pictures(browser: Any, address: str, model: AnnotationModel, folder: Pa
 def main() -> None:
     """Measure."""
     arguments = parse_arguments(sys.argv[1:])
+    keep_freed_memory()
     from seg.apis import load_model
     from seg.apis.annotation import AnnotationModel
     from seg.apis.model_zoo import DEFAULT_MODEL

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
+from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.json_text import json_text
 from seg.utils.paths import config_dir
 
@@ -164,6 +165,7 @@ def render(report: dict[str, Any]) -> str:
 def main() -> int:
     """Measure and print."""
     arguments = parse_arguments()
+    keep_freed_memory()
     early, late = arguments.frames
     if not 1 <= early < late:
         raise UserError(f'frames: expected 1 <= EARLY < LATE, got {early} and {late}')

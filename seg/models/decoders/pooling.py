@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seg.models.pixelwise import filter_pixels
+from seg.models.pixelwise import are_convolved_as_they_lie, filter_pixels
 from seg.registry import MODELS
 
 
@@ -20,10 +20,11 @@ def draw_masks(kernels: Tensor, mask_features: Tensor) -> Tensor:
         mask_features: (B, T, C, h, w).
 
     Returns:
-        Mask logits, (B, Q, T, h, w), float32.
+        Mask logits, (B, Q, T, h, w), float32. Those of one picture lie pixel by pixel in memory
+        where its features do.
     """
     with torch.autocast(mask_features.device.type, enabled=False):
-        if mask_features.shape[:2] == (1, 1):
+        if mask_features.shape[:2] == (1, 1) and are_convolved_as_they_lie(mask_features[0]):
             drawn = filter_pixels(mask_features[0].float(), kernels[0].float())
             return drawn.transpose(0, 1).unsqueeze(0)
         pixels = mask_features.float().flatten(3)  # (B, T, C, hw)

@@ -157,7 +157,7 @@ class ClipStep:
         readouts: Sequence[MemoryReadout | None],
         asked: AskedFrame,
     ) -> Tensor:
-        """Masks that the memory finds anew, (B, N, h, w), in [0, 1]; zero for what it forgot."""
+        """Masks that memories find anew, (B, N, h, w), in [0, 1]; zero where there is none."""
         again = torch.zeros_like(asked.last)
         for i, readout in enumerate(readouts):
             if readout is not None:
@@ -174,8 +174,8 @@ class ClipStep:
         Args:
             asked: The questions.
             frame: The frame.
-            again: Masks that memory finds anew, (B, N, h, w), in [0, 1]: where the second path
-                starts. There is none without.
+            again: Masks that memory finds anew, (B, N, h, w), in [0, 1], from which the second path
+                starts. Without them there is no second path.
         """
         answer = self._decode(asked, frame, again)
         if again is not None:
@@ -214,7 +214,7 @@ class ClipStep:
         return unsure.view(asked.propagated.shape) & asked.propagated
 
     def _decode(self, asked: AskedFrame, frame: Frame, again: Tensor | None = None) -> FrameAnswer:
-        """What the decoder says, of the first path alone and as it is."""
+        """What the decoder says as it is: where there is a second path, rows of both."""
         encoded = self._encode(asked, frame, again)
         outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
         final = outputs[-1]

@@ -46,7 +46,7 @@ class PixelPairs(NamedTuple):
 
     @property
     def num_there(self) -> int:
-        """R."""
+        """Remembered pixels of all frames, R."""
         return self.there.shape[1]
 
     def products(self) -> Tensor:

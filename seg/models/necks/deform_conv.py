@@ -73,12 +73,12 @@ def _samples_itself(x: Tensor) -> bool:
 def sampled_deform_conv(
     x: Tensor, offsets: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """3x3 deformable convolution with padding 1 as weighted sums of pixels and matrix products.
+    """3x3 deformable convolution with padding 1 as weighted sums of pixels, and filters of them.
 
     Source: Zhu et al., "Deformable ConvNets v2", CVPR 2019, Eq. 1. torchvision's operator for
     CPUs samples value by value in one thread. Here each sample is the weighted sum of four rows
     of channels, which ``embedding_bag`` computes in parallel and with vector instructions; samples
-    of a few pixels at a time, while they are in the cache, are multiplied with the weight.
+    of a few pixels at a time are filtered while they are in the cache.
 
     Args:
         x: (B, C, H, W).
@@ -94,16 +94,17 @@ def sampled_deform_conv(
     rows = x.permute(0, 2, 3, 1).reshape(-1, channels)
     index, share = _corners(offsets, modulation)
     filters = weight.permute(0, 2, 3, 1).flatten(1)
-    out = x.new_empty(len(rows), len(weight))
     values = CHUNK_VALUES if x.device.type == 'cpu' else DEVICE_CHUNK_VALUES
     step = max(1, values // (_TAPS * channels))
+    parts = []
     for start in range(0, len(rows), step):
         part = slice(start * _TAPS, (start + step) * _TAPS)
         samples = nn.functional.embedding_bag(
             index[part], rows, per_sample_weights=share[part], mode='sum'
         ).view(1, -1, 1, _TAPS * channels)
         filtered = filter_pixels(samples.permute(0, 3, 1, 2), filters)
-        out[start : start + step] = filtered.permute(0, 2, 3, 1).flatten(0, 2)
+        parts.append(filtered.permute(0, 2, 3, 1).flatten(0, 2))
+    out = torch.cat(parts) if len(parts) > 1 else parts[0]
     if bias is not None:
         out += bias
     return out.view(batch, height, width, -1).permute(0, 3, 1, 2)

@@ -93,8 +93,8 @@ def test_later_frames_are_answered_from_memory(head):
 @pytest.mark.parametrize('batch_size', [1, 2])
 def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, batch_size):
     prompts = {0: [given(), given((7,))][:batch_size]}
-    refinement, decoded = type(head.dual_path), []
-    decode = ClipStep._decode
+    refinement, decoded, searched = type(head.dual_path), [], []
+    decode, search = ClipStep._decode, type(head.memory).find_again
     # Objects of vos compete, so one would change the other.
     settings = dict(task=Task.INTERACTIVE_VIDEO, num_frames=2, batch_size=batch_size)
 
@@ -102,11 +102,17 @@ def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, bat
         decoded[-1].append(asked.last.shape[1])
         return decode(step, asked, *arguments, **paths)
 
+    def watched_search(memory, *arguments):
+        searched[-1] += 1
+        return search(memory, *arguments)
+
     monkeypatch.setattr(ClipStep, '_decode', watched)
+    monkeypatch.setattr(type(head.memory), 'find_again', watched_search)
     monkeypatch.setattr(head.dual_path, 'margin', 0.0)  # paths of equal confidence weigh the same
 
     def follow(*unsure):
         decoded.append([])
+        searched.append(0)
         rows = torch.tensor(unsure * batch_size)
         monkeypatch.setattr(refinement, 'is_unsure', lambda *_: rows)
         return run(head, prompts, **settings)[0]
@@ -114,6 +120,7 @@ def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, bat
     cases = [(False, False), (True, True), (False, True)]
     sure, everything, one = (follow(*unsure) for unsure in cases)
     assert decoded == [[2, 2], [2, 2, 2], [2, 2, 1]]
+    assert searched == [0, batch_size, batch_size], 'nothing is read for what memory is sure of'
     with as_if_ahead():
         at_once = [follow(*unsure) for unsure in cases]
     assert decoded[3:] == [[2, 2]] * 3, 'both paths side by side'

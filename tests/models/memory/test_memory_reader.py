@@ -219,7 +219,7 @@ def test_pixels_are_compared_some_at_a_time(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     pairs = PixelPairs(*(torch.randn(*size, generator=generator) for size in ((50, 8), (8, 300))))
     whole = pairs.largest(5)
-    monkeypatch.setattr('seg.utils.devices._CACHED', 7 * 300)
+    monkeypatch.setattr('seg.models.memory.pixel_pairs.rows_at_once', lambda *_: 7)
 
     for part, all_at_once in zip(pairs.largest(5), whole, strict=True):
         torch.testing.assert_close(part, all_at_once)
