@@ -60,17 +60,18 @@ def curves_picture(by_task: Mapping[str, Sequence[LossCurve]]) -> bytes:
     rows: Any = figure.subplots(-(-len(by_task) // 2), 2, squeeze=False)
     for axes in rows.flat[len(by_task) :]:
         axes.remove()
+    names = list(dict.fromkeys(curve.name for curves in by_task.values() for curve in curves))
+    lines: dict[str, Any] = {}
     for axes, (task, curves) in zip(rows.flat, by_task.items(), strict=False):
-        names = list(dict.fromkeys(curve.name for curve in curves))
-        labelled: set[str] = set()
         for curve in curves:
-            label = None if curve.name in labelled else curve.name
-            labelled.add(curve.name)
-            axes.plot(curve.steps, curve.losses, color=f'C{names.index(curve.name)}', label=label)
+            color = f'C{names.index(curve.name)}'
+            (lines[curve.name],) = axes.plot(curve.steps, curve.losses, color=color)
         axes.set(title=task, xlabel='steps of the task', ylabel='loss')
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
-        axes.legend(frameon=False)
+    figure.legend(
+        list(lines.values()), list(lines), loc='outside upper center', ncols=2, frameon=False
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png')
     return buffer.getvalue()
