@@ -2,17 +2,20 @@
 
 By default the small RapSAM beside MMDetection's Mask2Former with its backbone, data and image
 size. What is done is kept in --out, and the same command goes on after a stop. CPU time is that of
-the process and its workers, so other work on the machine does not count.
+the process and its workers, so other work on the machine does not count. A model that is not sure
+of anything yet names nothing above the threshold of its config, and is scored with --thresholds at
+lower ones as well.
 
 Example:
-    python tools/analysis_tools/compare_peer.py --out work_dirs/peer --cpu-minutes 60
+    python tools/analysis_tools/compare_peer.py --out work_dirs/peer --cpu-minutes 60 \
+        --thresholds 0.1 0.3 0.5
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--cpu-minutes', type=float, default=60, help='of each training')
     parser.add_argument('--samples', type=int, default=512, help='validation images')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
+    parser.add_argument(
+        '--thresholds',
+        type=float,
+        nargs='+',
+        default=[0.5],
+        help='class scores above which queries become segments, in turns (default: 0.5)',
+    )
     for name in ('ours', 'peer'):
         parser.add_argument(
             f'--{name}-options',
@@ -62,6 +72,13 @@ def main() -> None:
             '--samples, --cpu-minutes: expected at least 1 and more than 0, got '
             f'{args.samples} and {args.cpu_minutes:g}'
         )
+    if len(set(args.thresholds)) < len(args.thresholds) or not all(
+        0 <= threshold < 1 for threshold in args.thresholds
+    ):
+        raise UserError(
+            '--thresholds: expected numbers from 0 to below 1, each once, got '
+            f'{" ".join(map(str, args.thresholds))}'
+        )
     from seg.comparison.sample_scoring import check_same_questions
     from seg.comparison.table import compare, markdown_table
     from seg.engine.config_options import load_config
@@ -72,16 +89,19 @@ def main() -> None:
     plans = ((args.ours, args.ours_options), (args.peer, args.peer_options))
     ours, peer = ((str(path), load_config(path, options)) for path, options in plans)
     check_same_questions(ours, peer, ['panoptic'])
-    runs: list[dict[str, Any]] = []
-    scored = []
+    runs = []
+    scored: dict[float, list[Any]] = {threshold: [] for threshold in args.thresholds}
     for path, options in plans:
-        statistics = []
-        for seed in args.seeds:
-            entry, values = train_and_score(args, path, options, seed)
-            runs.append(entry)
-            statistics.append(values)
-        scored.append((path.stem, {'PQ': statistics}))
-    rows = compare(*scored, task='panoptic', margin=0.0)
+        trained = [train(args, path, options, seed) for seed in args.seeds]
+        runs += [describe(cfg, folder.name, run) for cfg, folder, run in trained]
+        for threshold in args.thresholds:
+            statistics = [score(*one, threshold, args.samples) for one in trained]
+            scored[threshold].append((path.stem, {'PQ': statistics}))
+    rows = [
+        replace(row, score=f'{row.score} above {threshold:g}')
+        for threshold, pair in scored.items()
+        for row in compare(*pair, task='panoptic', margin=0.0)
+    ]
     result = {
         'cpu_minutes': args.cpu_minutes,
         'samples': args.samples,
@@ -94,11 +114,10 @@ def main() -> None:
     print(json_text(result))
 
 
-def train_and_score(
+def train(
     args: argparse.Namespace, path: Path, options: list[str], seed: int
-) -> tuple[dict[str, Any], Any]:
-    """One model with one seed: what it cost, and the statistics of its PQ."""
-    from seg.comparison.sample_scoring import score_samples
+) -> tuple[Config, Path, FinishedRun]:
+    """One model with one seed: its config, its folder and its training."""
     from seg.comparison.twins import without_validation
     from seg.engine.config_options import load_config
     from seg.engine.finished_runs import run_once
@@ -107,9 +126,32 @@ def train_and_score(
     set_budget(cfg, path, args.cpu_minutes)
     cfg['randomness'] = {**cfg.get('randomness', {}), 'seed': seed}
     folder = args.out / 'runs' / f'{path.stem}_seed{seed}'
-    run = run_once(without_validation(cfg), path, folder)
-    statistics = score_samples(cfg, run.checkpoint, 'panoptic', args.samples, folder)
-    return describe(cfg, folder.name, run), statistics['PQ']
+    return cfg, folder, run_once(without_validation(cfg), path, folder)
+
+
+def score(cfg: Config, folder: Path, run: FinishedRun, threshold: float, num_samples: int) -> Any:
+    """The statistics of PQ, with queries above a threshold."""
+    from seg.comparison.sample_scoring import score_samples
+
+    if not set_threshold(cfg.model, threshold):
+        raise UserError(
+            f'{folder.name}: expected an object_mask_thr in the model, got none; --thresholds are '
+            'for panoptic models'
+        )
+    kept_in = folder / f'above_{threshold:g}'
+    kept_in.mkdir(exist_ok=True)
+    return score_samples(cfg, run.checkpoint, 'panoptic', num_samples, kept_in)['PQ']
+
+
+def set_threshold(settings: dict[str, Any], threshold: float) -> bool:
+    """Set each ``object_mask_thr`` within the settings of a model; whether there was one."""
+    found = 'object_mask_thr' in settings
+    if found:
+        settings['object_mask_thr'] = threshold
+    for part in settings.values():
+        if isinstance(part, dict):
+            found |= set_threshold(part, threshold)
+    return found
 
 
 def set_budget(cfg: Config, path: Path, minutes: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 TOOL = 'analysis_tools/compare_peer'
@@ -19,6 +20,7 @@ def test_both_are_trained_and_scored_once(repository, tmp_path, run_tool, monkey
         small += [f'{place}.num_samples=1', f'{place}.size=(64,96)']
     arguments = [TOOL, '--out', tmp_path, '--samples', '2', '--cpu-minutes', '5']
     arguments += ['--ours-options', *small, '--peer-options', *small]
+    arguments += ['--thresholds', '0.01', '0.5']
     code, out, err = run_tool(*arguments)
     assert code == 0, err
     result = json.loads(out.splitlines()[-1])
@@ -26,15 +28,33 @@ def test_both_are_trained_and_scored_once(repository, tmp_path, run_tool, monkey
         'rap_sam_nano_shapes_seed0', 'mask2former_nano_shapes_seed0',
     ]  # fmt: skip
     assert all(run['iterations'] == 1 for run in result['runs'])
-    (row,) = result['rows']
-    assert (row['score'], row['samples']) == ('PQ', 2)
-    assert (tmp_path / 'peer.md').is_file()
+    rows = [(row['score'], row['samples']) for row in result['rows']]
+    assert rows == [('PQ above 0.01', 2), ('PQ above 0.5', 2)]
+    assert 'PQ above 0.01' in (tmp_path / 'peer.md').read_text()
+    (of_ours,) = (tmp_path / 'runs').glob('rap_sam_nano_shapes_seed0')
+    likely, sure = (of_ours / name / 'scores_panoptic.json' for name in ('above_0.01', 'above_0.5'))
+    assert count_segments(likely) > count_segments(sure)
 
 
-def test_wrong_numbers_are_told(tmp_path, run_tool):
-    code, _, err = run_tool(TOOL, '--out', tmp_path, '--cpu-minutes', '0')
+def count_segments(path):
+    """True and false positives of all samples."""
+    rows = np.array([row['PQ'] for row in json.loads(path.read_text())['rows']])
+    _, true_positives, false_positives, _ = rows.reshape(len(rows), -1, 4).sum(axis=(0, 1))
+    return true_positives + false_positives
+
+
+@pytest.mark.parametrize(
+    ('option', 'expected'),
+    [
+        (('--cpu-minutes', '0'), 'expected at least 1 and more than 0'),
+        (('--thresholds', '0.5', '1.5'), 'expected numbers from 0 to below 1, each once'),
+        (('--thresholds', '0.5', '0.5'), 'expected numbers from 0 to below 1, each once'),
+    ],
+)
+def test_wrong_numbers_are_told(option, expected, tmp_path, run_tool):
+    code, _, err = run_tool(TOOL, '--out', tmp_path, *option)
     assert code == 2
-    assert 'expected at least 1 and more than 0' in err
+    assert expected in err
 
 
 def test_other_samples_for_the_peer_are_refused(repository, tmp_path, run_tool, monkeypatch):
