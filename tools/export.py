@@ -1,5 +1,7 @@
 """Write parts of a RapSAM as files for other runtimes, checked against the network.
 
+Files are there once they are whole and, as ONNX, within the tolerance; else what was there stays.
+
 Examples:
     python tools/export.py CONFIG CHECKPOINT outputs/onnx --size 384x640
     python tools/export.py CONFIG CHECKPOINT outputs/pt2 --format torch --parts encoder objects
@@ -11,7 +13,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -19,7 +21,10 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
 from seg.utils.number_flags import count_flag, size_flag
-from seg.utils.writable import check_writable_folder
+from seg.utils.writable import check_writable_file
+
+if TYPE_CHECKING:
+    from seg.apis.model_export import ExportPart
 
 PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
@@ -61,8 +66,26 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write(part: Any, export_format: str, path: Path) -> dict[str, float]:
-    """Write a part and compare it with the network; formats of PyTorch are not run again."""
+def write(
+    part: ExportPart, export_format: str, path: Path, tolerance: float
+) -> tuple[dict[str, float], float]:
+    """Write a part, unless it differs from the network by more than the tolerance.
+
+    Returns:
+        How much its outputs differ, nothing for formats of PyTorch, which are not run again; and
+        the size in MB.
+    """
+    from seg.utils.atomic_write import written_beside
+
+    with written_beside(path) as beside:
+        found = _write_and_compare(part, export_format, beside)
+        megabytes = beside.stat().st_size / 1e6
+        if found and not _worst(found) <= tolerance:
+            beside.unlink()
+    return found, megabytes
+
+
+def _write_and_compare(part: ExportPart, export_format: str, path: Path) -> dict[str, float]:
     from seg.apis import model_export
 
     if export_format == 'torch':
@@ -82,41 +105,48 @@ def main() -> int:
         1 if a file differs from the network by more than the tolerance, else 0.
     """
     arguments = parse_arguments()
-    if not arguments.tolerance > 0:
-        raise UserError(f'--tolerance: expected a number above 0, got {arguments.tolerance:g}')
-    check_writable_folder(arguments.out, 'out')
+    if not 0 < arguments.tolerance < math.inf:
+        raise UserError(
+            f'--tolerance: expected a number above 0, such as 1e-3, got {arguments.tolerance:g}'
+        )
+    paths = {
+        name: arguments.out / f'{name}{SUFFIXES[arguments.format]}' for name in arguments.parts
+    }
+    for path in paths.values():
+        check_writable_file(path, 'out')
     from seg.apis import load_model
-    from seg.apis.model_export import export_part
+    from seg.apis.model_export import check_plan, export_part
+    from seg.benchmark.measuring import telling_what_fits
     from seg.models.deployment import fuse
 
+    check_plan(arguments.parts, arguments.size, arguments.format)
     model = fuse(load_model(arguments.config, arguments.checkpoint, 'cpu'))
     report, failed = [], 0
-    for name in arguments.parts:
-        part = export_part(
-            model,
-            name,
-            arguments.size,
-            num_objects=arguments.objects,
-            num_points=arguments.points,
-        )
-        path = arguments.out / f'{name}{SUFFIXES[arguments.format]}'
-        found = write(part, arguments.format, path)
-        worst = max(found.values(), key=_badness, default=0.0)
-        off = arguments.format == 'onnx' and not worst <= arguments.tolerance
+    for name, path in paths.items():
+        with telling_what_fits(f'part {name}', arguments.size):
+            part = export_part(
+                model,
+                name,
+                arguments.size,
+                num_objects=arguments.objects,
+                num_points=arguments.points,
+            )
+            found, megabytes = write(part, arguments.format, path, arguments.tolerance)
+        worst = _worst(found)
+        off = not worst <= arguments.tolerance
         failed += off
-        megabytes = path.stat().st_size / 1e6
-        compared = f', differs by {worst:.1e}{" OFF" if off else ""}' if found else ''
-        print(f'{path}: {megabytes:.1f} MB{compared}')
+        compared = f', differs by {worst:.1e}' if found else ''
+        print(f'{path}: {megabytes:.1f} MB{compared}{" OFF, not kept" if off else ""}')
         row = {'part': name, 'file': str(path), 'mb': megabytes, 'deviations': found}
-        report.append(row)
+        report.append({**row, 'kept': not off})
     if arguments.json:
         print(json_text({'format': arguments.format, 'files': report, 'failed': failed}))
     return 1 if failed else 0
 
 
-def _badness(deviation: float) -> tuple[bool, float]:
-    """Order of deviations; nothing is worse than one that is no number."""
-    return math.isnan(deviation), deviation
+def _worst(deviations: dict[str, float]) -> float:
+    """The largest one; nothing is worse than one that is no number."""
+    return max(deviations.values(), key=lambda value: (math.isnan(value), value), default=0.0)
 
 
 if __name__ == '__main__':

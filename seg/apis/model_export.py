@@ -1,7 +1,12 @@
-"""Networks as files for other runtimes, checked against the network they came from."""
+"""Networks as files for other runtimes, checked against the network they came from.
+
+Files are written straight to their place; :func:`~seg.utils.atomic_write.written_beside` keeps half
+ones out of it.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +35,10 @@ from seg.structures import Task
 from seg.utils.checks import UserError, first_line, unknown_name_message
 
 EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
+GROWING_PARTS = ('video',)
+"""Whose memory may have any length, which programs of PyTorch cannot say."""
+EXPORT_FORMATS = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
+"""Names of formats, with the endings of their files."""
 _OPSET = 20
 _PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
 
@@ -58,6 +67,45 @@ class ExportPart:
         self.network.eval()
 
 
+def check_plan(names: Sequence[str], size: tuple[int, int], export_format: str) -> None:
+    """Refuse what cannot be written, before a model is loaded.
+
+    Args:
+        names: Of :data:`EXPORT_PARTS`.
+        size: (H, W) of the padded picture.
+        export_format: One of :data:`EXPORT_FORMATS`.
+
+    Raises:
+        UserError: If a part is unknown or has no such format, the size is none of multiples of 32,
+            or packages are missing.
+    """
+    for name in names:
+        _check_part(name, size)
+        if export_format != 'onnx':
+            _check_fixed(name)
+    if export_format == 'onnx':
+        _need('onnx', 'onnxscript', 'onnxruntime')
+
+
+def _check_part(name: str, size: tuple[int, int]) -> None:
+    if name not in EXPORT_PARTS:
+        raise UserError(unknown_name_message('part', name, EXPORT_PARTS))
+    if min(size) < 32 or size[0] % 32 or size[1] % 32:
+        fit = tuple(max(32, -(-side // 32) * 32) for side in size)
+        raise UserError(
+            f'size: expected multiples of 32, got {size[0]}x{size[1]}; use {fit[0]}x{fit[1]} and '
+            'pad pictures at the bottom and the right'
+        )
+
+
+def _check_fixed(name: str) -> None:
+    if name in GROWING_PARTS:
+        raise UserError(
+            f'part {name}: expected a part of fixed sizes for programs of PyTorch, got one '
+            'whose memory grows, which torch.export takes for one length alone; write it as onnx'
+        )
+
+
 def export_part(
     model: Any, name: str, size: tuple[int, int], *, num_objects: int = 1, num_points: int = 1
 ) -> ExportPart:
@@ -81,14 +129,7 @@ def export_part(
             f'export: expected a RapSAM, got a {type(model).__name__}; tools/export_weights.py '
             'writes a SAM for other programs'
         )
-    if name not in EXPORT_PARTS:
-        raise UserError(unknown_name_message('part', name, EXPORT_PARTS))
-    if min(size) < 32 or size[0] % 32 or size[1] % 32:
-        fit = tuple(max(32, -(-side // 32) * 32) for side in size)
-        raise UserError(
-            f'size: expected multiples of 32, got {size[0]}x{size[1]}; use {fit[0]}x{fit[1]} and '
-            'pad pictures at the bottom and the right'
-        )
+    _check_part(name, size)
     model.eval()
     model.requires_grad_(False)
     encoder = ImageEncoder(model)
@@ -228,9 +269,10 @@ def write_torch_export(part: ExportPart, path: Path) -> None:
     Raises:
         UserError: If inputs of the part may have different lengths.
     """
-    program = _program(part)
+    written = io.BytesIO()  # a full disk would end the process in the middle of a file
+    torch.export.save(_program(part), written)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.export.save(program, path)
+    path.write_bytes(written.getvalue())
 
 
 def write_aot_package(part: ExportPart, path: Path) -> None:
@@ -303,11 +345,7 @@ class _FlatPart(nn.Module):
 
 
 def _program(part: ExportPart) -> Any:
-    if part.dynamic:
-        raise UserError(
-            f'part {part.name}: expected a part of fixed sizes for programs of PyTorch, got one '
-            'whose memory grows, which torch.export takes for one length alone; write it as onnx'
-        )
+    _check_fixed(part.name)
     inputs = tuple(tree_leaves(part.inputs))
     with torch.no_grad():
         return torch.export.export(_FlatPart(part), inputs, strict=False)

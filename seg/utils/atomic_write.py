@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,33 @@ def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None
         file.write(content)
 
     write_atomically(path, write, len(content))
+
+
+@contextmanager
+def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A place for a file that someone else writes, which is moved to ``path`` at the end.
+
+    It has the same name, in a folder of its own beside ``path``. Who takes the file away in
+    between, as it is no good, leaves ``path`` as it was; so do errors.
+
+    Args:
+        path: Where the file belongs; its folder is made if it is missing.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        OSError: If it cannot be written, naming ``path``.
+    """
+    path = Path(path)
+    with _named_errors(path, None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.', suffix='.tmp', dir=path.parent) as folder:
+            beside = Path(folder) / path.name
+            yield beside
+            if beside.exists():
+                os.replace(beside, path)
+                _sync_folder(path.parent)
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:

@@ -3,7 +3,12 @@ import os
 
 import pytest
 
-from seg.utils.atomic_write import remove_leftovers, write_atomically, write_bytes_atomically
+from seg.utils.atomic_write import (
+    remove_leftovers,
+    write_atomically,
+    write_bytes_atomically,
+    written_beside,
+)
 
 
 def test_file_is_written_with_ordinary_permissions(tmp_path):
@@ -34,6 +39,38 @@ def test_other_errors_pass_through(tmp_path):
     with pytest.raises(RuntimeError, match='not about disks'):
         write_atomically(tmp_path / 'file', write)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_someone_else_writes_is_moved_when_it_is_whole(tmp_path):
+    path = tmp_path / 'new' / 'file.onnx'
+    with written_beside(path) as beside:
+        assert beside.name == path.name
+        beside.write_bytes(b'content')
+        assert not path.exists()
+    assert path.read_bytes() == b'content'
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_taken_away_replaces_nothing(tmp_path):
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    with written_beside(path) as beside:
+        beside.write_bytes(b'new')
+        beside.unlink()
+    assert path.read_bytes() == b'old'
+
+
+def test_half_of_what_someone_else_writes_is_not_kept(tmp_path):
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    with (
+        pytest.raises(OSError, match=r'cannot write .*file: File too large'),
+        written_beside(path) as beside,
+    ):
+        beside.write_bytes(b'half')
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_unwritable_place_is_named(tmp_path):
