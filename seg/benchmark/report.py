@@ -51,7 +51,9 @@ def render(report: dict[str, Any]) -> str:
             'Beside the plain reference with the same weights: masks within '
             f'{found["masks"]:.1e} and class logits within {found["logits"]:.1e} of the largest; '
             f'{100 * found["pixels"]:.4f} % of the cells of masks on the same side, '
-            f'{100 * found["labels"]:.1f} % of the classes equal.',
+            f'{100 * found["labels"]:.1f} % of the classes equal; of the map of '
+            f'{found["segments"]} segments {100 * found["map"]:.4f} % of the pixels, by class and '
+            'instance.',
         ]
     return '\n'.join(lines)
 

@@ -231,7 +231,7 @@ def main() -> int:
     agreed = None
     if plain is not None:
         with telling_what_fits('the plain reference', arguments.size), precision(plan):
-            agreed = agreement(model, plain, arguments.size)
+            agreed = agreement(model, plain, arguments.size, arguments.objects[0])
     with telling_what_fits('building the models', arguments.size, arguments.batch):
         results = [
             measure(workload, plan, roofline)
