@@ -64,7 +64,8 @@ bench-gpu: $(BASE)  ## Measure ResNet-50 at 1080p on a GPU: everything, one obje
 	$(PY) tools/analysis_tools/benchmark.py configs/rap_sam/rap_sam_r50_joint.py --device cuda:0 \
 		--cfg-options $(WORDLESS) --task vos --objects 1 --warm-up 10 --frames 50 \
 		--out outputs/bench_gpu/vos $(ARGS)
-	$(PY) tools/analysis_tools/bench_steps.py --device cuda:0 --size 1080x1920 --repeats 20 --compile
+	$(PY) tools/analysis_tools/bench_steps.py --device cuda:0 --size 1080x1920 --repeats 20 --compile \
+		--out outputs/bench_gpu/steps.json
 
 docs: $(ALL)  ## Build the documentation site in outputs/site
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -96,12 +96,13 @@ def _find_source(
     if is_hub_name(name):
         name = download_model_folder(str(name))
     if _is_folder(name):
+        folder = read_model_folder(name)
         if checkpoint is not None:
             raise UserError(
                 f'checkpoint: expected none, as the folder {name} has its own weights, got '
                 f'{checkpoint}; give a config in Python to use other weights'
             )
-        return _Source(*read_model_folder(name), entry=None)
+        return _Source(*folder, entry=None)
     if not _is_config_path(name):
         entry = model_entry(str(name))
         cfg = read_config(entry.config_path)
@@ -127,10 +128,11 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     try:
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0][:_LONGEST_REASON]
+        reason = str(error).splitlines()[0].partition('. ')[0][:_LONGEST_REASON]
+        there = 'cpu or cuda:0' if torch.cuda.is_available() else 'cpu, as there is no GPU'
         raise UserError(
-            f'device {str(device)!r}: expected one that this machine has, such as cpu or cuda:0, '
-            f'got: {reason}'
+            f'device {str(device)!r}: expected one that this machine has, such as {there}; got: '
+            f'{reason}'
         ) from error
     return torch.device(device)
 

@@ -12,7 +12,8 @@ from seg.apis.loading import read_config
 from seg.engine.config_options import apply_options
 from seg.registry import MODELS
 from seg.utils.checkpoints import load_weights, read_weights
-from seg.utils.checks import UserError
+from seg.utils.checks import UserError, first_line
+from seg.utils.devices import is_out_of_memory
 
 
 def build_model(
@@ -37,7 +38,15 @@ def build_model(
     cfg = read_config(config)
     apply_options(cfg, options)
     torch.manual_seed(0)
-    model: Any = MODELS.build(cfg.model)
+    try:
+        model: Any = MODELS.build(cfg.model)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f'{config}: expected settings that a model can be built of, got: {first_line(error)}; '
+            'look at --cfg-options'
+        ) from error
     if not isinstance(model, RapSAM):
         raise UserError(
             f'{config}: expected the config of a RapSAM, got {type(model).__name__}; other models '

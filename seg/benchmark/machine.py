@@ -118,6 +118,7 @@ def describe_machine(device: torch.device, roofline: Roofline) -> dict[str, Any]
         'cpu_capability': torch.backends.cpu.get_cpu_capability(),
         'amx': bool(torch.cpu._is_amx_tile_supported()),
         'threads': torch.get_num_threads(),
+        'waiting_threads': os.environ.get('OMP_WAIT_POLICY', 'default'),
         'load': load,
         'torch': torch.__version__,
         'roofline': asdict(roofline),

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -59,6 +59,22 @@ def check_dtype(device: torch.device, dtype: str) -> None:
             raise UserError(
                 '--dtype: expected fp32 or fp16 on this GPU, which has no bf16, got bf16'
             )
+
+
+class Took(NamedTuple):
+    """Median time of a step, seconds.
+
+    Attributes:
+        wall: Elapsed.
+        cpu: Of the processor.
+    """
+
+    wall: float
+    cpu: float
+
+    def on(self, device: torch.device) -> float:
+        """What is compared: processor time, which other programs leave alone, or a GPU's time."""
+        return self.cpu if device.type == 'cpu' else self.wall
 
 
 @contextmanager
@@ -125,7 +141,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
     )
     with fits, torch.inference_mode(), precision(plan):
         workload.reset()
-        wall, cpu, peak = _end_to_end(workload, plan)
+        wall, cpu, counts, peak = _end_to_end(workload, plan)
         in_a_row = _in_a_row(workload, plan)
         parts = _by_part(workload, plan)
         # In inference mode the counter takes products apart below autocast, whose casts they miss.
@@ -142,6 +158,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         'cpu_seconds': {'median': statistics.median(cpu), 'min': min(cpu), 'max': max(cpu)},
         'frames_per_second': frames_per_second,
         'frames_per_second_in_a_row': in_a_row,
+        'answered': statistics.mean(counts) if counts else None,
         'parts': parts,
         'peak_mib': peak / 2**20,
         'gflops': cost.flops / 1e9,
@@ -158,21 +175,67 @@ def precision(plan: Plan) -> AbstractContextManager[None]:
     return torch.autocast(plan.device.type, dtype=dtype if half else None, enabled=half)
 
 
-def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float], int]:
-    """Seconds and processor seconds of each step, and peak memory, warm-up included."""
-    wall, cpu = [], []
+def measure_in_turns(workloads: Sequence[Workload], plan: Plan) -> list[Took]:
+    """Times of workloads that stand beside each other, for ratios: a frame of each in turns.
+
+    Raises:
+        UserError: If memory runs out.
+    """
+    names = ', '.join(workload.name for workload in workloads)
+    fits = telling_what_fits(names, plan.size)
+    with fits, torch.inference_mode(), precision(plan):
+        for workload in workloads:
+            workload.reset()
+            for index in range(plan.warm_up):
+                workload.step(index)
+        return in_turns(workloads, plan.device, plan.frames, plan.warm_up)
+
+
+def in_turns(
+    workloads: Sequence[Workload], device: torch.device, frames: int, first: int = 0
+) -> list[Took]:
+    """Median times of a step of each, which follow one after the other.
+
+    Every second time they go in the opposite order.
+
+    Args:
+        workloads: What is done.
+        device: Whose work is waited for.
+        frames: Steps of each.
+        first: Number of the first one.
+    """
+    times: list[list[Took]] = [[] for _ in workloads]
+    order = list(range(len(workloads)))
+    for index in range(first, first + frames):
+        for place in order:
+            times[place].append(timed(workloads[place], device, index)[0])
+        order.reverse()
+    return [Took(*map(statistics.median, zip(*of_one, strict=True))) for of_one in times]
+
+
+def timed(workload: Workload, device: torch.device, index: int) -> tuple[Took, Any]:
+    """How long a step takes, and its answer."""
+    synchronize(device)
+    begin, cpu_begin = time.perf_counter(), time.process_time()
+    answer = workload.step(index)
+    synchronize(device)
+    return Took(time.perf_counter() - begin, time.process_time() - cpu_begin), answer
+
+
+def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float], list[int], int]:
+    """Seconds, processor seconds and counts of each step, and peak memory, warm-up included."""
+    wall, cpu, counts = [], [], []
     release_memory()
     with MemoryMeter(plan.device) as memory:
         for index in range(plan.warm_up):
             workload.step(index)
         for index in range(plan.frames):
-            synchronize(plan.device)
-            begin, cpu_begin = time.perf_counter(), time.process_time()
-            workload.step(plan.warm_up + index)
-            synchronize(plan.device)
-            wall.append(time.perf_counter() - begin)
-            cpu.append(time.process_time() - cpu_begin)
-    return wall, cpu, memory.peak_bytes
+            took, answer = timed(workload, plan.device, plan.warm_up + index)
+            wall.append(took.wall)
+            cpu.append(took.cpu)
+            if workload.count is not None:
+                counts.append(workload.count(answer))
+    return wall, cpu, counts, memory.peak_bytes
 
 
 def _in_a_row(workload: Workload, plan: Plan) -> float | None:

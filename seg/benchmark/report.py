@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seg.utils.atomic_write import write_bytes_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def render(report: dict[str, Any]) -> str:
@@ -20,21 +24,22 @@ def render(report: dict[str, Any]) -> str:
         f'{ceiling["flops_per_second"] / 1e9:.0f} GFLOP/s and '
         f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
         '',
-        '| model | s per step | CPU s | frames/s | in a row | against the first | peak MiB | '
-        'GFLOP | GiB moved | of the roofline | waits for a GPU |',
-        '|---|---|---|---|---|---|---|---|---|---|---|',
+        '| model | s per step | CPU s | frames/s | in a row | against the first | found | '
+        'peak MiB | GFLOP | GiB moved | of the roofline | waits for a GPU |',
+        '|---|---|---|---|---|---|---|---|---|---|---|---|',
     ]
     clock = _clock(report)
     first = report['results'][0][clock]['median']
     for row in report['results']:
         seconds, cpu = row['seconds'], row['cpu_seconds']
         name = row['name'] + (f' ({row["note"]})' if row['note'] else '')
-        in_a_row = row['frames_per_second_in_a_row']
+        in_a_row, answered = row['frames_per_second_in_a_row'], row['answered']
         lines.append(
             f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
             f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
             f'{"" if in_a_row is None else f"{in_a_row:.2f}"} | '
-            f'{row[clock]["median"] / first:.2f} | {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
+            f'{row[clock]["median"] / first:.2f} | {"" if answered is None else f"{answered:.1f}"} '
+            f'| {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
             f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % | '
             f'{sum(row["waits"].values())} |'
         )
@@ -43,6 +48,14 @@ def render(report: dict[str, Any]) -> str:
         for name, part in row['parts'].items():
             lines.append(
                 f'| {row["name"]} | {name} | {part["seconds"]:.4f} | {part["cpu_seconds"]:.4f} |'
+            )
+    if report.get('in_turns'):
+        *_, last = report['in_turns']
+        lines += ['', f'| in turns | s | CPU s | against {last["name"]} |', '|---|---|---|---|']
+        for row in report['in_turns']:
+            lines.append(
+                f'| {row["name"]} | {row["seconds"]:.4f} | {row["cpu_seconds"]:.4f} | '
+                f'{row[clock] / last[clock]:.2f} |'
             )
     if report.get('agreement'):
         found = report['agreement']
@@ -85,8 +98,8 @@ def _write(report: dict[str, Any], text: str, folder: Path) -> None:
 
 
 def _clock(report: dict[str, Any]) -> str:
-    """What is compared: processor time, which other programs leave alone, or a GPU's time."""
-    return 'cpu_seconds' if report['machine']['device'] == 'cpu' else 'seconds'
+    """What is compared; see :meth:`~seg.benchmark.measuring.Took.on`."""
+    return 'cpu_seconds' if report['machine']['device'].startswith('cpu') else 'seconds'
 
 
 def plot_parts(results: Sequence[dict[str, Any]], path: Path, clock: str = 'cpu_seconds') -> None:
@@ -109,7 +122,13 @@ def plot_parts(results: Sequence[dict[str, Any]], path: Path, clock: str = 'cpu_
     axes.invert_yaxis()
     axes.set_xlabel('processor seconds per step' if clock == 'cpu_seconds' else 'seconds per step')
     axes.legend(fontsize='small')
-    figure.savefig(path, dpi=120)
+    _save(figure, path, dpi=120)
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=dpi, format='png')
+    write_bytes_atomically(path, drawn.getvalue())
 
 
 def plot_video(report: dict[str, Any], path: Path) -> None:
@@ -139,7 +158,7 @@ def plot_video(report: dict[str, Any], path: Path) -> None:
         axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.25 * highest))
         if axes.lines:
             axes.legend(fontsize='small')
-    figure.savefig(path, dpi=110)
+    _save(figure, path, dpi=110)
 
 
 def _before(parts: dict[str, dict[str, float]], name: str, clock: str) -> float:

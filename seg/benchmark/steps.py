@@ -163,7 +163,7 @@ def _of_the_backbone(bench: Bench, fused: Any) -> Iterator[Step]:
         lambda: fused.backbone(images)[-1],
     )
     taken = _input_of(fused, ModulatedDeformConv, images)
-    if taken is not None:
+    if taken is not None and bench.device.type == 'cpu':  # else the operator is what is used
         conv, x = taken
         yield Step(
             'deformable',

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from seg.apis import ImagePredictor, VideoPredictor
+from seg.apis.frame_result import FrameResult
 from seg.apis.video_sources import ArraySource
 from seg.benchmark.meters import Part
 from seg.models.deployment.graphing import FeatureGraph
@@ -39,6 +40,7 @@ class Workload:
         counting: In which operators can be counted, those of a graph as well.
         in_a_row: Does it so many times as a program does that only takes the answers in order;
             some kinds of work then overlap on a GPU.
+        count: How many segments, or objects in sight, an answer has.
         less: The same with less to do, by what a user would change, the nearest first; for those
             whose memory runs out.
     """
@@ -50,6 +52,7 @@ class Workload:
     note: str = ''
     counting: Callable[[], AbstractContextManager[None]] = nullcontext
     in_a_row: Callable[[int], Generator[object, None, None]] | None = None
+    count: Callable[[Any], int] | None = None
     less: Mapping[str, Callable[[], Workload]] = field(default_factory=dict)
 
 
@@ -129,6 +132,7 @@ def panoptic_workload(
         rapsam_parts(model),
         reset,
         counting=without_graph(model),
+        count=lambda found: sum(map(len, found)),
         less=_with_less(partial(panoptic_workload, model, name=name), size, batch, num_kept),
     )
 
@@ -199,7 +203,13 @@ def interactive_workload(
 
 
 def video_workload(
-    model: Any, size: Size, num_objects: int, task: Task, name: str = 'RapSAM'
+    model: Any,
+    size: Size,
+    num_objects: int,
+    task: Task,
+    name: str = 'RapSAM',
+    *,
+    always_again: bool = False,
 ) -> Workload:
     """Objects followed through a video.
 
@@ -209,6 +219,8 @@ def video_workload(
         num_objects: Given on the first frame, by masks in vos, by clicks otherwise.
         task: vos or interactive_video.
         name: Of the workload.
+        always_again: Whether all objects are looked for anew in every frame, the most that a frame
+            can cost; otherwise those that the memory is unsure of, as always.
     """
     predictor = VideoPredictor(for_programs(model, size))
     sessions: list[Any] = []
@@ -225,31 +237,53 @@ def video_workload(
         sessions[:] = [predictor.start(*size, task=task)]
         sessions[0].add_rows(prompts)
 
+    def step(index: int) -> FrameResult:
+        with _looking_again(model.head.dual_path, always_again):
+            return sessions[0].step(frames[index % len(frames)])
+
     def in_a_row(count: int) -> Generator[object, None, None]:
         video = ArraySource([frames[i % len(frames)] for i in range(count)])
-        yield from predictor.propagate(video, prompts=prompts, task=task)
+        with _looking_again(model.head.dual_path, always_again):
+            yield from predictor.propagate(video, prompts=prompts, task=task)
 
     memory = model.head.memory
     parts = [
         *rapsam_parts(model),
         Part('memory read', memory, 'encode'),
         Part('memory read', memory, 'read'),
+        Part('memory read', memory, 'find_again'),
         Part('memory write', memory, 'write'),
     ]
     return Workload(
         name,
-        lambda index: sessions[0].step(frames[index % len(frames)]),
+        step,
         parts,
         reset,
         counting=without_graph(model),
         in_a_row=in_a_row,
+        count=lambda result: int(result.visible.sum()),
         less=_with_less(
-            lambda smaller, _, count: video_workload(model, smaller, count, task, name),
+            lambda smaller, _, count: video_workload(
+                model, smaller, count, task, name, always_again=always_again
+            ),
             size,
             1,
             num_objects,
         ),
     )
+
+
+@contextmanager
+def _looking_again(dual_path: Any, always: bool) -> Iterator[None]:
+    """Have no memory be sure of anything for a while, if that is wanted and looked at."""
+    if not always or dual_path is None:
+        yield
+        return
+    certain, dual_path.certain = dual_path.certain, 1.0
+    try:
+        yield
+    finally:
+        dual_path.certain = certain
 
 
 def rapsam_parts(model: Any) -> list[Part]:

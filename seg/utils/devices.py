@@ -93,7 +93,7 @@ class HostCopy:
             self._done = stream.record_event()
 
     def wait(self) -> list[np.ndarray]:
-        """The values, in the order of the tensors."""
+        """The values, in the order of the tensors; on a CPU they share the memory of these."""
         if self._done is None:
             return [tensor.numpy(force=True) for tensor in self._tensors]
         self._done.synchronize()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from seg.utils.checks import UserError
@@ -45,8 +46,11 @@ def _check_folder(folder: Path, where: str) -> None:
         raise UserError(
             f'{where}: expected a folder, but {existing} is no folder; choose another path'
         )
-    if not os.access(existing, os.W_OK | os.X_OK):
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
         raise UserError(
-            f'{where}: expected a folder that can be written to, but {existing} may not be; '
-            'choose another path or change its permissions'
-        )
+            f'{where}: expected a folder that can be written to, but {existing} may not be '
+            f'({error.strerror}); choose another path or change its permissions'
+        ) from error

@@ -7,17 +7,22 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
+
+from seg.benchmark.measuring import in_turns
+
+CPU = torch.device('cpu')
 
 
-def test_videos_go_on_in_turns(repository):
-    tool = runpy.run_path(str(repository / 'tools' / 'analysis_tools' / 'benchmark_video.py'))
+def test_videos_go_on_in_turns():
     calls = []
     videos = [
         SimpleNamespace(step=lambda frame, name=name: calls.append((name, frame))) for name in 'ab'
     ]
-    medians = tool['in_turns'](videos, 3)
+    medians = in_turns(videos, CPU, 3)
 
     assert calls == [('a', 0), ('b', 0), ('b', 1), ('a', 1), ('a', 2), ('b', 2)]
+    assert [took.on(CPU) for took in medians] == [took.cpu for took in medians]
     assert len(medians) == 2
 
 
@@ -30,7 +35,7 @@ def test_a_young_video_goes_on_beside_the_long_one(repository):
         started.append(steps)
         return SimpleNamespace(step=steps.append)
 
-    found = tool['measure_long'](start_video, 1, (3, 7))
+    found = tool['measure_long'](start_video, 1, (3, 7), CPU)
     compared = found['compared_frames']
 
     assert [len(steps) for steps in started] == [7 + compared, 3 + compared]

@@ -1,4 +1,6 @@
+import errno
 import os
+import tempfile
 
 import pytest
 
@@ -26,6 +28,9 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, 'access', lambda *_: False)
-    with pytest.raises(UserError, match=r'--out .*expected a folder that can be written to'):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), dir)
+
+    monkeypatch.setattr(tempfile, 'TemporaryFile', refuse)
+    with pytest.raises(UserError, match=r'--out .*can be written to, .*\(Permission denied\)'):
         check_writable_file(tmp_path / 'a.json', '--out')

@@ -18,13 +18,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from seg.utils.checks import UserError
+from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
-from seg.utils.number_flags import count_flag, size_flag
+from seg.utils.number_flags import count_flag, frame_size_flag, threads_flag
 from seg.utils.paths import config_dir
+from seg.utils.writable import check_writable_file
 
-LEAST_SIDE = 32  # pixels; smaller frames have no objects to draw
 LARGE = config_dir() / 'rap_sam' / 'rap_sam_r50_12e_adaptor.py'
 
 
@@ -36,13 +36,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         '--config', type=Path, default=LARGE, help='large model (default: RapSAM on ResNet-50)'
     )
-    parser.add_argument('--size', type=size_flag, default=(544, 960), metavar='HxW')
+    parser.add_argument('--size', type=frame_size_flag, default=(544, 960), metavar='HxW')
     parser.add_argument('--repeats', type=count_flag, default=5, help='runs of each (default: 5)')
-    parser.add_argument('--threads', type=count_flag, help='CPU threads; by default those of torch')
+    parser.add_argument(
+        '--threads', type=threads_flag, help='CPU threads; by default those of torch'
+    )
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
     parser.add_argument(
         '--compile', action='store_true', help='measure torch.compile as well, which takes minutes'
     )
+    parser.add_argument('--out', type=Path, help='file for the JSON, written after each step')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
     return parser.parse_args()
 
@@ -61,11 +64,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from seg.models.deployment import fuse
     from seg.utils.freed_memory import keep_freed_memory
 
-    if min(arguments.size) < LEAST_SIDE:
-        raise UserError(
-            f'--size: expected at least {LEAST_SIDE}x{LEAST_SIDE}, got '
-            f'{"x".join(map(str, arguments.size))}'
-        )
     keep_freed_memory()
     device = choose_device(arguments.device)
     if arguments.threads:
@@ -75,7 +73,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     bench = Bench(
         device, arguments.size, large.requires_grad_(False), small, folder, arguments.compile
     )
-    rows = []
+    report: dict[str, Any] = {
+        'machine': describe_machine(device, measure_roofline(device)),
+        'steps': [],
+    }
     with telling_what_fits('the steps', arguments.size):
         for step in steps(bench):
             row = measure_step(step, device, arguments.repeats)
@@ -84,13 +85,17 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 f'differs by {row["difference"]:.0e}  {row["text"]}',
                 flush=True,
             )
-            rows.append(row)
-    return {'machine': describe_machine(device, measure_roofline(device)), 'steps': rows}
+            report['steps'].append(row)
+            if arguments.out is not None:
+                write_bytes_atomically(arguments.out, json_text(report).encode())
+    return report
 
 
 def main() -> int:
     """Measure and print."""
     arguments = parse_arguments()
+    if arguments.out is not None:
+        check_writable_file(arguments.out, '--out')
     with tempfile.TemporaryDirectory() as folder:
         report = measure(arguments, Path(folder))
     if arguments.json:

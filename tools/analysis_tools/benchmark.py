@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
-from seg.utils.number_flags import count_flag, size_flag
-from seg.utils.writable import check_writable_folder
+from seg.utils.number_flags import count_flag, frame_size_flag, threads_flag
+from seg.utils.writable import check_writable_file
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from seg.benchmark.workloads import Workload
 
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
 PEERS = ('reference', 'mask2former', 'sam2_tiny', 'efficient_sam', 'sam_vit_b', 'panoptic')
@@ -46,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
     )
     parser.add_argument('--task', choices=TASKS, default='panoptic')
-    parser.add_argument('--size', type=size_flag, default=(1080, 1920), metavar='HxW')
+    parser.add_argument('--size', type=frame_size_flag, default=(1080, 1920), metavar='HxW')
     parser.add_argument('--batch', type=count_flag, default=1, help='frames per step (panoptic)')
     parser.add_argument('--dtype', choices=('fp32', 'bf16', 'fp16'), default='fp32')
     parser.add_argument('--compile', action='store_true', help='network parts by torch.compile')
@@ -64,7 +66,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--int8', action='store_true', help='linear layers in 8 bits (CPU)')
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
-    parser.add_argument('--threads', type=count_flag, help='CPU threads; by default those of torch')
+    parser.add_argument(
+        '--threads', type=threads_flag, help='CPU threads; by default those of torch'
+    )
     parser.add_argument(
         '--frames', type=count_flag, default=3, help='steps that count (default: 3)'
     )
@@ -84,7 +88,8 @@ def parse_arguments() -> argparse.Namespace:
         choices=PEERS,
         nargs='*',
         default=[],
-        help=f'models beside; panoptic: the same one with {NUM_SEGMENTS} segments',
+        help=f'models beside; panoptic: the same one with {NUM_SEGMENTS} segments, then a frame of '
+        'each in turns as well',
     )
     parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
@@ -93,8 +98,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse what does not fit together, before anything heavy is loaded."""
-    if arguments.out is not None:
-        check_writable_folder(arguments.out, '--out')
+    for ending in () if arguments.out is None else ('json', 'md', 'png'):
+        check_writable_file(arguments.out / f'report.{ending}', '--out')
     if arguments.batch > 1 and arguments.task != 'panoptic':
         raise UserError(
             f'--batch: expected 1 for the task {arguments.task}, got {arguments.batch}; videos '
@@ -125,17 +130,14 @@ def check(arguments: argparse.Namespace) -> None:
         raise UserError('--allow-fallback: expected --compile beside it, got none')
 
 
-def workloads(
+def peers(
     arguments: argparse.Namespace, model: Any, plain: Any, backbone: dict[str, Any]
-) -> Iterator[Any]:
-    """The model, once per number of objects, and the peers; peers only exist while measured."""
+) -> Iterator[Workload]:
+    """The other models; each only exists while it is measured."""
     from seg.benchmark.peers import peer_builders
-    from seg.benchmark.workloads import panoptic_workload
     from seg.utils.devices import device_of
 
-    for num_objects in arguments.objects:
-        yield from _of_rapsam(arguments, model, num_objects)
-    builders: dict[str, Callable[[], Any]] = peer_builders(
+    builders = peer_builders(
         plain,
         model.head.num_things,
         device_of(model),
@@ -143,14 +145,27 @@ def workloads(
         backbone=backbone,
         num_objects=arguments.objects[0],
     )
-    builders['panoptic'] = lambda: panoptic_workload(
-        model, arguments.size, 1, NUM_SEGMENTS, f'RapSAM, {NUM_SEGMENTS} segments'
-    )
     for name in arguments.compare:
-        yield builders[name]()
+        if name != 'panoptic':
+            yield builders[name]()
 
 
-def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> Iterator[Any]:
+def own_workloads(arguments: argparse.Namespace, model: Any) -> list[Workload]:
+    """The model, once per number of objects, and on panoptic if that is to stand beside."""
+    from seg.benchmark.workloads import panoptic_workload
+
+    found = [
+        workload
+        for num_objects in arguments.objects
+        for workload in _of_rapsam(arguments, model, num_objects)
+    ]
+    if 'panoptic' in arguments.compare:
+        name = f'RapSAM, {NUM_SEGMENTS} segments'
+        found.append(panoptic_workload(model, arguments.size, 1, NUM_SEGMENTS, name))
+    return found
+
+
+def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> Iterator[Workload]:
     from seg.benchmark import workloads as kinds
     from seg.structures import Task
 
@@ -166,6 +181,9 @@ def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> I
     else:
         kinds.check_memory(model, task)
         yield kinds.video_workload(model, size, num_objects, task, name)
+        if model.head.dual_path is not None:
+            name += ', all found anew'
+            yield kinds.video_workload(model, size, num_objects, task, name, always_again=True)
 
 
 def main() -> int:
@@ -183,6 +201,7 @@ def main() -> int:
         Plan,
         check_dtype,
         measure,
+        measure_in_turns,
         precision,
         telling_what_fits,
     )
@@ -232,10 +251,14 @@ def main() -> int:
     if plain is not None:
         with telling_what_fits('the plain reference', arguments.size), precision(plan):
             agreed = agreement(model, plain, arguments.size, arguments.objects[0])
-    with telling_what_fits('building the models', arguments.size, arguments.batch):
-        results = [
+    beside = f'{arguments.config.stem}, or what stands beside it,'
+    with telling_what_fits(beside, arguments.size, arguments.batch):
+        own = own_workloads(arguments, model)
+        results = [measure(workload, plan, roofline) for workload in own]
+        turns = measure_in_turns(own, plan) if 'panoptic' in arguments.compare else []
+        results += [
             measure(workload, plan, roofline)
-            for workload in workloads(arguments, model, plain, backbone)
+            for workload in peers(arguments, model, plain, backbone)
         ]
     report = {
         'config': arguments.config.stem,
@@ -251,6 +274,10 @@ def main() -> int:
         'machine': describe_machine(device, roofline),
         'agreement': agreed,
         'results': results,
+        'in_turns': [
+            {'name': workload.name, 'seconds': took.wall, 'cpu_seconds': took.cpu}
+            for workload, took in zip(own, turns, strict=False)
+        ],
     }
     print(render(report))
     if arguments.out is not None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,13 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.json_text import json_text
+from seg.utils.number_flags import LEAST_SIDE, threads_flag
 from seg.utils.paths import config_dir
+from seg.utils.writable import check_writable_file
 
 if TYPE_CHECKING:
+    import torch
+
     from seg.benchmark.workloads import Workload
 
 DEFAULT_CONFIG = config_dir() / 'rap_sam' / 'rap_sam_nano_shapes.py'
@@ -64,7 +67,9 @@ def parse_arguments() -> argparse.Namespace:
         help='numbers of objects whose cost is compared (default: 1 2 4 8 16)',
     )
     parser.add_argument('--size', type=int, nargs=2, default=(128, 160), metavar=('H', 'W'))
-    parser.add_argument('--threads', type=int, help='CPU threads; by default those of torch')
+    parser.add_argument(
+        '--threads', type=threads_flag, help='CPU threads; by default those of torch'
+    )
     parser.add_argument('--device', default='cpu', help='such as cpu (default) or cuda:0')
     parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
@@ -86,15 +91,20 @@ def resident_mib() -> float:
 
 
 def measure_long(
-    start_video: Callable[[], Workload], num_objects: int, frames: tuple[int, int]
+    start_video: Callable[[], Workload],
+    num_objects: int,
+    frames: tuple[int, int],
+    device: torch.device,
 ) -> dict[str, Any]:
     """Memory at an early and at a late frame, time per frame behind them, and what lies between."""
+    from seg.benchmark.measuring import timed
+
     early, late = frames
     video = start_video()
     found: dict[str, Any] = {'objects': num_objects, 'early_frame': early, 'late_frame': late}
     curve, times = [], []
     for frame in range(1, late + 1):
-        times.append(timed_step(video, frame))
+        times.append(timed(video, device, frame)[0].on(device))
         if frame == early:
             found['early_mib'] = resident_mib()
         if frame % WINDOW == 0:
@@ -103,7 +113,7 @@ def measure_long(
     young = start_video()
     for frame in range(1, early + 1):
         young.step(frame)
-    found['early_seconds'], found['late_seconds'] = in_turns([young, video], COMPARED)
+    found['early_seconds'], found['late_seconds'] = in_turns([young, video], device)
     found['memory_growth'] = found['late_mib'] / found['early_mib'] - 1
     found['time_growth'] = found['late_seconds'] / found['early_seconds'] - 1
     found['met'] = found['memory_growth'] <= MEMORY_TARGET and found['time_growth'] <= TIME_TARGET
@@ -111,39 +121,25 @@ def measure_long(
 
 
 def measure_objects(
-    start_video: Callable[[int], Workload], numbers: Sequence[int]
+    start_video: Callable[[int], Workload], numbers: Sequence[int], device: torch.device
 ) -> list[dict[str, Any]]:
     """Time per frame for each number of objects, once the memory is full."""
     videos = [start_video(number) for number in numbers]
     for video in videos:
         for frame in range(WARM_UP):
             video.step(frame)
-    seconds = in_turns(videos, COMPARED)
+    seconds = in_turns(videos, device)
     return [
         {'objects': number, 'seconds': median}
         for number, median in zip(numbers, seconds, strict=True)
     ]
 
 
-def in_turns(videos: Sequence[Workload], frames: int) -> list[float]:
-    """Median processor seconds of a frame of each video.
+def in_turns(videos: Sequence[Workload], device: torch.device) -> list[float]:
+    """Median seconds of a frame of each video, of the processor or of a GPU."""
+    from seg.benchmark import measuring
 
-    A frame of each follows after the other, in the opposite order every second time.
-    """
-    times: list[list[float]] = [[] for _ in videos]
-    order = list(range(len(videos)))
-    for frame in range(frames):
-        for place in order:
-            times[place].append(timed_step(videos[place], frame))
-        order.reverse()
-    return [statistics.median(of_video) for of_video in times]
-
-
-def timed_step(video: Workload, frame: int) -> float:
-    """Processor seconds of a frame."""
-    begin = time.process_time()
-    video.step(frame)
-    return time.process_time() - begin
+    return [took.on(device) for took in measuring.in_turns(videos, device, COMPARED)]
 
 
 def render(report: dict[str, Any]) -> str:
@@ -169,6 +165,13 @@ def main() -> int:
     early, late = arguments.frames
     if not 1 <= early < late:
         raise UserError(f'frames: expected 1 <= EARLY < LATE, got {early} and {late}')
+    if min(arguments.size) < LEAST_SIDE:
+        raise UserError(
+            f'--size: expected at least {LEAST_SIDE} {LEAST_SIDE}, got '
+            f'{" ".join(map(str, arguments.size))}'
+        )
+    for ending in () if arguments.out is None else ('json', 'md', 'png'):
+        check_writable_file(arguments.out / f'report.{ending}', '--out')
     if min([*arguments.long_objects, *arguments.objects], default=1) < 1:
         raise UserError('objects: expected numbers >= 1')
     import torch
@@ -195,10 +198,10 @@ def main() -> int:
         'size': list(size),
         'threads': torch.get_num_threads(),
         'long': [
-            measure_long(partial(start_video, n), n, tuple(arguments.frames))
+            measure_long(partial(start_video, n), n, tuple(arguments.frames), device)
             for n in arguments.long_objects
         ],
-        'objects': measure_objects(start_video, arguments.objects),
+        'objects': measure_objects(start_video, arguments.objects, device),
     }
     print(render(report))
     if arguments.out is not None:

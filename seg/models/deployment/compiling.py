@@ -119,6 +119,6 @@ def _give_up(name: str, error: Exception, allow_fallback: bool) -> None:
     if not allow_fallback:
         raise UserError(
             f'compile: expected the {name} to compile, got: {reason}; on a CPU install a C++ '
-            'compiler (g++), or allow the fallback to eager (--allow-fallback)'
+            'compiler (g++), or do without compiling'
         ) from error
     _logger.warning('compile: the %s stays uncompiled: %s', name, reason)

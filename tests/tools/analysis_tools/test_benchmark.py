@@ -34,11 +34,20 @@ def test_a_report_of_two_numbers_of_segments(run, tmp_path):
 def test_objects_can_be_followed_in_16_bits(run):
     small = ('--size', '64x96', '--frames', '1', '--threads', '1', '--json')
     settings = ('--task', 'vos', '--dtype', 'bf16', '--objects', '1', '--compare', 'panoptic')
-    code, out, err = run(VIDEO, *small, *settings)
+    always_sure = ('--cfg-options', 'model.head.dual_path.certain=1e-9')
+    code, out, err = run(VIDEO, *small, *settings, *always_sure)
 
     assert code == 0, err
-    followed, panoptic = json.loads(out.splitlines()[-1])['results']
+    report = json.loads(out.splitlines()[-1])
+    followed, again, panoptic = report['results']
     assert followed['name'] == 'RapSAM, 1 objects'
+    assert again['name'] == 'RapSAM, 1 objects, all found anew'
+    assert again['gflops'] > followed['gflops']
+    assert followed['answered'] <= 1
+    names = [row['name'] for row in report['results']]
+    assert [row['name'] for row in report['in_turns']] == names
+    assert all(row['cpu_seconds'] > 0 for row in report['in_turns'])
+    assert '| in turns |' in out
     assert followed['gflops'] > 0
     assert panoptic['name'] == 'RapSAM, 16 segments'
 
@@ -58,6 +67,10 @@ def test_objects_can_be_followed_in_16_bits(run):
         (('--graph',), '--graph: expected --device cuda:0 beside it, got cpu'),
         (('--graph', '--compile', '--device', 'cuda:0'), '--graph: expected it without --compile'),
         (('--size', '40'), 'HxW'),
+        (('--size', '1x1'), 'expected at least 32x32, got 1x1'),
+        (('--threads', '100000'), 'threads on this CPU, got 100000'),
+        (('--cfg-options', 'model.head.num_queries=-4'), 'look at --cfg-options'),
+        (('--out', '/proc/x'), 'may not be'),
         (('--size', '²x32'), 'HxW'),
         (('--out', __file__), 'is no folder'),
         (('--objects', '0'), '>= 1'),
