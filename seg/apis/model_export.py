@@ -37,8 +37,6 @@ from seg.utils.checks import UserError, first_line, unknown_name_message
 EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 GROWING_PARTS = ('video',)
 """Whose memory may have any length, which programs of PyTorch cannot say."""
-EXPORT_FORMATS = {'onnx': '.onnx', 'torch': '.pt2', 'aot': '.aot.pt2'}
-"""Names of formats, with the endings of their files."""
 _OPSET = 20
 _PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
 
@@ -73,7 +71,7 @@ def check_plan(names: Sequence[str], size: tuple[int, int], export_format: str) 
     Args:
         names: Of :data:`EXPORT_PARTS`.
         size: (H, W) of the padded picture.
-        export_format: One of :data:`EXPORT_FORMATS`.
+        export_format: ``'onnx'``, or ``'torch'`` and ``'aot'``, which are programs of PyTorch.
 
     Raises:
         UserError: If a part is unknown or has no such format, the size is none of multiples of 32,

@@ -83,13 +83,13 @@ def agreement(
 
 @contextmanager
 def _keeping(fusion: PanopticFusion, threshold: float) -> Iterator[None]:
-    """Find segments alone, of the queries above a threshold."""
-    settings = fusion.object_mask_thr, fusion.max_per_image
-    fusion.object_mask_thr, fusion.max_per_image = threshold, 0
+    """Find segments alone, of the queries above a threshold, however little of them is left."""
+    settings = fusion.object_mask_thr, fusion.iou_thr, fusion.max_per_image
+    fusion.object_mask_thr, fusion.iou_thr, fusion.max_per_image = threshold, 0.0, 0
     try:
         yield
     finally:
-        fusion.object_mask_thr, fusion.max_per_image = settings
+        fusion.object_mask_thr, fusion.iou_thr, fusion.max_per_image = settings
 
 
 def as_plain(found: PanopticData, num_classes: int) -> Tensor:

@@ -62,7 +62,7 @@ def check_dtype(device: torch.device, dtype: str) -> None:
 
 
 class Took(NamedTuple):
-    """Median time of a step, seconds.
+    """Time of a step, or the median of some, seconds.
 
     Attributes:
         wall: Elapsed.

@@ -70,6 +70,7 @@ def reference_workload(plain: PlainRapSAM, size: Size, num_things: int, num_kept
             img_shape=size,
             ori_shape=size,
             object_mask_thr=threshold,
+            iou_thr=0.0,
         )
         values = result.unique()
         kept = values[values % INSTANCE_OFFSET < logits.shape[-1] - 1]
@@ -128,7 +129,7 @@ def mask2former_workload(
         feats = model.extract_feat(data['inputs'])
         class_logits, _ = model.panoptic_head.predict(feats, data['data_samples'])
     threshold = threshold_for(class_logits[0], num_kept)
-    model.panoptic_fusion_head.test_cfg['object_mask_thr'] = threshold
+    model.panoptic_fusion_head.test_cfg.update(object_mask_thr=threshold, iou_thr=0.0)
 
     def step(index: int) -> Tensor:
         (found,) = model.test_step(batch(index))

@@ -281,6 +281,7 @@ def _of_panoptic(bench: Bench, fused: Any) -> Iterator[Step]:
             img_shape=bench.size,
             ori_shape=bench.size,
             object_mask_thr=head.fusion.object_mask_thr,
+            iou_thr=head.fusion.iou_thr,
         )
         return found % INSTANCE_OFFSET
 

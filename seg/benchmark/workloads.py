@@ -139,12 +139,16 @@ def panoptic_workload(
 
 @torch.inference_mode()
 def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
-    """Set the score threshold of a model so that about ``num_kept`` queries pass it."""
+    """Set the thresholds of a model so that about ``num_kept`` queries become segments.
+
+    No share of its own mask that a segment has to keep is asked for, which random masks never do.
+    """
     sample = panoptic_sample((clip.shape[-2], clip.shape[-1]))
     data = model.data_preprocessor(dict(inputs=[clip], data_samples=[sample]), False)
     features = model.extract_feat(data['inputs'])
     logits = model.head(*features, model.head.router.routes[Task.PANOPTIC])[-1].class_logits
     model.head.fusion.object_mask_thr = threshold_for(logits[0], num_kept)
+    model.head.fusion.iou_thr = 0.0
 
 
 def threshold_for(class_logits: Tensor, num_kept: int) -> float:
