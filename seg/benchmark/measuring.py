@@ -235,6 +235,7 @@ def _end_to_end(workload: Workload, plan: Plan) -> tuple[list[float], list[float
             cpu.append(took.cpu)
             if workload.count is not None:
                 counts.append(workload.count(answer))
+            del answer  # which the next step would find in memory
     return wall, cpu, counts, memory.peak_bytes
 
 

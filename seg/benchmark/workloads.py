@@ -141,7 +141,7 @@ def panoptic_workload(
 def keep_best(model: Any, clip: Tensor, num_kept: int) -> None:
     """Set the thresholds of a model so that about ``num_kept`` queries become segments.
 
-    No share of its own mask that a segment has to keep is asked for, which random masks never do.
+    A segment may keep any share of its own mask, as random masks lie over each other.
     """
     sample = panoptic_sample((clip.shape[-2], clip.shape[-1]))
     data = model.data_preprocessor(dict(inputs=[clip], data_samples=[sample]), False)
