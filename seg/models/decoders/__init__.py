@@ -1,7 +1,7 @@
 """The kernel decoder: stages, query updates, pooling and task adapters."""
 
 from seg.models.decoders.adapters import ObjectAdapter, PromptAdapter
-from seg.models.decoders.convex_upsampler import ConvexUpsampler, Sharpen
+from seg.models.decoders.convex_upsampler import ConvexUpsampler, FrameSharpener, Sharpen
 from seg.models.decoders.decoder_stage import DecoderStage, StagePrediction
 from seg.models.decoders.kernel_updater import KernelUpdater, ResidualKernelUpdater
 from seg.models.decoders.mask_shape import MaskShapeEncoder
@@ -10,6 +10,7 @@ from seg.models.decoders.pooling import HardMaskSumPooling, SoftMaskMeanPooling,
 __all__ = [
     'ConvexUpsampler',
     'DecoderStage',
+    'FrameSharpener',
     'HardMaskSumPooling',
     'KernelUpdater',
     'MaskShapeEncoder',

@@ -12,11 +12,13 @@ from torch.nn import functional as F
 
 from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
+from seg.utils.devices import runs_ahead
 
 Sharpen = Callable[[Tensor], Tensor]
 """Brings mask logits (N, T, h, w) to a finer grid."""
 
 _SIDE = 3  # of the square of cells that a part of a cell chooses from
+_AROUND = 3  # cells beside a mask that decide about its outline in a picture, with two to spare
 _LEAST_WEIGHT = 1e-2  # at the start
 
 
@@ -101,6 +103,66 @@ class ConvexUpsampler(BaseModule):
         """What divides the cells of masks of each clip with these features (B, T, C, h, w)."""
         weights = self.weights(mask_features.flatten(0, 1))
         return [partial(self.forward, weights=w) for w in weights.split(mask_features.shape[1])]
+
+
+class FrameSharpener:
+    """Divides the cells of masks on some frames, for prediction.
+
+    Weights are computed when they are first needed, then kept; without gradient.
+
+    Args:
+        upsampler: What divides.
+        mask_features: Of the frames, (T, C, h, w).
+    """
+
+    def __init__(self, upsampler: ConvexUpsampler, mask_features: Tensor) -> None:
+        self._upsampler = upsampler
+        self._features = mask_features
+        self._weights: Tensor | None = None
+
+    def __call__(self, mask_logits: Tensor) -> Tensor:
+        """Masks (N, T, h, w) on the finer grid, see :meth:`ConvexUpsampler.forward`."""
+        if self._weights is None:
+            with torch.no_grad():
+                self._weights = self._upsampler.weights(self._features)
+        return self._upsampler(mask_logits, self._weights)
+
+    def near_masks(self, mask_logits: Tensor) -> Tensor:
+        """The same masks with less work, for where only positive logits count.
+
+        A part of a cell lies between the cells around it, so beside a mask it is negative whatever
+        the weights are. Positive logits and all within a cell of them are those of the whole call;
+        others keep the value of their cell. Where to look at masks is to wait for a device, or
+        the weights are known, this is the whole call.
+
+        Args:
+            mask_logits: (N, T, h, w).
+        """
+        if self._weights is not None or runs_ahead(mask_logits.device):
+            return self(mask_logits)
+        factor = self._upsampler.factor
+        fine = mask_logits.float().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        covered = (mask_logits > 0).flatten(0, 1).any(dim=0)
+        if not covered.any():
+            return fine
+        kept = [_reach(covered.any(dim=axis), _AROUND) for axis in (1, 0)]
+        seen = tuple(_reach(covered.any(dim=axis), _AROUND + _SIDE // 2) for axis in (1, 0))
+        with torch.no_grad():
+            weights = self._upsampler.weights(self._features[(..., *seen)])
+        part = self._upsampler(mask_logits[(..., *seen)], weights)
+        target = tuple(slice(factor * k.start, factor * k.stop) for k in kept)
+        source = tuple(
+            slice(factor * (k.start - c.start), factor * (k.stop - c.start))
+            for k, c in zip(kept, seen, strict=True)
+        )
+        fine[(..., *target)] = part[(..., *source)]
+        return fine
+
+
+def _reach(flags: Tensor, margin: int) -> slice:
+    """From the first to the last true one of a row of flags, and some more on both sides."""
+    places = flags.nonzero().flatten()
+    return slice(max(0, int(places[0]) - margin), min(len(flags), int(places[-1]) + 1 + margin))
 
 
 def _bilinear_weights(factor: int) -> Tensor:

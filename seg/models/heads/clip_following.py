@@ -11,7 +11,12 @@ from torch import Tensor
 from seg.models.heads.clicks_in_turn import frame_prompts_in_turn
 from seg.models.heads.clip_frame import Frame, FrameAnswer
 from seg.models.heads.clip_step import ClipStep
-from seg.models.heads.mask_resizing import PictureSizes, resized_chunks, sharpened
+from seg.models.heads.mask_resizing import (
+    PictureSizes,
+    resized_chunks,
+    sharpened,
+    sharpened_near_masks,
+)
 from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
 from seg.models.prompts import ClickKeeper
@@ -85,6 +90,8 @@ def finest_masks(
 ) -> tuple[Tensor, PictureSizes]:
     """Mask logits of the first clip's N objects on the finest grid, clicks kept there as well.
 
+    Where they are negative, they need not be exact.
+
     Args:
         keeper: What makes masks obey the clicks, if anything.
         answer: About one clip.
@@ -96,14 +103,14 @@ def finest_masks(
     Returns:
         (N, h, w), float32, and the way from there to the picture.
     """
-    logits = answer.mask_logits[0, : state.num_objects].float()
-    logits, rest = sharpened(logits.unsqueeze(1), sizes)
-    fine = logits.squeeze(1)
+    logits = answer.mask_logits[0, : state.num_objects].float().unsqueeze(1)
     if sizes['sharpen'] is None or keeper is None or prompts is None:
-        return fine, rest
+        fine, rest = sharpened_near_masks(logits, sizes)
+        return fine.squeeze(1), rest
+    fine, rest = sharpened(logits, sizes)
     rows = prompts_by_slot(state, replace(prompts, masks=None, previous_logits=None))
     points, labels = rows.point_coords, rows.point_labels
-    fine = keeper(fine, points, labels, mask_features, canvas=sizes['canvas'])
+    fine = keeper(fine.squeeze(1), points, labels, mask_features, canvas=sizes['canvas'])
     return fine, rest
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seg.models.decoders.convex_upsampler import Sharpen
+from seg.models.decoders.convex_upsampler import FrameSharpener, Sharpen
 
 BAND_PIXELS = 1 << 19
 """Pixels of masks in a band of rows, 2 MiB: about what the cache of a CPU's core holds."""
@@ -35,7 +35,7 @@ class PictureSizes(TypedDict):
     canvas: tuple[int, int]
     img_shape: tuple[int, int]
     ori_shape: tuple[int, int]
-    sharpen: Sharpen | None
+    sharpen: FrameSharpener | None
 
 
 def resize_masks(
@@ -75,6 +75,13 @@ def sharpened(mask_logits: Tensor, sizes: PictureSizes) -> tuple[Tensor, Picture
     if sizes['sharpen'] is None:
         return mask_logits, sizes
     return sizes['sharpen'](mask_logits), {**sizes, 'sharpen': None}
+
+
+def sharpened_near_masks(mask_logits: Tensor, sizes: PictureSizes) -> tuple[Tensor, PictureSizes]:
+    """The same where only positive logits count, see :meth:`FrameSharpener.near_masks`."""
+    if sizes['sharpen'] is None:
+        return mask_logits, sizes
+    return sizes['sharpen'].near_masks(mask_logits), {**sizes, 'sharpen': None}
 
 
 def full_size(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[int, ...]:

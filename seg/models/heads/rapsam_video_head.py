@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from seg.models.decoders import Sharpen, StagePrediction, draw_masks
+from seg.models.decoders import FrameSharpener, Sharpen, StagePrediction, draw_masks
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clicks_in_turn import prompts_in_turn
 from seg.models.heads.clip_following import ClipFollower
@@ -433,10 +433,10 @@ class RapSAMVideoHead(BaseModule):
             sample: For its sizes.
             mask_features: Of the frames that the masks are of, (T, C, h, w).
         """
-        sharpen = self.sharpening(mask_features.unsqueeze(0))
+        upsampler = self.mask_upsampler
         return PictureSizes(
             canvas=sample.batch_input_shape,
             img_shape=sample.img_shape,
             ori_shape=sample.ori_shape,
-            sharpen=None if sharpen is None else sharpen[0],
+            sharpen=None if upsampler is None else FrameSharpener(upsampler, mask_features),
         )

@@ -261,7 +261,7 @@ class MemoryReader(BaseModule):
         places = places_of(crossed)
         here = TileCut.of(places, (height, width), 0)
         around = TileCut.of(places, (height, width), radius)
-        tiles = self.local_scale.exp() * here(fine)  # (tiles that count, 64, K)
+        tiles = self.local_scale.exp() * here(fine)  # (tiles that count, 16, K)
         windows = around(state.last_key)
         # The last channel keeps to the picture.
         tiles = F.pad(tiles, (0, 1), value=-NEVER)
@@ -269,7 +269,7 @@ class MemoryReader(BaseModule):
         open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -NEVER)])
         logits = torch.baddbmm(open_bias[self.offsets], tiles, windows.transpose(1, 2))
         found = logits.softmax(dim=-1) @ around(state.last_masks)
-        found = found.unflatten(1, (TILE, TILE)).permute(0, 3, 1, 2)  # (tiles, N, 8, 8)
+        found = found.unflatten(1, (TILE, TILE)).permute(0, 3, 1, 2)  # (tiles, N, 4, 4)
         tiled = last.unflatten(2, (-1, TILE)).unflatten(1, (-1, TILE)).permute(1, 3, 0, 2, 4)
         found = torch.where(crossed[places][:, None, None, None], found, tiled[places])
         moved = tiled.index_put(places, found).permute(2, 0, 3, 1, 4)
@@ -296,7 +296,7 @@ def _bell(radius: int) -> Tensor:
 
 
 def _offsets(radius: int) -> Tensor:
-    """Place in the flat bias of each pair of a pixel and one of its window, (64, window).
+    """Place in the flat bias of each pair of a pixel and one of its window, (16, window).
 
     Pairs that are too far apart have the place after the last one.
     """

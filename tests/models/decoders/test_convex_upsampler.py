@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seg.models.decoders import ConvexUpsampler
+from seg.models.decoders import ConvexUpsampler, FrameSharpener
+from seg.utils.devices import as_if_ahead
 
 
 @pytest.mark.parametrize('factor', [2, 3])
@@ -67,3 +68,60 @@ def test_no_masks_have_a_gradient():
 def test_a_factor_that_divides_nothing():
     with pytest.raises(ValueError, match=r'ConvexUpsampler.factor: expected 2 or more, got 1'):
         ConvexUpsampler(6, factor=1)
+
+
+@pytest.mark.parametrize(
+    ('rows', 'columns'),
+    [((5, 9), (7, 12)), ((0, 2), (17, 19)), ((0, 13), (0, 19)), ((4, 4), (4, 4))],
+)
+@pytest.mark.parametrize('factor', [2, 3])
+def test_masks_are_divided_where_they_are(rows, columns, factor):
+    torch.manual_seed(0)
+    upsampler, features = ConvexUpsampler(6, factor=factor), torch.randn(2, 6, 13, 19)
+    with torch.no_grad():
+        upsampler.weight_conv.weight.normal_(std=0.5)
+    logits = -torch.rand(3, 2, 13, 19) - 0.01
+    logits[1, :, slice(*rows), slice(*columns)] += 2
+    seen = []
+    weights_of = upsampler.weights
+    upsampler.weights = lambda part: seen.append(part[0, 0].numel()) or weights_of(part)
+    whole = FrameSharpener(upsampler, features)(logits)
+    near = FrameSharpener(upsampler, features).near_masks(logits)
+
+    assert near.shape == whole.shape
+    assert near.gt(0).equal(whole.gt(0))
+    close = F.max_pool2d(whole.gt(0).float(), 2 * factor + 1, 1, factor) > 0
+    torch.testing.assert_close(near[close], whole[close])
+    empty = rows[0] == rows[1]
+    is_large = rows == (0, 13)
+    assert len(seen) == (1 if empty else 2)
+    assert is_large or empty or seen[1] < seen[0], 'a part of the frame is enough'
+    for size in ((26, 38), (41, 77), (9, 12)):  # and so of masks at any size
+        pictures = [
+            F.interpolate(fine, size=size, mode='bilinear', align_corners=False)
+            for fine in (near, whole)
+        ]
+        assert pictures[0].gt(0).equal(pictures[1].gt(0))
+
+
+def test_weights_that_are_known_are_used_again():
+    upsampler, features = ConvexUpsampler(6), torch.randn(1, 6, 5, 7)
+    sharpener, logits = FrameSharpener(upsampler, features), torch.randn(2, 1, 5, 7)
+    whole, calls = sharpener(logits), []
+    upsampler.weights = calls.append
+
+    assert sharpener(logits).equal(whole)
+    assert sharpener.near_masks(logits).equal(whole)
+    assert not calls
+
+
+def test_a_device_that_runs_ahead_is_not_asked_where_masks_are():
+    upsampler, features = ConvexUpsampler(6), torch.randn(1, 6, 5, 7)
+    logits = torch.full((1, 1, 5, 7), -1.0)
+    logits[0, 0, 0, 0] = 1
+    whole = FrameSharpener(upsampler, features)(logits)
+    with as_if_ahead():
+        near = FrameSharpener(upsampler, features).near_masks(logits)
+
+    assert near.equal(whole)
+    assert not FrameSharpener(upsampler, features).near_masks(logits).equal(whole)

@@ -350,10 +350,12 @@ def test_masks_stay_where_no_outline_is_near():
         replace(state, last_masks=torch.cat([masks, _stripes(masks)])), keys.fine[1]
     )
 
-    assert carried[:, 16:].equal(masks[:, 16:]), 'the outline is more than a tile away'
-    assert carried[:, :, 16:].equal(masks[:, :, 16:])
-    torch.testing.assert_close(carried[:, :16, :16], whole[:2, :16, :16])
-    assert (whole[:2, 16:] - masks[:, 16:]).abs().max() > 0.01
+    assert carried[:, 12:].equal(masks[:, 12:]), 'the outline is more than a tile away'
+    assert carried[:, :, 12:].equal(masks[:, :, 12:])
+    assert carried[:, :4, :4].equal(masks[:, :4, :4]), 'all that it could come from is inside'
+    torch.testing.assert_close(carried[:, 4:12, :12], whole[:2, 4:12, :12])
+    torch.testing.assert_close(carried[:, :4, 4:12], whole[:2, :4, 4:12])
+    assert (whole[:2, 12:] - masks[:, 12:]).abs().max() > 0.01
 
 
 def _stripes(masks):
