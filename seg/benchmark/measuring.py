@@ -158,7 +158,7 @@ def measure(workload: Workload, plan: Plan, roofline: Roofline) -> dict[str, Any
         'cpu_seconds': {'median': statistics.median(cpu), 'min': min(cpu), 'max': max(cpu)},
         'frames_per_second': frames_per_second,
         'frames_per_second_in_a_row': in_a_row,
-        'answered': statistics.mean(counts) if counts else None,
+        'found': statistics.mean(counts) if counts else None,
         'parts': parts,
         'peak_mib': peak / 2**20,
         'gflops': cost.flops / 1e9,

@@ -33,12 +33,12 @@ def render(report: dict[str, Any]) -> str:
     for row in report['results']:
         seconds, cpu = row['seconds'], row['cpu_seconds']
         name = row['name'] + (f' ({row["note"]})' if row['note'] else '')
-        in_a_row, answered = row['frames_per_second_in_a_row'], row['answered']
+        in_a_row, found = row['frames_per_second_in_a_row'], row['found']
         lines.append(
             f'| {name} | {seconds["median"]:.3f} ({seconds["min"]:.3f} to {seconds["max"]:.3f}) '
             f'| {cpu["median"]:.3f} | {row["frames_per_second"]:.2f} | '
             f'{"" if in_a_row is None else f"{in_a_row:.2f}"} | '
-            f'{row[clock]["median"] / first:.2f} | {"" if answered is None else f"{answered:.1f}"} '
+            f'{row[clock]["median"] / first:.2f} | {"" if found is None else f"{found:.1f}"} '
             f'| {row["peak_mib"]:.0f} | {row["gflops"]:.0f} | '
             f'{row["moved_gib"]:.2f} | {100 * row["share_of_roofline"]:.0f} % | '
             f'{sum(row["waits"].values())} |'

@@ -57,10 +57,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from seg.apis import load_model
     from seg.apis.loading import choose_device
     from seg.apis.model_zoo import DEFAULT_MODEL
+    from seg.benchmark.bench_step import Bench, measure_step
     from seg.benchmark.building import build_model
     from seg.benchmark.machine import describe_machine, measure_roofline
     from seg.benchmark.measuring import telling_what_fits
-    from seg.benchmark.steps import Bench, measure_step, steps
+    from seg.benchmark.steps import steps
     from seg.models.deployment import fuse
     from seg.utils.freed_memory import keep_freed_memory
 

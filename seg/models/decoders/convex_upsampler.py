@@ -145,17 +145,17 @@ class FrameSharpener:
         covered = (mask_logits > 0).flatten(0, 1).any(dim=0)
         if not covered.any():
             return fine
-        kept = [_reach(covered.any(dim=axis), _AROUND) for axis in (1, 0)]
-        seen = tuple(_reach(covered.any(dim=axis), _AROUND + _SIDE // 2) for axis in (1, 0))
+        flags = covered.any(dim=1), covered.any(dim=0)
+        rows, columns = (_reach(of_axis, _AROUND) for of_axis in flags)
+        seen_rows, seen_columns = (_reach(of_axis, _AROUND + _SIDE // 2) for of_axis in flags)
         with torch.no_grad():
-            weights = self._upsampler.weights(self._features[(..., *seen)])
-        part = self._upsampler(mask_logits[(..., *seen)], weights)
-        target = tuple(slice(factor * k.start, factor * k.stop) for k in kept)
-        source = tuple(
-            slice(factor * (k.start - c.start), factor * (k.stop - c.start))
-            for k, c in zip(kept, seen, strict=True)
-        )
-        fine[(..., *target)] = part[(..., *source)]
+            weights = self._upsampler.weights(self._features[..., seen_rows, seen_columns])
+        part = self._upsampler(mask_logits[..., seen_rows, seen_columns], weights)
+        fine[..., _parts_of(rows, factor), _parts_of(columns, factor)] = part[
+            ...,
+            _parts_of(rows, factor, seen_rows.start),
+            _parts_of(columns, factor, seen_columns.start),
+        ]
         return fine
 
 
@@ -163,6 +163,11 @@ def _reach(flags: Tensor, margin: int) -> slice:
     """From the first to the last true one of a row of flags, and some more on both sides."""
     places = flags.nonzero().flatten()
     return slice(max(0, int(places[0]) - margin), min(len(flags), int(places[-1]) + 1 + margin))
+
+
+def _parts_of(cells: slice, factor: int, first: int = 0) -> slice:
+    """The parts that some cells of an axis become, counted from the cell ``first`` on."""
+    return slice(factor * (cells.start - first), factor * (cells.stop - first))
 
 
 def _bilinear_weights(factor: int) -> Tensor:

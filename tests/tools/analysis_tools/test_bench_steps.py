@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from seg.benchmark.steps import Step, measure_step
+from seg.benchmark.bench_step import Step, measure_step
+from seg.utils.checks import UserError
 
 R18 = 'configs/rap_sam/rap_sam_r18_12e_adaptor.py'
 TOOL = 'analysis_tools/bench_steps'
-SHARES = {'bands', 'kept', 'one_wait_panoptic', 'one_wait_vos', 'read_ahead'}
+SHARES = {'bands', 'kept', 'divided', 'one_wait_panoptic', 'one_wait_vos', 'read_ahead'}
 VALUES = {
     *('bytes', 'folded', 'channels_last', 'deformable'),
     *('drawn', 'classes', 'pooled', 'grids', 'attend'),
@@ -47,6 +48,30 @@ def test_both_ways_take_turns():
 
     assert calls == ['plain', 'fast'] * 3
     assert row['difference'] == 0.25
+
+
+def test_rows_are_kept_when_a_later_step_fails(run_tool, repository, tmp_path, monkeypatch):
+    def two_steps(_):
+        yield Step('first', 'that works', *[lambda: torch.ones(1)] * 2)
+        raise UserError('the second one does not')
+
+    monkeypatch.setattr('seg.benchmark.steps.steps', two_steps)
+    out = tmp_path / 'steps.json'
+    plan = ('--config', repository / R18, '--size', '32x32', '--repeats', '1', '--out', out)
+    code, _, err = run_tool(TOOL, *plan)
+
+    assert (code, err.splitlines()[-1]) == (2, 'error: the second one does not')
+    assert [row['name'] for row in json.loads(out.read_text())['steps']] == ['first']
+    assert [path.name for path in tmp_path.iterdir()] == ['steps.json']
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(run_tool, tmp_path):
+    (tmp_path / 'file').write_text('x')
+    code, out, err = run_tool(TOOL, '--out', tmp_path / 'file' / 'steps.json')
+
+    assert code == 2
+    assert '--out' in err.splitlines()[-1]
+    assert ' ms -> ' not in out
 
 
 @pytest.mark.parametrize(

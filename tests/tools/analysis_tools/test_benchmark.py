@@ -43,7 +43,7 @@ def test_objects_can_be_followed_in_16_bits(run):
     assert followed['name'] == 'RapSAM, 1 objects'
     assert again['name'] == 'RapSAM, 1 objects, all found anew'
     assert again['gflops'] > followed['gflops']
-    assert followed['answered'] <= 1
+    assert followed['found'] <= 1
     names = [row['name'] for row in report['results']]
     assert [row['name'] for row in report['in_turns']] == names
     assert all(row['cpu_seconds'] > 0 for row in report['in_turns'])
