@@ -132,3 +132,10 @@ def test_a_broken_config_is_named(tmp_path, checkpoint, text):
 def test_an_unknown_device_is_named(name):
     with pytest.raises(ValueError, match=f"device '{name}': expected one that this machine has"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(('has_gpu', 'there'), [(True, 'cpu or cuda:0'), (False, 'no GPU')])
+def test_devices_that_are_there_are_named(monkeypatch, has_gpu, there):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: has_gpu)
+    with pytest.raises(ValueError, match=f'such as .*{there}; got: '):
+        choose_device('warp')

@@ -127,9 +127,11 @@ def test_a_folder_that_is_none_is_named(tmp_path):
         load_model(tmp_path, device='cpu')
 
 
-def test_a_folder_takes_no_other_weights(published):
+def test_a_folder_takes_no_other_weights(published, tmp_path):
     with pytest.raises(UserError, match='has its own weights'):
         load_model(published, 'other.pth', 'cpu')
+    with pytest.raises(FileNotFoundError, match=r'found no config\.json'):  # nor is it a config
+        load_model(tmp_path, published / 'model.safetensors', 'cpu')
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from seg.benchmark.peers import (
     reference_workload,
 )
 from seg.benchmark.plain_fusion import plain_panoptic
-from seg.benchmark.report import render, write_report
+from seg.benchmark.report import plot_parts, render, write_report
 from seg.models.deployment import compile_parts, fuse
 from seg.models.heads import PanopticFusion
 from seg.registry import MODELS
@@ -109,7 +109,7 @@ def test_a_model_without_memory_follows_nothing():
         workloads.check_memory(tiny(tiny_rapsam_cfg()), Task.VOS)
 
 
-def test_every_figure_is_reported(panoptic, tmp_path):
+def test_every_figure_is_reported(panoptic, tmp_path, monkeypatch):
     result = measure(panoptic, Plan(CPU, SIZE, frames=1), ROOFLINE)
 
     assert {'preprocess', 'backbone', 'neck', 'decoder'} < set(result['parts'])
@@ -122,6 +122,17 @@ def test_every_figure_is_reported(panoptic, tmp_path):
     write_report(report, tmp_path / 'new')
     assert {path.suffix for path in (tmp_path / 'new').iterdir()} == {'.json', '.md', '.png'}
     assert 'neck' in render(report)
+
+    before = (tmp_path / 'new' / 'report.png').read_bytes()
+
+    def fail(*_, **__):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('os.replace', fail)
+    with pytest.raises(OSError, match='cannot write'):
+        plot_parts(report['results'], tmp_path / 'new' / 'report.png', 'seconds')
+    assert (tmp_path / 'new' / 'report.png').read_bytes() == before
+    assert {path.suffix for path in (tmp_path / 'new').iterdir()} == {'.json', '.md', '.png'}
 
 
 def test_methods_are_themselves_again_after_watching(panoptic):
