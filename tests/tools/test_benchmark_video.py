@@ -46,7 +46,7 @@ def test_a_young_video_goes_on_beside_the_long_one(repository):
 @pytest.mark.slow
 def test_it_reports_memory_and_time(repository, tmp_path):
     command = [sys.executable, 'tools/analysis_tools/benchmark_video.py', '--frames', '3', '6']
-    command += ['--long-objects', '1', '--objects', '1', '2', '--size', '64', '64', '--json']
+    command += ['--long-objects', '1', '--objects', '1', '2', '--size', '64x64', '--json']
     command += ['--out', str(tmp_path / 'bench')]
     settings = dict(cwd=repository, capture_output=True, text=True, timeout=300)
     done = subprocess.run(command, check=True, **settings)

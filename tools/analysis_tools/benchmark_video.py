@@ -25,7 +25,7 @@ from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.freed_memory import keep_freed_memory
 from seg.utils.json_text import json_text
-from seg.utils.number_flags import LEAST_SIDE, threads_flag
+from seg.utils.number_flags import frame_size_flag, threads_flag
 from seg.utils.paths import config_dir
 from seg.utils.writable import check_writable_file
 
@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
         default=(1, 2, 4, 8, 16),
         help='numbers of objects whose cost is compared (default: 1 2 4 8 16)',
     )
-    parser.add_argument('--size', type=int, nargs=2, default=(128, 160), metavar=('H', 'W'))
+    parser.add_argument('--size', type=frame_size_flag, default=(128, 160), metavar='HxW')
     parser.add_argument(
         '--threads', type=threads_flag, help='CPU threads; by default those of torch'
     )
@@ -165,11 +165,6 @@ def main() -> int:
     early, late = arguments.frames
     if not 1 <= early < late:
         raise UserError(f'frames: expected 1 <= EARLY < LATE, got {early} and {late}')
-    if min(arguments.size) < LEAST_SIDE:
-        raise UserError(
-            f'--size: expected at least {LEAST_SIDE} {LEAST_SIDE}, got '
-            f'{" ".join(map(str, arguments.size))}'
-        )
     for ending in () if arguments.out is None else ('json', 'md', 'png'):
         check_writable_file(arguments.out / f'report.{ending}', '--out')
     if min([*arguments.long_objects, *arguments.objects], default=1) < 1:
@@ -187,7 +182,7 @@ def main() -> int:
     device = choose_device(arguments.device)
     model, _ = build_model(arguments.config, arguments.checkpoint, device)
     check_memory(model, Task.VOS)
-    size = tuple(arguments.size)
+    size = arguments.size
 
     def start_video(num_objects: int) -> Workload:
         video = video_workload(model, size, num_objects, Task.VOS)
