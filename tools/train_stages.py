@@ -11,6 +11,8 @@ Example:
 from __future__ import annotations
 
 import argparse
+import copy
+import math
 import sys
 import time
 from pathlib import Path
@@ -49,15 +51,13 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_stages(name: str, last: int | None) -> list[Path]:
+def find_stages(name: str) -> list[Path]:
     """Configs of the stages, in order."""
-    found = sorted(STAGES.glob(f'{name}_[0-9]_*.py'))
-    if not found:
-        known = sorted({path.stem.split('_')[0] for path in STAGES.glob('*_[0-9]_*.py')})
+    paths = sorted(STAGES.glob('*_[0-9]_*.py'))
+    known = sorted({path.stem.split('_')[0] for path in paths})
+    if name not in known:
         raise UserError(f'name: expected one of {", ".join(known)}, got {name!r}')
-    if last is not None and not 1 <= last <= len(found):
-        raise UserError(f'--last: expected a stage from 1 to {len(found)}, got {last}')
-    return found[:last]
+    return [path for path in paths if path.stem.split('_')[0] == name]
 
 
 def options_by_stage(given: list[str], num_stages: int) -> dict[int, list[str]]:
@@ -65,7 +65,7 @@ def options_by_stage(given: list[str], num_stages: int) -> dict[int, list[str]]:
     chosen: dict[int, list[str]] = {stage: [] for stage in range(1, num_stages + 1)}
     for text in given:
         number, mark, option = text.partition(':')
-        if not (mark and number.isdigit() and int(number) in chosen):
+        if not (mark and number.isdecimal() and int(number) in chosen):
             raise UserError(
                 f'--cfg-options: expected N:KEY=VALUE with a stage N from 1 to {num_stages}, got '
                 f'{text!r}'
@@ -77,23 +77,24 @@ def options_by_stage(given: list[str], num_stages: int) -> dict[int, list[str]]:
 def main() -> None:
     """Run the stages; what they were is the last line of standard output, as JSON."""
     args = parse_arguments()
-    every_stage = find_stages(args.name, None)
-    stages = find_stages(args.name, args.last)
-    options = options_by_stage(args.cfg_options, len(every_stage))
-    if args.scale <= 0:
-        raise UserError(f'--scale: expected more than 0, got {args.scale:g}')
+    stages = find_stages(args.name)
+    options = options_by_stage(args.cfg_options, len(stages))
+    if args.last is not None and not 1 <= args.last <= len(stages):
+        raise UserError(f'--last: expected a stage from 1 to {len(stages)}, got {args.last}')
+    if not 0 < args.scale < math.inf:
+        raise UserError(f'--scale: expected a number above 0, got {args.scale:g}')
     from seg.engine.config_options import load_config
 
     folder = args.work_dir or Path('work_dirs') / f'stages_{args.name}'
     checkpoint: Path | None = None
     report: list[dict[str, Any]] = []
-    for number, path in enumerate(stages, 1):
-        cfg = load_config(path, options[number])
+    # All are read before the first one trains: a mistake in a late one is told at once.
+    configs = [load_config(path, options[number]) for number, path in enumerate(stages, 1)]
+    for path, cfg in list(zip(stages, configs, strict=True))[: args.last]:
         if cfg.get('train_cfg') is None:
             if checkpoint is None:
                 raise UserError(f'{path.name}: expected a stage before it, got none')
-            plain = load_config(path, options[number])
-            report.append(deploy(cfg, plain, path, checkpoint, folder / path.stem))
+            report.append(deploy(cfg, path, checkpoint, folder / path.stem))
             continue
         scale(cfg, args.scale)
         entry, checkpoint = train(cfg, path, checkpoint, folder / path.stem)
@@ -146,20 +147,18 @@ def train(
     return entry, run.checkpoint
 
 
-def deploy(
-    cfg: Config, plain: Config, path: Path, checkpoint: Path, folder: Path
-) -> dict[str, Any]:
+def deploy(cfg: Config, path: Path, checkpoint: Path, folder: Path) -> dict[str, Any]:
     """Test the model as trained and as used, and pack it.
 
     Args:
         cfg: Of the stage.
-        plain: The same, to be changed to a model as it was trained.
         path: Of the stage's config.
         checkpoint: Weights.
         folder: Of the stage.
     """
     from seg.models.deployment import pack_weights
 
+    plain = copy.deepcopy(cfg)
     plain['test_cfg'] = {**plain['test_cfg'], 'fp16': False}
     plain['custom_hooks'] = []
     tested = {

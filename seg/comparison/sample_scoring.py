@@ -51,6 +51,7 @@ def score_samples(
     """
     path = folder / f'scores_{task}.json'
     source = _source_of(cfg, Task.parse(task))
+    assert source is not None, 'the plan was checked'
     origin = _origin(cfg, source, checkpoint)
     found = _read(path)
     rows = found['rows'] if found.get('origin') == origin else []
@@ -75,10 +76,10 @@ def check_same_questions(
         tasks: What they are compared in.
 
     Raises:
-        UserError: If a validation source or metric of a task differs.
+        UserError: If a validation source or metric of a task differs or is missing.
     """
     for task in tasks:
-        of_first, of_second = (_question(cfg, Task.parse(task)) for _, cfg in (first, second))
+        of_first, of_second = (_question(*plan, Task.parse(task)) for plan in (first, second))
         for kind in of_first:
             if of_first[kind] != of_second[kind]:
                 raise UserError(
@@ -87,18 +88,36 @@ def check_same_questions(
                 )
 
 
-def _question(cfg: Config, task: Task) -> dict[str, str]:
+def _question(name: str, cfg: Config, task: Task) -> dict[str, str]:
     """What a model is asked in a task, and how it is judged."""
-    metric = cfg.val_evaluator['metrics'][task.value]
-    parts = {'source': _source_of(cfg, task), 'metric': metric}
+    metric = ((cfg.get('val_evaluator') or {}).get('metrics') or {}).get(task.value)
+    source = _source_of(cfg, task)
+    if source is None or metric is None:
+        raise UserError(
+            f'{name}: expected a val_dataloader over a mixture with {task}, and a metric for it in '
+            'val_evaluator, got none; leave the task out, or use a config that is validated in it'
+        )
+    parts = {'source': source, 'metric': metric}
     return {kind: json.dumps(part, sort_keys=True, default=str) for kind, part in parts.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise _broken_scores(path, f'no JSON ({error})') from error
+    if not isinstance(content, dict) or not isinstance(content.get('rows'), list):
+        raise _broken_scores(path, 'another one')
     return content
+
+
+def _broken_scores(path: Path, got: str) -> UserError:
+    return UserError(
+        f'{path}: expected a file of scores as this package writes it, got {got}; remove it to '
+        'score again'
+    )
 
 
 def _write(path: Path, origin: str, rows: list[dict[str, Any]]) -> None:
@@ -106,11 +125,13 @@ def _write(path: Path, origin: str, rows: list[dict[str, Any]]) -> None:
     write_bytes_atomically(path, json_text(content).encode())
 
 
-def _source_of(cfg: Config, task: Task) -> dict[str, Any]:
-    for source in cfg.val_dataloader['dataset']['sources'].values():
+def _source_of(cfg: Config, task: Task) -> dict[str, Any] | None:
+    """The validation data of a task, if there are any."""
+    loader = cfg.get('val_dataloader') or {}
+    for source in (loader.get('dataset', {}).get('sources') or {}).values():
         if task_of(source) is task:
             return dict(source)
-    raise AssertionError('the plan names tasks that are validated')
+    return None
 
 
 def _origin(cfg: Config, source: dict[str, Any], checkpoint: Path) -> str:

@@ -91,9 +91,8 @@ def single_task_twin(cfg: Config, task: Task) -> Config:
 
 def _weights(cfg: Config) -> dict[str, int]:
     """Batches of each source in a block."""
-    dataset = cfg.train_dataloader['dataset']
-    ratios = dataset.get('ratios') or dict.fromkeys(dataset['sources'], 1)
-    names = list(dataset['sources'])
+    names = list(tasks_of(cfg))
+    ratios = cfg.train_dataloader['dataset'].get('ratios') or dict.fromkeys(names, 1)
     return dict(zip(names, block_weights([ratios[name] for name in names]), strict=True))
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +63,22 @@ def run_once(
 
     Raises:
         UserError: If the folder holds a run of other settings, or of other weights to start from,
-            or one that no plan began, or if the config names weights that are not there.
+            or one that no plan began, or whose weights are gone, or if there are no weights to
+            start from where they should be.
     """
     if load_from is None and cfg.get('load_from'):
         load_from = Path(cfg['load_from'])
-        if not load_from.is_file():
-            raise UserError(f'load_from: expected a file of weights, found none at {load_from}')
+    if load_from is not None and not load_from.is_file():
+        raise UserError(f'load_from: expected a file of weights, found none at {load_from}')
+    has_trained = any((work_dir / name).is_file() for name in (_POINTER, _BEST))
     found = _read_state(work_dir)
-    if found is None and any((work_dir / name).is_file() for name in (_POINTER, _BEST)):
+    if found is None and has_trained:
         raise UserError(
             f'{work_dir}: expected a folder of this plan or an empty one, got that of another '
             'training; choose another folder'
         )
+    if found is not None and not has_trained and 'checkpoint' not in found:
+        found = None  # it was begun and failed before anything was trained
     digest = _digest(cfg, load_from)
     if found is not None and found['digest'] != digest:
         raise UserError(
@@ -83,6 +87,11 @@ def run_once(
         )
     if found is not None and 'checkpoint' in found:
         checkpoint = work_dir / found['checkpoint']
+        if not checkpoint.is_file():
+            raise UserError(
+                f'{work_dir}: expected the weights {checkpoint.name} of a training that is over, '
+                'found none; put them back, or remove the folder to train again'
+            )
         return FinishedRun(checkpoint, found['iterations'], found['minutes'], skipped=True)
     cfg['load_from'] = None if load_from is None else str(load_from)
     if (work_dir / _POINTER).is_file():
@@ -95,7 +104,12 @@ def run_once(
         int(runner.iter),
         dict(runner.message_hub.get_info('training_minutes')),
     )
-    state = asdict(finished) | {'digest': digest, 'checkpoint': finished.checkpoint.name}
+    state = {
+        'digest': digest,
+        'checkpoint': finished.checkpoint.name,
+        'iterations': finished.iterations,
+        'minutes': finished.minutes,
+    }
     _write_state(work_dir, state)
     # Workers of the next run must not inherit the loaders of this one, which would ask about
     # processes that are not theirs.
@@ -148,8 +162,22 @@ def _read_state(work_dir: Path) -> dict[str, Any] | None:
     path = work_dir / _STATE
     if not path.is_file():
         return None
-    state: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    try:
+        state = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise _broken_state(path, f'no JSON ({error})') from error
+    if not isinstance(state, dict) or not isinstance(state.get('digest'), str):
+        raise _broken_state(path, 'another one')
+    if 'checkpoint' in state and not {'iterations', 'minutes'} <= state.keys():
+        raise _broken_state(path, 'one without its iterations and minutes')
     return state
+
+
+def _broken_state(path: Path, got: str) -> UserError:
+    return UserError(
+        f'{path}: expected the state of a training as this package writes it, got {got}; remove '
+        'the folder to train again'
+    )
 
 
 def _write_state(work_dir: Path, state: Mapping[str, Any]) -> None:

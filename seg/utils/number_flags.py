@@ -56,5 +56,18 @@ def count_flag(text: str) -> int:
     return int(text)
 
 
+def seed_flag(text: str) -> int:
+    """A seed that NumPy and PyTorch take.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if not text.isdecimal() or int(text) >= 1 << 32:
+        raise argparse.ArgumentTypeError(
+            f'expected a whole number from 0 to 4294967295, got {text}'
+        )
+    return int(text)
+
+
 def _is_positive(text: str) -> bool:
     return text.isdecimal() and int(text) > 0

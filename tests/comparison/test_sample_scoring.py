@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from seg.comparison import sample_scoring
 from seg.comparison.sample_scoring import score_samples
 from seg.comparison.sample_statistics import sample_statistics, score_of
 from seg.evaluation.metrics import (
@@ -100,3 +101,11 @@ def test_scored_samples_are_kept_and_more_are_added(tmp_path):
     cfg.val_evaluator['metrics']['interactive_image']['prefix'] = 'another metric'
     fresh = score_samples(cfg, renamed, 'interactive_image', 1, tmp_path)
     assert fresh['mIoU@1'][0].tolist() == two['mIoU@1'][0].tolist()
+
+
+@pytest.mark.parametrize('content', ['{"rows": [', '[1]', '{}', '{"rows": 3}'])
+def test_a_broken_file_of_scores_is_told(tmp_path, content):
+    path = tmp_path / 'scores_vos.json'
+    path.write_text(content)
+    with pytest.raises(UserError, match=r'scores_vos\.json: expected a file .* remove it to score'):
+        sample_scoring._read(path)

@@ -19,7 +19,7 @@ CONFIGS = {
     'coco_interactive': ('coco_panoptic', 'interactive_image', 1),
     'coco_instance_2017': ('coco_instance', 'panoptic', 1),
     'youtube_vis_2019': ('youtube_vis', 'panoptic', 2),
-    'youtube_vis_2021': ('youtube_vis', 'panoptic', 2),
+    'youtube_vis_2021': ('youtube_vis_2021', 'panoptic', 2),
     'davis': ('davis', 'vos', 2),
     'vipseg': ('vipseg', 'panoptic', 2),
     'cityscapes': ('cityscapes', 'panoptic', 1),

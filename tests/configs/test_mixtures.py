@@ -104,10 +104,18 @@ def test_a_step_is_taken_from_every_source(repository, data, name):
 
 
 @pytest.mark.slow
-def test_the_full_mixture_trains_and_is_evaluated(repository, data, tmp_path):
-    path = repository / 'configs/rap_sam/rap_sam_r50_joint.py'
+@pytest.mark.parametrize(
+    ('name', 'scores'),
+    [
+        ('coco_yt19_points', {'panoptic/PQ', 'interactive/mIoU@1'}),
+        ('coco_yt21_davis_ref', {'panoptic/PQ', 'interactive/text_gIoU', 'davis/J&F'}),
+        (FULL, {'panoptic/PQ', 'interactive/mIoU@1', 'interactive/text_gIoU', 'davis/J&F'}),
+    ],
+)
+def test_a_mixture_trains_and_is_evaluated(repository, data, tmp_path, name, scores):
+    num_things, num_stuff, _, used_by = MIXTURES[name]
+    path = repository / f'configs/rap_sam/rap_sam_r50_{used_by}.py'
     cfg = load_config(path)
-    num_things, num_stuff, *_ = MIXTURES[FULL]
     cfg.model = dict(tiny_model(num_things, num_stuff), type=RapSAM)
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
@@ -125,6 +133,5 @@ def test_the_full_mixture_trains_and_is_evaluated(repository, data, tmp_path):
     drawn = runner.train_dataloader.batch_sampler.drawn(num_sources)
     assert [share.batches for share in drawn.values()] == [1] * num_sources
     values = {key: log.current() for key, log in runner.message_hub.log_scalars.items()}
-    for key in ('panoptic/PQ', 'interactive/mIoU@1', 'interactive/text_gIoU', 'davis/J&F'):
-        assert 0 <= values[f'val/{key}'] <= 100
+    assert all(0 <= values[f'val/{key}'] <= 100 for key in scores)
     assert (tmp_path / 'best.pth').is_file()

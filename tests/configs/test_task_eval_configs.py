@@ -22,7 +22,7 @@ CONFIGS = {
     'text': ('refcoco', 'coco_panoptic', 'interactive/text_gIoU'),
     'vos': ('davis', 'coco_panoptic', 'davis/J&F'),
     'yt19': ('youtube_vis', 'youtube_vis_2019', 'youtube_vis/AP'),
-    'yt21': ('youtube_vis', 'youtube_vis_2021', 'youtube_vis/AP'),
+    'yt21': ('youtube_vis_2021', 'youtube_vis_2021', 'youtube_vis/AP'),
     'video_panoptic': ('vipseg', 'vipseg', 'vpq/VPQ'),
 }
 TASKS = {'prompt': 'interactive_image', 'text': 'interactive_image', 'vos': 'vos'}

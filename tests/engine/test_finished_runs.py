@@ -96,6 +96,41 @@ def test_a_folder_of_another_training_is_refused(plan):
         (folder / name).unlink()
 
 
+def test_a_run_that_failed_before_it_trained_leaves_its_folder_free(plan, monkeypatch):
+    def fail(*arguments):
+        runner = build_runner(*arguments)
+        monkeypatch.setattr(runner, 'train', lambda: (_ for _ in ()).throw(StoppedError))
+        return runner
+
+    monkeypatch.setattr(finished_runs, 'build_runner', fail)
+    with pytest.raises(StoppedError):
+        run_once(*plan('run'))
+    monkeypatch.undo()
+
+    assert (plan('run')[2] / 'run.json').is_file()
+    assert run_once(*plan('run', **{'train_cfg.max_iters': 9})).iterations == 9
+
+
+def test_weights_that_are_gone_are_told(plan, tmp_path):
+    with pytest.raises(UserError, match=r'load_from: expected a file .* none at .*missing\.pth'):
+        run_once(*plan('run'), load_from=tmp_path / 'missing.pth')
+    assert not (plan('run')[2] / 'run.json').exists()
+    run_once(*plan('run')).checkpoint.unlink()
+    with pytest.raises(UserError, match='of a training that is over, found none; put them back'):
+        run_once(*plan('run'))
+
+
+@pytest.mark.parametrize(
+    'content', ['{"digest": "ab', '[]', '{}', '{"digest": 1}', '{"digest": "a", "checkpoint": "b"}']
+)
+def test_a_broken_state_is_told(plan, content):
+    folder = plan('run')[2]
+    folder.mkdir()
+    (folder / 'run.json').write_text(content)
+    with pytest.raises(UserError, match=r'run\.json: expected the state .* remove the folder'):
+        run_once(*plan('run'))
+
+
 def test_weights_that_a_part_of_the_model_starts_from_belong_to_a_run(tmp_path):
     weights = tmp_path / 'teacher.safetensors'
     start = dict(type='Pretrained', checkpoint=str(weights))

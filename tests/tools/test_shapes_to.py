@@ -83,3 +83,13 @@ def test_the_mixture_takes_no_classes(tool, tmp_path, monkeypatch):
 def test_a_number_below_one_is_refused(tmp_path):
     with pytest.raises(UserError, match='num: expected 1 sample or more, got 0'):
         write_shapes(ShapesWriter, tmp_path, 0)
+    with pytest.raises(UserError, match='num_frames: expected 1 frame or more, got 0'):
+        write_shapes(ShapesWriter, tmp_path, 1, num_frames=0)
+
+
+def test_a_mixture_with_a_mistake_leaves_nothing(tool, tmp_path, monkeypatch):
+    arguments = f'--format mixture --out {tmp_path / "data"} --num 1 --num-frames 0'
+    monkeypatch.setattr(sys, 'argv', ['shapes_to.py', *arguments.split()])
+    with pytest.raises(UserError, match='num_frames: expected 1 frame or more'):
+        tool.main()
+    assert not any(path.is_file() for path in tmp_path.rglob('*'))

@@ -6,7 +6,9 @@ import runpy
 import pytest
 
 from seg.comparison.twins import tasks_of
+from seg.engine import finished_runs
 from seg.engine.config_options import load_config
+from seg.engine.launch import build_runner
 from seg.utils.checkpoints import read_checkpoint, read_weights, unwrap_state
 
 STAGES = ['nano_1_distill', 'nano_2_interactive', 'nano_3_vos', 'nano_4_joint', 'nano_5_inference']
@@ -42,6 +44,13 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
     given += [f'{stage}:train_cfg.max_iters=1' for stage in range(1, 4)]
     given += [f'{stage}:train_cfg.val_interval=1' for stage in (2, 3)]
     arguments = ('train_stages', 'nano', '--work-dir', tmp_path, '--cfg-options', *given)
+    started_from = []
+
+    def noted(cfg, *others):
+        started_from.append(cfg.get('load_from'))
+        return build_runner(cfg, *others)
+
+    monkeypatch.setattr(finished_runs, 'build_runner', noted)
 
     code, out, err = run_tool(*arguments, '4:train_cfg.max_iters=1', '4:train_cfg.val_interval=1')
     assert code == 0, err
@@ -49,6 +58,7 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
     assert [entry['stage'] for entry in report] == STAGES
     assert [entry.get('iterations') for entry in report] == [1, 1, 1, 1, None]
     assert not any(entry.get('skipped') for entry in report)
+    assert started_from == [None, *(entry['checkpoint'] for entry in report[:3])]
     metas = [read_checkpoint(entry['checkpoint']) for entry in report[:4]]
     names = [set(unwrap_state(content)) for content in metas]
     assert names[0] < names[1] < names[2]
@@ -75,12 +85,20 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
         (('--last', '6'), 'got 6'),
         (('--cfg-options', '7:train_cfg.max_iters=3'), 'with a stage N from 1 to 5'),
         (('--cfg-options', 'train_cfg.max_iters=3'), 'expected N:KEY=VALUE'),
+        (('--cfg-options', '²:train_cfg.max_iters=3'), 'expected N:KEY=VALUE'),
+        (('--last', '1', '--cfg-options', '4:model.head.num_thing=8'), 'num_thing'),
+        (('--scale', '0'), '--scale: expected a number above 0, got 0'),
+        (('--scale', 'inf'), '--scale: expected a number above 0, got inf'),
+        (('--scale', 'nan'), '--scale: expected a number above 0, got nan'),
     ],
 )
-def test_stages_that_do_not_exist(run_tool, tmp_path, arguments, message):
+def test_what_makes_no_sense_is_told_before_anything_is_trained(
+    run_tool, tmp_path, arguments, message
+):
     code, _, err = run_tool('train_stages', 'nano', '--work-dir', tmp_path, *arguments)
     assert code == 2
-    assert message in err
+    assert message in err.splitlines()[-1]
+    assert not any(tmp_path.iterdir())
 
 
 def test_all_that_is_counted_in_iterations_grows_with_a_stage(repository):
@@ -116,10 +134,8 @@ def test_stages_train_their_tasks(repository, size):
     assert cfg.test_cfg.fp16
 
 
-def test_wrong_names_and_options_are_told(run_tool):
-    code, _, err = run_tool('train_stages', 'nanoo')
-    assert (code, "expected one of nano, r50, got 'nanoo'" in err) == (2, True)
-    code, _, err = run_tool('train_stages', 'nano', '--cfg-options', 'a=1')
-    assert (code, 'expected N:KEY=VALUE' in err) == (2, True)
-    code, _, err = run_tool('train_stages', 'nano', '--scale', '0')
-    assert (code, '--scale: expected more than 0' in err) == (2, True)
+@pytest.mark.parametrize('name', ['nanoo', '*', '/nano', ''])
+def test_wrong_names_are_told(run_tool, name):
+    code, _, err = run_tool('train_stages', name)
+    assert code == 2
+    assert f'expected one of nano, r50, got {name!r}' in err.splitlines()[-1]

@@ -14,6 +14,8 @@ Example:
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.number_flags import count_flag, seed_flag
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -42,8 +45,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--peer', type=Path, default=PEERS / 'mask2former_nano_shapes.py')
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and results')
     parser.add_argument('--cpu-minutes', type=float, default=60, help='of each training')
-    parser.add_argument('--samples', type=int, default=512, help='validation images')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
+    parser.add_argument('--samples', type=count_flag, default=512, help='validation images')
+    parser.add_argument('--seeds', type=seed_flag, nargs='+', default=[0])
     parser.add_argument(
         '--thresholds',
         type=float,
@@ -67,11 +70,8 @@ def main() -> None:
     args = parse_arguments()
     if len(set(args.seeds)) < len(args.seeds):
         raise UserError(f'--seeds: expected each one once, got {" ".join(map(str, args.seeds))}')
-    if args.samples < 1 or args.cpu_minutes <= 0:
-        raise UserError(
-            '--samples, --cpu-minutes: expected at least 1 and more than 0, got '
-            f'{args.samples} and {args.cpu_minutes:g}'
-        )
+    if not 0 < args.cpu_minutes < math.inf:
+        raise UserError(f'--cpu-minutes: expected a number above 0, got {args.cpu_minutes:g}')
     if len(set(args.thresholds)) < len(args.thresholds) or not all(
         0 <= threshold < 1 for threshold in args.thresholds
     ):
@@ -79,16 +79,13 @@ def main() -> None:
             '--thresholds: expected numbers from 0 to below 1, each once, got '
             f'{" ".join(map(str, args.thresholds))}'
         )
-    from seg.comparison.sample_scoring import check_same_questions
     from seg.comparison.table import compare, markdown_table
-    from seg.engine.config_options import load_config
     from seg.utils.atomic_write import write_bytes_atomically
     from seg.utils.writable import check_writable_folder
 
     check_writable_folder(args.out, '--out')
     plans = ((args.ours, args.ours_options), (args.peer, args.peer_options))
-    ours, peer = ((str(path), load_config(path, options)) for path, options in plans)
-    check_same_questions(ours, peer, ['panoptic'])
+    check_plan(args)
     runs = []
     scored: dict[float, list[Any]] = {threshold: [] for threshold in args.thresholds}
     for path, options in plans:
@@ -114,6 +111,41 @@ def main() -> None:
     print(json_text(result))
 
 
+def check_plan(args: argparse.Namespace) -> None:
+    """Refuse, before anything is trained, two models that cannot be compared.
+
+    Raises:
+        UserError: If both have one name, are not trained on the same data or validated alike, or
+            a config has no time budget or no threshold to set.
+    """
+    from seg.comparison.sample_scoring import check_same_questions
+    from seg.engine.config_options import load_config
+
+    if args.ours.stem == args.peer.stem:
+        raise UserError(
+            f'--ours, --peer: expected configs of two names, as runs are kept by name, got '
+            f'{args.ours.stem} twice; rename a copy of one'
+        )
+    ours, peer = (
+        load_config(*plan)
+        for plan in ((args.ours, args.ours_options), (args.peer, args.peer_options))
+    )
+    for path, cfg in ((args.ours, ours), (args.peer, peer)):
+        set_budget(cfg, path, args.cpu_minutes)
+        if not set_threshold(cfg.model, args.thresholds[0]):
+            raise UserError(
+                f'{path}: expected an object_mask_thr in the model, got none; --thresholds are '
+                'for panoptic models'
+            )
+    check_same_questions((str(args.ours), ours), (str(args.peer), peer), ['panoptic'])
+    data = [json.dumps(cfg.train_dataloader['dataset'], default=str) for cfg in (ours, peer)]
+    if data[0] != data[1]:
+        raise UserError(
+            f'{args.peer}: expected the training data of {args.ours}, got others; give both the '
+            'same train_dataloader.dataset'
+        )
+
+
 def train(
     args: argparse.Namespace, path: Path, options: list[str], seed: int
 ) -> tuple[Config, Path, FinishedRun]:
@@ -133,11 +165,7 @@ def score(cfg: Config, folder: Path, run: FinishedRun, threshold: float, num_sam
     """The statistics of PQ, with queries above a threshold."""
     from seg.comparison.sample_scoring import score_samples
 
-    if not set_threshold(cfg.model, threshold):
-        raise UserError(
-            f'{folder.name}: expected an object_mask_thr in the model, got none; --thresholds are '
-            'for panoptic models'
-        )
+    set_threshold(cfg.model, threshold)
     kept_in = folder / f'above_{threshold:g}'
     kept_in.mkdir(exist_ok=True)
     return score_samples(cfg, run.checkpoint, 'panoptic', num_samples, kept_in)['PQ']
@@ -158,7 +186,7 @@ def set_budget(cfg: Config, path: Path, minutes: float) -> None:
     """Train for some CPU minutes."""
     from seg.engine.hooks import TimeBudgetHook
 
-    budgets = [hook for hook in cfg['custom_hooks'] if hook['type'] is TimeBudgetHook]
+    budgets = [hook for hook in cfg.get('custom_hooks') or () if hook['type'] is TimeBudgetHook]
     if len(budgets) != 1:
         raise UserError(
             f'{path}: expected one TimeBudgetHook in custom_hooks, got {len(budgets)}; add '

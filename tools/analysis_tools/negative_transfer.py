@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from seg.utils.checks import UserError
 from seg.utils.cli import run_main
 from seg.utils.json_text import json_text
+from seg.utils.number_flags import count_flag, seed_flag
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -57,11 +59,15 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and results')
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--iters', type=int, help='of the joint model; default: of its config')
-    parser.add_argument('--samples', type=int, default=512, help='validation samples of each task')
+    parser.add_argument('--seeds', type=seed_flag, nargs='+', default=[0, 1])
+    parser.add_argument(
+        '--iters', type=count_flag, help='of the joint model; default: of its config'
+    )
+    parser.add_argument(
+        '--samples', type=count_flag, default=512, help='validation samples of each task'
+    )
     parser.add_argument('--margin', type=float, default=0.5, help='points that a task may lose')
-    parser.add_argument('--repeats', type=int, default=2000, help='of the bootstrap')
+    parser.add_argument('--repeats', type=count_flag, default=2000, help='of the bootstrap')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -75,10 +81,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Train, score and compare; the table is the last line of standard output, as JSON."""
     args = parse_arguments()
-    if args.samples < 1 or args.margin < 0:
-        raise UserError(
-            f'--samples, --margin: expected at least 1 and 0, got {args.samples} and {args.margin}'
-        )
+    if not 0 <= args.margin < math.inf:
+        raise UserError(f'--margin: expected a number of points, 0 or more, got {args.margin:g}')
     from seg.comparison.loss_curves import curves_picture
     from seg.comparison.table import compare, markdown_table, table_picture
     from seg.utils.atomic_write import write_bytes_atomically
@@ -146,7 +150,7 @@ def check_plan(args: argparse.Namespace) -> None:
         )
     plans = [(args.joint, joint)]
     plans += [(path, joint_config(args, path)) for path in args.variants]
-    for place, (path, cfg) in enumerate(plans):
+    for path, cfg in plans:
         if any(hook['type'] is TimeBudgetHook for hook in cfg.get('custom_hooks') or ()):
             raise UserError(
                 f'{path}: expected a training that ends after its steps, got a TimeBudgetHook, '
@@ -158,11 +162,28 @@ def check_plan(args: argparse.Namespace) -> None:
                 'got param_scheduler, whose steps a twin, which has fewer, would not reach'
             )
         check_same_questions((str(args.joint), joint), (str(path), cfg), args.tasks)
-        if place and cfg.to_dict() == joint.to_dict():
+    for path, cfg in plans[1:]:
+        changed = settings_that_differ(cfg.to_dict(), joint.to_dict())
+        if not changed:
             raise UserError(
                 f'{path}: expected other settings than those of {args.joint}, got the same; '
                 'leave the variant out, or the option that makes it so'
             )
+        sys.stderr.write(f'{path.stem} differs from {args.joint.stem} in {", ".join(changed)}\n')
+
+
+def settings_that_differ(first: Any, second: Any, prefix: str = '') -> list[str]:
+    """Names of the settings in which two configs differ, as ``--cfg-options`` has them."""
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        return [] if first == second else [prefix]
+    names = []
+    for key in dict.fromkeys([*first, *second]):
+        place = f'{prefix}.{key}' if prefix else str(key)
+        if key in first and key in second:
+            names += settings_that_differ(first[key], second[key], place)
+        else:
+            names.append(place)
+    return names
 
 
 def trained_runs(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ FORMATS = (
     'coco_panoptic',
     'coco_instance',
     'youtube_vis',
+    'youtube_vis_2021',
     'davis',
     'vipseg',
     'cityscapes',

@@ -1,4 +1,4 @@
-"""YouTube-VIS 2021: as 2019, with its files."""
+"""YouTube-VIS 2021: as 2019, with its files, whose annotations lie beside the frames."""
 
 from mmengine.config import read_base
 
@@ -8,12 +8,12 @@ with read_base():
 data_root = 'data/youtube_vis_2021/'
 
 youtube_vis_train.update(
-    ann_file=data_root + 'train.json',
+    ann_file=data_root + 'train/instances.json',
     img_dir=data_root + 'train/JPEGImages',
     dataset_name='youtube_vis_2021',
 )
 youtube_vis_val.update(
-    ann_file=data_root + 'valid.json',
+    ann_file=data_root + 'valid/instances.json',
     img_dir=data_root + 'valid/JPEGImages',
     dataset_name='youtube_vis_2021',
 )

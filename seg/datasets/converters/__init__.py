@@ -11,12 +11,13 @@ from seg.datasets.converters.refcoco import RefCocoWriter
 from seg.datasets.converters.sa1b import SA1BWriter
 from seg.datasets.converters.vipseg import VIPSegWriter
 from seg.datasets.converters.write_shapes import write_shapes
-from seg.datasets.converters.youtube_vis import YouTubeVISWriter
+from seg.datasets.converters.youtube_vis import YouTubeVIS2021Writer, YouTubeVISWriter
 
 WRITERS: dict[str, type[ShapesWriter]] = {
     'coco_panoptic': CocoPanopticWriter,
     'coco_instance': CocoInstanceWriter,
     'youtube_vis': YouTubeVISWriter,
+    'youtube_vis_2021': YouTubeVIS2021Writer,
     'davis': DavisWriter,
     'vipseg': VIPSegWriter,
     'cityscapes': CityscapesWriter,
@@ -40,6 +41,7 @@ __all__ = [
     'SA1BWriter',
     'ShapesWriter',
     'VIPSegWriter',
+    'YouTubeVIS2021Writer',
     'YouTubeVISWriter',
     'write_mixture',
     'write_shapes',

@@ -14,13 +14,13 @@ from seg.datasets.converters.refcoco import REFS_FILE, RefCocoWriter
 from seg.datasets.converters.sa1b import SA1BWriter
 from seg.datasets.converters.vipseg import VIPSegWriter
 from seg.datasets.converters.write_shapes import write_shapes
-from seg.datasets.converters.youtube_vis import YouTubeVISWriter
+from seg.datasets.converters.youtube_vis import YouTubeVIS2021Writer, YouTubeVISWriter
 from seg.datasets.metainfo import find_label_space
 
 MIXTURE: dict[str, tuple[type[ShapesWriter], str | None]] = {
     'coco': (CocoPanopticWriter, 'coco_panoptic'),
     'youtube_vis_2019': (YouTubeVISWriter, 'youtube_vis_2019'),
-    'youtube_vis_2021': (YouTubeVISWriter, 'youtube_vis_2021'),
+    'youtube_vis_2021': (YouTubeVIS2021Writer, 'youtube_vis_2021'),
     'davis': (DavisWriter, None),
     'vipseg': (VIPSegWriter, None),
     'cityscapes': (CityscapesWriter, 'cityscapes'),

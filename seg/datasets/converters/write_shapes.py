@@ -43,6 +43,8 @@ def write_shapes(
     """
     if num < 1:
         raise UserError(f'num: expected 1 sample or more, got {num}')
+    if num_frames < 1:
+        raise UserError(f'num_frames: expected 1 frame or more, got {num_frames}')
     if label_space is not SHAPES_SPACE and not writer.names_classes:
         raise UserError(
             f'label_space {label_space.name!r}: expected a layout whose files name their classes, '
@@ -51,8 +53,9 @@ def write_shapes(
     check_writable_folder(out, 'out')
     if out.is_dir() and any(out.iterdir()):
         raise UserError(
-            f'out {out}: expected a new or an empty folder, got one with files; choose another, '
-            'so that old and new samples are not mixed'
+            f'out {out}: expected a new or an empty folder, got one with files, of other data or '
+            'of a conversion that was stopped; choose another, or remove it, so that old and new '
+            'samples are not mixed'
         )
     frames = num_frames if writer.is_video else 1
     worlds = [ShapesWorld(seed=2 * seed + number, size=size) for number in range(len(SPLITS))]

@@ -26,10 +26,11 @@ IDS_PER_VIDEO = 1000
 
 
 class YouTubeVISWriter(ShapesWriter):
-    """YouTube-VIS: things as uncompressed run-length codes; ``valid.json`` has them, too."""
+    """YouTube-VIS 2019: things as uncompressed run-length codes; ``valid.json`` has them, too."""
 
     is_video = True
     names_classes = True
+    annotation_file = '{split}.json'
 
     def __init__(self, root: Path, label_space: LabelSpace = SHAPES_SPACE) -> None:
         super().__init__(root, label_space)
@@ -64,7 +65,14 @@ class YouTubeVISWriter(ShapesWriter):
             'annotations': self.annotations.get(split, []),
             'categories': categories_of(self.label_space, things_only=True),
         }
-        write_annotations(self.root / f'{SPLITS[split]}.json', content)
+        name = self.annotation_file.format(split=SPLITS[split])
+        write_annotations(self.root / name, content)
+
+
+class YouTubeVIS2021Writer(YouTubeVISWriter):
+    """YouTube-VIS 2021: the same with annotations in ``{train,valid}/instances.json``."""
+
+    annotation_file = '{split}/instances.json'
 
 
 def _annotation(sample: ShapesSample, row: int, video_id: int, category_id: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,10 @@ class PanopticMetric(BaseMetric):
     counts crowds and void.
 
     Reports ``PQ``, ``SQ``, ``RQ`` and the same with ``_th`` (things) and ``_st`` (stuff), in
-    percent, averaged over the classes that occur; NaN for a group of which none does.
+    percent, averaged over the classes that occur; NaN for a group of which none does. Where all
+    samples say which classes are annotated (``annotated_classes``), those alone are averaged over:
+    a model of several data sets may know names that this one lacks, and a segment so named is a
+    miss of the true class, not a class of its own.
 
     Args:
         classwise: Whether to log a table of all classes.
@@ -81,7 +84,8 @@ class PanopticMetric(BaseMetric):
             total += record['stat']
         classes = require(self.dataset_meta, 'classes', 'dataset_meta')
         num_things = require(self.dataset_meta, 'num_things', 'dataset_meta')
-        summary = total.summary({label: label < num_things for label in range(len(classes))})
+        labels = _annotated(record['annotated'] for record in results) or range(len(classes))
+        summary = total.summary({label: label < num_things for label in labels})
         if self.classwise:
             rows = [
                 (classes[label], *(percent(row[k]) for k in ('pq', 'sq', 'rq')))
@@ -111,7 +115,8 @@ class PanopticMetric(BaseMetric):
             categories=range(len(require(self.dataset_meta, 'classes', 'dataset_meta'))),
             where=where,
         )
-        record = {'img_id': sample['img_id'], 'stat': stat}
+        annotated = sample.get('annotated_classes')
+        record = {'img_id': sample['img_id'], 'stat': stat, 'annotated': annotated}
         if self.outfile_prefix is not None:
             record['annotation'] = self._write(sample['img_id'], pred_map, prediction, where)
         return record
@@ -138,3 +143,13 @@ class PanopticMetric(BaseMetric):
             for s in prediction.segments
         ]
         return {'image_id': img_id, 'file_name': f'{name}.png', 'segments_info': segments}
+
+
+def _annotated(by_sample: Iterable[Sequence[int] | None]) -> list[int]:
+    """Classes that any of the samples annotates; none if one does not say."""
+    found: set[int] = set()
+    for classes in by_sample:
+        if classes is None:
+            return []
+        found.update(classes)
+    return sorted(found)

@@ -70,6 +70,23 @@ def test_scores_by_hand():
     assert scores['panoptic/SQ_th'] == pytest.approx(100 * (2 / 3) / 2)
 
 
+def test_classes_that_a_data_set_lacks_are_no_classes_of_their_own():
+    """A model of several data sets calls a dog what this one could only call a cat."""
+    samples = [perfect(), make_sample([[[1, 2]]], [0, 2], [[[1, 2]]], [1, 2], img_id=2)]
+    of_all = evaluate(samples)['panoptic/PQ']
+    for sample in samples:
+        sample['annotated_classes'] = (0, 2)
+    annotated = evaluate(samples)
+    samples[1]['annotated_classes'] = None
+
+    cat = 1 / (1 + 0.5)  # found in one picture, missed in the other
+    assert annotated['panoptic/PQ'] == pytest.approx(100 * (cat + 1) / 2)
+    assert annotated['panoptic/PQ_th'] == pytest.approx(100 * cat)
+    dog = 1 / (1 + 0.5)  # found where it is not
+    assert of_all == pytest.approx(100 * (cat + dog + 1) / 3)
+    assert evaluate(samples)['panoptic/PQ'] == of_all, 'one sample does not say'
+
+
 def test_a_clip_needs_one_id_over_its_frames():
     swapped = [[[1, 2]], [[2, 1]]]
     constant = [[[1, 2]], [[1, 2]]]

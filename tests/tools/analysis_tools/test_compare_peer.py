@@ -46,7 +46,10 @@ def count_segments(path):
 @pytest.mark.parametrize(
     ('option', 'expected'),
     [
-        (('--cpu-minutes', '0'), 'expected at least 1 and more than 0'),
+        (('--cpu-minutes', '0'), '--cpu-minutes: expected a number above 0, got 0'),
+        (('--cpu-minutes', 'nan'), '--cpu-minutes: expected a number above 0, got nan'),
+        (('--samples', '0'), '--samples: expected a whole number >= 1, got 0'),
+        (('--seeds', '-1'), '--seeds: expected a whole number from 0'),
         (('--thresholds', '0.5', '1.5'), 'expected numbers from 0 to below 1, each once'),
         (('--thresholds', '0.5', '0.5'), 'expected numbers from 0 to below 1, each once'),
     ],
@@ -57,9 +60,31 @@ def test_wrong_numbers_are_told(option, expected, tmp_path, run_tool):
     assert expected in err
 
 
-def test_other_samples_for_the_peer_are_refused(repository, tmp_path, run_tool, monkeypatch):
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (
+            ('--peer-options', 'val_dataloader.dataset.sources.panoptic.size=(64,96)'),
+            'expected the validation source of',
+        ),
+        (
+            ('--peer-options', 'train_dataloader.dataset.sources.panoptic.size=(64,96)'),
+            'expected the training data of',
+        ),
+        (('--peer', 'configs/rap_sam/rap_sam_nano_joint_shapes.py'), 'expected one TimeBudgetHook'),
+        (('--peer', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'rap_sam_nano_shapes twice'),
+        (('--peer', 'configs/rap_sam/stages/nano_1_distill.py'), 'expected one TimeBudgetHook'),
+        (
+            ('--peer', 'configs/efficient_sam/efficient_sam_tiny_shapes.py'),
+            'efficient_sam_tiny_shapes.py: expected',
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_told_before_anything_is_trained(
+    repository, tmp_path, run_tool, monkeypatch, arguments, message
+):
     monkeypatch.chdir(repository)
-    options = ('--peer-options', 'val_dataloader.dataset.sources.panoptic.size=(64,96)')
-    code, _, err = run_tool(TOOL, '--out', tmp_path, *options)
+    code, _, err = run_tool(TOOL, '--out', tmp_path, *arguments)
     assert code == 2
-    assert 'expected the validation source of' in err
+    assert message in err.splitlines()[-1]
+    assert not any(tmp_path.iterdir())

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from seg.utils.checks import UserError
+
 JOINT = 'rap_sam_nano_joint_shapes'
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
 
@@ -105,6 +107,12 @@ def test_the_weights_that_all_start_from_stand_beside(repository, tmp_path, run_
             ('--variants', 'configs/rap_sam/stages/nano_4_joint.py'),
             'nano_4_joint.py: expected the validation source of',
         ),
+        (
+            ('--joint', 'configs/rap_sam/stages/nano_2_interactive.py'),
+            'nano_2_interactive.py: expected a val_dataloader over a mixture with panoptic',
+        ),
+        (('--joint', 'configs/rap_sam/rap_sam_nano_coco_sample.py'), 'which has no twins'),
+        (('--joint', 'configs/rap_sam/stages/nano_1_distill.py'), 'over a mixture with panoptic'),
     ],
 )
 def test_plans_that_would_say_nothing_are_refused(
@@ -116,9 +124,42 @@ def test_plans_that_would_say_nothing_are_refused(
     assert message in err
 
 
-def test_numbers_that_make_no_sense_are_refused(tmp_path, run_tool):
-    code, _, err = run_tool(
-        'analysis_tools/negative_transfer', '--out', tmp_path / 'out', '--samples', '0'
-    )
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('--samples', '0'), '--samples: expected a whole number >= 1, got 0'),
+        (('--iters', '0'), '--iters: expected a whole number >= 1, got 0'),
+        (('--iters', '-5'), '--iters: expected a whole number >= 1, got -5'),
+        (('--repeats', '0'), '--repeats: expected a whole number >= 1, got 0'),
+        (('--seeds', '-1'), '--seeds: expected a whole number from 0 to 4294967295, got -1'),
+        (('--margin', 'nan'), '--margin: expected a number of points, 0 or more, got nan'),
+        (('--margin', '-1'), '--margin: expected a number of points, 0 or more, got -1'),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, run_tool, arguments, message):
+    tool, out = 'analysis_tools/negative_transfer', tmp_path / 'out'
+    code, _, err = run_tool(tool, '--out', out, *arguments)
     assert code == 2
-    assert '--samples, --margin: expected at least 1 and 0' in err
+    assert message in err.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_what_a_variant_changes_is_told(repository, tmp_path, run_tool, monkeypatch):
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr('seg.engine.finished_runs.run_once', _stop)
+    variant = 'configs/rap_sam/ablations/nano_joint_unbound_gradients.py'
+    arguments = ('--out', tmp_path, '--without-twins', '--variants', variant, '--joint')
+    told = []
+    for name in ('joint', 'joint_scratch'):
+        joint = f'configs/rap_sam/rap_sam_nano_{name}_shapes.py'
+        _, _, err = run_tool('analysis_tools/negative_transfer', *arguments, joint)
+        (line,) = (line for line in err.splitlines() if 'differs from' in line)
+        told.append(line.partition(' in ')[2].split(', '))
+
+    assert told[0] == ['optim_wrapper.clip_grad']
+    assert set(told[0]) < set(told[1])
+    assert 'custom_hooks' in told[1]
+
+
+def _stop(*_):
+    raise UserError('nothing is trained here')
