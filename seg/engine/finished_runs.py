@@ -95,6 +95,12 @@ def run_once(
         return FinishedRun(checkpoint, found['iterations'], found['minutes'], skipped=True)
     cfg['load_from'] = None if load_from is None else str(load_from)
     if (work_dir / _POINTER).is_file():
+        state = _last_state(work_dir)
+        if not state.is_file():
+            raise UserError(
+                f'{work_dir}: expected the training state {state.name}, which {_POINTER} names, '
+                'found none; put it back, or remove the folder to train again'
+            )
         cfg['resume'], cfg['load_from'] = True, None
     runner = build_runner(cfg, config_path, work_dir)
     _write_state(work_dir, {'digest': digest})
@@ -120,10 +126,13 @@ def run_once(
 
 def _chosen_checkpoint(work_dir: Path) -> Path:
     best = work_dir / _BEST
-    if best.is_file():
-        return best
-    last = (work_dir / _POINTER).read_text(encoding='utf-8').strip()
-    return work_dir / Path(last).name
+    return best if best.is_file() else _last_state(work_dir)
+
+
+def _last_state(work_dir: Path) -> Path:
+    """The training state that was written last, wherever the folder was then."""
+    named = (work_dir / _POINTER).read_text(encoding='utf-8').strip()
+    return work_dir / Path(named).name
 
 
 def _digest(cfg: Config, load_from: Path | None) -> str:

@@ -118,6 +118,12 @@ def test_weights_that_are_gone_are_told(plan, tmp_path):
     run_once(*plan('run')).checkpoint.unlink()
     with pytest.raises(UserError, match='of a training that is over, found none; put them back'):
         run_once(*plan('run'))
+    state = plan('run')[2] / 'run.json'
+    state.write_text(json.dumps({'digest': json.loads(state.read_text())['digest']}))
+    with pytest.raises(
+        UserError, match=r'state iter_8\.pth, which last_checkpoint names, found none'
+    ):
+        run_once(*plan('run'))
 
 
 @pytest.mark.parametrize(
