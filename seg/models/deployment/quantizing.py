@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -18,7 +19,8 @@ def quantize(model: M) -> M:
 
     Weights are stored in 8 bits, inputs are rounded to 8 bits as they come ("dynamic"
     quantisation, which needs no calibration). Convolutions, attention's own projections and
-    normalisations stay as they are.
+    normalisations stay as they are, and so do layers within transformers of open_clip, such as text
+    towers, which ask their layers for the type of their weights.
 
     Args:
         model: Any model in fp32 on the CPU.
@@ -44,4 +46,16 @@ def quantize(model: M) -> M:
     with warnings.catch_warnings():
         # The library that replaces it has no kernels for processors outside of its compiler.
         warnings.filterwarnings('ignore', message='.*torch.ao.quantization is deprecated')
-        return torch.ao.quantization.quantize_dynamic(model.eval(), {nn.Linear}, torch.qint8)
+        settings = dict.fromkeys(
+            _linear_layers(model), torch.ao.quantization.default_dynamic_qconfig
+        )
+        return torch.ao.quantization.quantize_dynamic(model.eval(), settings, torch.qint8)
+
+
+def _linear_layers(module: nn.Module, prefix: str = '') -> Iterator[str]:
+    """Names of the layers that can compute in 8 bits."""
+    if type(module) is nn.Linear:
+        yield prefix
+    if not type(module).__module__.startswith('open_clip.transformer'):
+        for name, child in module.named_children():
+            yield from _linear_layers(child, f'{prefix}.{name}' if prefix else name)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from seg.apis import load_model
+from seg.apis.model_zoo import DEFAULT_MODEL
 from seg.models.deployment import quantize
 from seg.registry import MODELS
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
@@ -35,6 +37,18 @@ def test_linear_layers_become_small():
 
     assert small[0].weight().dtype == torch.qint8
     assert isinstance(small[1], nn.Conv2d)
+
+
+@torch.no_grad()
+def test_sentences_are_read_as_before():
+    head = load_model(DEFAULT_MODEL, device='cpu').head
+    texts = ['the red disc', 'the largest striped square on the left']
+    small = quantize(head)
+
+    assert isinstance(head.stages[0].class_fc, nn.Linear)
+    assert not isinstance(small.stages[0].class_fc, nn.Linear)
+    before, after = (part.prompt_encoder.fusion.text_encoder(texts) for part in (head, small))
+    assert after.equal(before)
 
 
 def test_other_types_are_refused():
