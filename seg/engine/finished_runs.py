@@ -95,10 +95,10 @@ def run_once(
         return FinishedRun(checkpoint, found['iterations'], found['minutes'], skipped=True)
     cfg['load_from'] = None if load_from is None else str(load_from)
     if (work_dir / _POINTER).is_file():
-        state = _last_state(work_dir)
-        if not state.is_file():
+        last = _last_state(work_dir)
+        if not last.is_file():
             raise UserError(
-                f'{work_dir}: expected the training state {state.name}, which {_POINTER} names, '
+                f'{work_dir}: expected the training state {last.name}, which {_POINTER} names, '
                 'found none; put it back, or remove the folder to train again'
             )
         cfg['resume'], cfg['load_from'] = True, None

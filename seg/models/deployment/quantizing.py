@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from ext.sam.mask_decoder import ImageReadsTokens, TokensReadImage
 from seg.utils.checks import UserError
 
 M = TypeVar('M', bound=nn.Module)
@@ -19,8 +20,8 @@ def quantize(model: M) -> M:
 
     Weights are stored in 8 bits, inputs are rounded to 8 bits as they come ("dynamic"
     quantisation, which needs no calibration). Convolutions, attention's own projections and
-    normalisations stay as they are, and so do layers within transformers of open_clip, such as text
-    towers, which ask their layers for the type of their weights.
+    normalisations stay as they are, and so do layers whose weights are read by the module around
+    them: those of open_clip's transformers, such as text towers, and of SAM's cross attention.
 
     Args:
         model: Any model in fp32 on the CPU.
@@ -56,6 +57,7 @@ def _linear_layers(module: nn.Module, prefix: str = '') -> Iterator[str]:
     """Names of the layers that can compute in 8 bits."""
     if type(module) is nn.Linear:
         yield prefix
-    if not type(module).__module__.startswith('open_clip.transformer'):
+    reads_weights = isinstance(module, (TokensReadImage, ImageReadsTokens))
+    if not (reads_weights or type(module).__module__.startswith('open_clip.transformer')):
         for name, child in module.named_children():
             yield from _linear_layers(child, f'{prefix}.{name}' if prefix else name)

@@ -53,6 +53,7 @@ from seg.structures import ClipSample, Prompts
 from seg.structures.prompted_masks import TOKENS, Candidates, PromptedMasks, rank_candidates
 from seg.utils.checkpoints import load_weights, unwrap_state
 from seg.utils.checks import UserError
+from seg.utils.devices import device_of
 from seg.utils.weight_coverage import inherit_weights
 
 
@@ -350,7 +351,7 @@ class Sam3Segmentor(TunedSegmentor):
         return ClosedVocabulary((*phrases, EXEMPLAR_PHRASE), sizes.text_length, sizes.width)
 
     def _encode_phrases(self, phrases: Sequence[str]) -> PhraseEmbedding:
-        device = self.text_projection.weight.device
+        device = device_of(self)
         tokens, valid = (
             value.to(device) for value in phrase_tokens(phrases, self.variant.text_length)
         )

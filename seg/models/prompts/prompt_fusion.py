@@ -122,7 +122,7 @@ class PromptFusion(BaseModule):
         places = [(i, j) for i, row in enumerate(texts) for j, t in enumerate(row) if t is not None]
         phrases = [text for row in texts for text in row if text is not None]
         size = len(texts), max(map(len, texts), default=0)
-        weight = self.text_proj.weight
+        weight = self.kind_embed.weight
         if not places:
             nothing = weight.new_zeros(*size, 1, weight.shape[0])
             return TextWords(nothing, torch.zeros_like(nothing[..., 0], dtype=torch.bool))

@@ -2,12 +2,15 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from seg.apis import load_model
+from seg.apis.loading import read_config
 from seg.apis.model_zoo import DEFAULT_MODEL
+from seg.benchmark.workloads import interactive_workload
 from seg.models.deployment import quantize
 from seg.registry import MODELS
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
@@ -49,6 +52,28 @@ def test_sentences_are_read_as_before():
     assert not isinstance(small.stages[0].class_fc, nn.Linear)
     before, after = (part.prompt_encoder.fusion.text_encoder(texts) for part in (head, small))
     assert after.equal(before)
+    before, after = (part.prompt_encoder.fusion.words([texts]) for part in (head, small))
+    assert after.said.equal(before.said)
+    likeness = torch.cosine_similarity(after.embeddings.flatten(), before.embeddings.flatten(), 0)
+    assert float(likeness) > 0.99
+
+
+@pytest.mark.parametrize(
+    'config', ['sam/sam_tiny_shapes.py', 'efficient_sam/efficient_sam_tiny_shapes.py']
+)
+@torch.inference_mode()
+def test_promptable_models_answer_clicks(repository, config):
+    torch.manual_seed(0)
+    model = MODELS.build(read_config(repository / 'configs' / config).model).eval()
+    answers = []
+    for answering in (model, quantize(model)):
+        load = interactive_workload(answering, (64, 64), 1, 'both')
+        load.reset()
+        answers.append(load.step(0))
+
+    assert answers[0].masks.shape == answers[1].masks.shape
+    assert not np.array_equal(answers[0].iou_scores, answers[1].iou_scores), 'something was rounded'
+    np.testing.assert_allclose(answers[0].iou_scores, answers[1].iou_scores, atol=0.1)
 
 
 def test_other_types_are_refused():
