@@ -14,6 +14,7 @@ from seg.datasets.shards import find_pairs, write_shards
 
 def settings_of(layout, root):
     coco = dict(ann_file=root / 'annotations/panoptic_train2017.json', img_dir=root / 'train2017')
+    videos = dict(type='YouTubeVISDataset', img_dir=root / 'train/JPEGImages')
     choices = {
         'coco_panoptic': dict(
             type='CocoPanopticDataset', seg_dir=root / 'annotations/panoptic_train2017', **coco
@@ -23,11 +24,8 @@ def settings_of(layout, root):
             ann_file=root / 'annotations/instances_train2017.json',
             img_dir=root / 'train2017',
         ),
-        'youtube_vis': dict(
-            type='YouTubeVISDataset',
-            ann_file=root / 'train.json',
-            img_dir=root / 'train/JPEGImages',
-        ),
+        'youtube_vis': dict(videos, ann_file=root / 'train.json'),
+        'youtube_vis_2021': dict(videos, ann_file=root / 'train/instances.json'),
         'davis': dict(type='DavisDataset', root=root, split='train'),
         'vipseg': dict(type='VIPSegDataset', root=root, split='train'),
         'cityscapes': dict(
