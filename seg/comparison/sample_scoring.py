@@ -25,7 +25,7 @@ from seg.structures import ClipSample, Task
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checkpoints import load_weights, read_weights
 from seg.utils.checks import UserError
-from seg.utils.json_text import json_text
+from seg.utils.json_text import json_text, read_json_object
 
 _SAVE_EVERY = 16
 
@@ -104,20 +104,11 @@ def _question(name: str, cfg: Config, task: Task) -> dict[str, str]:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise _broken_scores(path, f'no JSON ({error})') from error
-    if not isinstance(content, dict) or not isinstance(content.get('rows'), list):
-        raise _broken_scores(path, 'another one')
+    what, otherwise = 'scores as this package writes them', 'remove the file to score again'
+    content = read_json_object(path, what, otherwise)
+    if not isinstance(content.get('rows'), list):
+        raise UserError(f'{path}: expected {what}, got none in "rows"; {otherwise}')
     return content
-
-
-def _broken_scores(path: Path, got: str) -> UserError:
-    return UserError(
-        f'{path}: expected a file of scores as this package writes it, got {got}; remove it to '
-        'score again'
-    )
 
 
 def _write(path: Path, origin: str, rows: list[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from seg.engine.launch import build_runner
 from seg.utils.atomic_write import write_bytes_atomically
 from seg.utils.checks import UserError
-from seg.utils.json_text import json_text
+from seg.utils.json_text import json_text, read_json_object
 
 _STATE = 'run.json'
 _POINTER = 'last_checkpoint'
@@ -171,22 +171,14 @@ def _read_state(work_dir: Path) -> dict[str, Any] | None:
     path = work_dir / _STATE
     if not path.is_file():
         return None
-    try:
-        state = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise _broken_state(path, f'no JSON ({error})') from error
-    if not isinstance(state, dict) or not isinstance(state.get('digest'), str):
-        raise _broken_state(path, 'another one')
-    if 'checkpoint' in state and not {'iterations', 'minutes'} <= state.keys():
-        raise _broken_state(path, 'one without its iterations and minutes')
+    what = 'the state of a training as this package writes it'
+    otherwise = 'remove the folder to train again'
+    state = read_json_object(path, what, otherwise)
+    needed = ['digest', *(['iterations', 'minutes'] if 'checkpoint' in state else [])]
+    missing = [name for name in needed if name not in state]
+    if missing:
+        raise UserError(f'{path}: expected {what}, got none of {missing}; {otherwise}')
     return state
-
-
-def _broken_state(path: Path, got: str) -> UserError:
-    return UserError(
-        f'{path}: expected the state of a training as this package writes it, got {got}; remove '
-        'the folder to train again'
-    )
 
 
 def _write_state(work_dir: Path, state: Mapping[str, Any]) -> None:

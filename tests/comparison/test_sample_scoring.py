@@ -107,5 +107,7 @@ def test_scored_samples_are_kept_and_more_are_added(tmp_path):
 def test_a_broken_file_of_scores_is_told(tmp_path, content):
     path = tmp_path / 'scores_vos.json'
     path.write_text(content)
-    with pytest.raises(UserError, match=r'scores_vos\.json: expected a file .* remove it to score'):
+    with pytest.raises(
+        UserError, match=r'scores_vos\.json: expected scores .* remove the file to score'
+    ):
         sample_scoring._read(path)
