@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import math
 import sys
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from seg.utils.json_text import json_text
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+_MOST_TIMES = 1_000_000
 STAGES = Path(__file__).resolve().parent.parent / 'configs' / 'rap_sam' / 'stages'
 
 
@@ -81,25 +81,56 @@ def main() -> None:
     options = options_by_stage(args.cfg_options, len(stages))
     if args.last is not None and not 1 <= args.last <= len(stages):
         raise UserError(f'--last: expected a stage from 1 to {len(stages)}, got {args.last}')
-    if not 0 < args.scale < math.inf:
-        raise UserError(f'--scale: expected a number above 0, got {args.scale:g}')
+    if not 0 < args.scale <= _MOST_TIMES:
+        raise UserError(
+            f'--scale: expected a number above 0, at most {_MOST_TIMES:,}, got {args.scale:g}'
+        )
     from seg.engine.config_options import load_config
+    from seg.utils.writable import check_writable_folder
 
     folder = args.work_dir or Path('work_dirs') / f'stages_{args.name}'
     checkpoint: Path | None = None
     report: list[dict[str, Any]] = []
+    check_writable_folder(folder, '--work-dir')
     # All are read before the first one trains: a mistake in a late one is told at once.
     configs = [load_config(path, options[number]) for number, path in enumerate(stages, 1)]
+    for path, cfg in zip(stages, configs, strict=True):
+        check_stage(cfg, path)
+        if trains(cfg):
+            scale(cfg, args.scale)
     for path, cfg in list(zip(stages, configs, strict=True))[: args.last]:
-        if cfg.get('train_cfg') is None:
+        if not trains(cfg):
             if checkpoint is None:
                 raise UserError(f'{path.name}: expected a stage before it, got none')
             report.append(deploy(cfg, path, checkpoint, folder / path.stem))
             continue
-        scale(cfg, args.scale)
         entry, checkpoint = train(cfg, path, checkpoint, folder / path.stem)
         report.append(entry)
     print(json_text(report))
+
+
+def trains(cfg: Config) -> bool:
+    """Whether a stage is a training; else the model is tested."""
+    return cfg.get('train_cfg') is not None
+
+
+def check_stage(cfg: Config, path: Path) -> None:
+    """Refuse a stage that can neither train nor test.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    from seg.engine.finished_runs import check_trains
+
+    if trains(cfg):
+        check_trains(cfg, path)
+        return
+    for name in ('model', 'test_cfg', 'test_dataloader', 'test_evaluator'):
+        if not cfg.get(name):
+            raise UserError(
+                f'{path}: expected {name} in a stage that tests, got none; leave out what takes it '
+                'away'
+            )
 
 
 def scale(cfg: Config, factor: float) -> None:

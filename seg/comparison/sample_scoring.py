@@ -106,8 +106,9 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     what, otherwise = 'scores as this package writes them', 'remove the file to score again'
     content = read_json_object(path, what, otherwise)
-    if not isinstance(content.get('rows'), list):
-        raise UserError(f'{path}: expected {what}, got none in "rows"; {otherwise}')
+    rows = content.get('rows')
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f'{path}: expected {what}, got others in "rows"; {otherwise}')
     return content
 
 
@@ -119,7 +120,7 @@ def _write(path: Path, origin: str, rows: list[dict[str, Any]]) -> None:
 def _source_of(cfg: Config, task: Task) -> dict[str, Any] | None:
     """The validation data of a task, if there are any."""
     loader = cfg.get('val_dataloader') or {}
-    for source in (loader.get('dataset', {}).get('sources') or {}).values():
+    for source in ((loader.get('dataset') or {}).get('sources') or {}).values():
         if task_of(source) is task:
             return dict(source)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from numpy.typing import NDArray
 
 from seg.evaluation.functional.bootstrap import Score, mean_score, panoptic_score
+from seg.evaluation.metrics.common import annotated_labels
 from seg.evaluation.metrics.davis_metric import DavisMetric
 from seg.evaluation.metrics.interactive_metric import InteractiveMetric
 from seg.evaluation.metrics.panoptic_metric import PanopticMetric
@@ -50,16 +51,20 @@ def sample_statistics(metric: BaseMetric, sample: ClipSample) -> Statistics:
     metric.results.clear()
     if isinstance(metric, PanopticMetric):
         num_classes = len((metric.dataset_meta or {})['classes'])
-        return {'PQ': _panoptic(record['stat'].counts, num_classes)}
+        labels = annotated_labels([record['annotated']], num_classes)
+        return {'PQ': _panoptic(record['stat'].counts, num_classes, labels)}
     if isinstance(metric, InteractiveMetric):
         return _prompted(record['rows'])
     return {'J&F': _followed(record[1])}
 
 
-def _panoptic(counts: Mapping[int, Any], num_classes: int) -> NDArray[np.float64]:
-    """IoU, TP, FP and FN of each class."""
+def _panoptic(
+    counts: Mapping[int, Any], num_classes: int, labels: Sequence[int]
+) -> NDArray[np.float64]:
+    """IoU, TP, FP and FN of each class; nothing of those that the data set does not annotate."""
     values = np.zeros((num_classes, 4))
-    for label, count in counts.items():
+    for label in counts.keys() & set(labels):
+        count = counts[label]
         values[label] = count.iou, count.tp, count.fp, count.fn
     return values.ravel()
 

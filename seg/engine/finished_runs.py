@@ -22,6 +22,7 @@ _STATE = 'run.json'
 _POINTER = 'last_checkpoint'
 _BEST = 'best.pth'
 _CHUNK = 1 << 20
+_KINDS = {'digest': str, 'checkpoint': str, 'iterations': int, 'minutes': dict}
 # What a plan may change between two attempts without the run becoming another one.
 _PLACES = ('work_dir', 'load_from', 'resume', 'launcher')
 _CHECKPOINT = 'checkpoint'  # key of weights that a part of a model starts from
@@ -42,6 +43,30 @@ class FinishedRun:
     iterations: int
     minutes: Mapping[str, float]
     skipped: bool = False
+
+
+def check_trains(cfg: Config, config_path: str | os.PathLike[str]) -> None:
+    """Refuse configs that lack what a training of a plan needs.
+
+    Raises:
+        UserError: If something is missing or of a wrong kind.
+    """
+    parts = {
+        'model': cfg.get('model'),
+        'train_cfg': cfg.get('train_cfg'),
+        'train_dataloader.dataset': (cfg.get('train_dataloader') or {}).get('dataset'),
+        'train_dataloader.batch_sampler': (cfg.get('train_dataloader') or {}).get('batch_sampler'),
+        'default_hooks.checkpoint': (cfg.get('default_hooks') or {}).get('checkpoint'),
+    }
+    missing = [name for name, part in parts.items() if not isinstance(part, dict)]
+    steps = (cfg.get('train_cfg') or {}).get('max_iters')
+    if not isinstance(steps, int) and not missing:
+        missing = ['train_cfg.max_iters']
+    if missing:
+        raise UserError(
+            f'{config_path}: expected a config that trains for a number of steps, got none or no '
+            f'settings in {", ".join(missing)}; use another one, or leave out what changes that'
+        )
 
 
 def run_once(
@@ -174,10 +199,10 @@ def _read_state(work_dir: Path) -> dict[str, Any] | None:
     what = 'the state of a training as this package writes it'
     otherwise = 'remove the folder to train again'
     state = read_json_object(path, what, otherwise)
-    needed = ['digest', *(['iterations', 'minutes'] if 'checkpoint' in state else [])]
-    missing = [name for name in needed if name not in state]
-    if missing:
-        raise UserError(f'{path}: expected {what}, got none of {missing}; {otherwise}')
+    needed = list(_KINDS) if 'checkpoint' in state else ['digest']
+    wrong = [name for name in needed if not isinstance(state.get(name), _KINDS[name])]
+    if wrong:
+        raise UserError(f'{path}: expected {what}, got none or others of {wrong}; {otherwise}')
     return state
 
 

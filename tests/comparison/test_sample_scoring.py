@@ -44,8 +44,11 @@ def predicted(task, metric, num_frames=1):
         ('interactive_video', DavisMetric(), 4, 'J&F', 'davis/J&F'),
     ],
 )
-def test_sums_give_the_score_of_the_metric(task, metric, num_frames, name, key):
+@pytest.mark.parametrize('annotated', [None, (0, 3)])
+def test_sums_give_the_score_of_the_metric(task, metric, num_frames, name, key, annotated):
     samples = predicted(task, metric, num_frames)
+    for sample in samples:
+        sample.set_metainfo(dict(annotated_classes=annotated))
     statistics = np.array([sample_statistics(metric, sample)[name] for sample in samples])
     ours = 100 * score_of(name)(statistics.sum(axis=0, keepdims=True))[0]
     metric.process(None, [sample.to_dict() for sample in samples])
@@ -103,7 +106,7 @@ def test_scored_samples_are_kept_and_more_are_added(tmp_path):
     assert fresh['mIoU@1'][0].tolist() == two['mIoU@1'][0].tolist()
 
 
-@pytest.mark.parametrize('content', ['{"rows": [', '[1]', '{}', '{"rows": 3}'])
+@pytest.mark.parametrize('content', ['{"rows": [', '[1]', '{}', '{"rows": 3}', '{"rows": [3]}'])
 def test_a_broken_file_of_scores_is_told(tmp_path, content):
     path = tmp_path / 'scores_vos.json'
     path.write_text(content)

@@ -127,7 +127,7 @@ def test_weights_that_are_gone_are_told(plan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'content', ['{"digest": "ab', '[]', '{}', '{"digest": "a", "checkpoint": "b"}']
+    'content', ['{"digest": "ab', '[]', '{}', '{"digest": 1}', '{"digest": "a", "checkpoint": 3}']
 )
 def test_a_broken_state_is_told(plan, content):
     folder = plan('run')[2]

@@ -87,9 +87,14 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
         (('--cfg-options', 'train_cfg.max_iters=3'), 'expected N:KEY=VALUE'),
         (('--cfg-options', '²:train_cfg.max_iters=3'), 'expected N:KEY=VALUE'),
         (('--last', '1', '--cfg-options', '4:model.head.num_thing=8'), 'num_thing'),
-        (('--scale', '0'), '--scale: expected a number above 0, got 0'),
-        (('--scale', 'inf'), '--scale: expected a number above 0, got inf'),
-        (('--scale', 'nan'), '--scale: expected a number above 0, got nan'),
+        (('--scale', '0'), '--scale: expected a number above 0, at most 1,000,000, got 0'),
+        (('--scale', 'inf'), 'at most 1,000,000, got inf'),
+        (('--scale', 'nan'), 'at most 1,000,000, got nan'),
+        (('--scale', '1e308'), 'at most 1,000,000, got 1e+308'),
+        (('--cfg-options', '1:default_hooks=none'), 'none or no settings in default_hooks.checkp'),
+        (('--cfg-options', '2:model=none'), 'none or no settings in model'),
+        (('--cfg-options', '3:train_cfg.max_iters=none'), 'in train_cfg.max_iters'),
+        (('--cfg-options', '5:test_cfg=none'), 'expected test_cfg in a stage that tests, got none'),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_trained(
@@ -139,3 +144,10 @@ def test_wrong_names_are_told(run_tool, name):
     code, _, err = run_tool('train_stages', name)
     assert code == 2
     assert f'expected one of nano, r50, got {name!r}' in err.splitlines()[-1]
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(run_tool, tmp_path):
+    (tmp_path / 'file').write_text('x')
+    code, _, err = run_tool('train_stages', 'nano', '--work-dir', tmp_path / 'file')
+    assert code == 2
+    assert '--work-dir' in err.splitlines()[-1]

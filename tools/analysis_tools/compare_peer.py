@@ -120,6 +120,7 @@ def check_plan(args: argparse.Namespace) -> None:
     """
     from seg.comparison.sample_scoring import check_same_questions
     from seg.engine.config_options import load_config
+    from seg.engine.finished_runs import check_trains
 
     if args.ours.stem == args.peer.stem:
         raise UserError(
@@ -131,6 +132,7 @@ def check_plan(args: argparse.Namespace) -> None:
         for plan in ((args.ours, args.ours_options), (args.peer, args.peer_options))
     )
     for path, cfg in ((args.ours, ours), (args.peer, peer)):
+        check_trains(cfg, path)
         set_budget(cfg, path, args.cpu_minutes)
         if not set_threshold(cfg.model, args.thresholds[0]):
             raise UserError(
@@ -138,7 +140,10 @@ def check_plan(args: argparse.Namespace) -> None:
                 'for panoptic models'
             )
     check_same_questions((str(args.ours), ours), (str(args.peer), peer), ['panoptic'])
-    data = [json.dumps(cfg.train_dataloader['dataset'], default=str) for cfg in (ours, peer)]
+    data = [
+        json.dumps(cfg.train_dataloader['dataset'], sort_keys=True, default=str)
+        for cfg in (ours, peer)
+    ]
     if data[0] != data[1]:
         raise UserError(
             f'{args.peer}: expected the training data of {args.ours}, got others; give both the '

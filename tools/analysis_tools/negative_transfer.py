@@ -132,11 +132,7 @@ def check_plan(args: argparse.Namespace) -> None:
     from seg.comparison.sample_scoring import check_same_questions
     from seg.engine.hooks import TimeBudgetHook
 
-    for name in ('seeds', 'tasks', 'variants'):
-        given = getattr(args, name)
-        if len(set(given)) < len(given):
-            shown = ' '.join(map(str, given))
-            raise UserError(f'--{name}: expected each one once, got {shown}')
+    check_names(args)
     if args.without_twins and not (args.variants or args.beside_start):
         raise UserError(
             '--without-twins: expected --variants or --beside-start to compare the joint model '
@@ -170,6 +166,27 @@ def check_plan(args: argparse.Namespace) -> None:
                 'leave the variant out, or the option that makes it so'
             )
         sys.stderr.write(f'{path.stem} differs from {args.joint.stem} in {", ".join(changed)}\n')
+
+
+def check_names(args: argparse.Namespace) -> None:
+    """Refuse what is named twice, or would be kept under one name.
+
+    Raises:
+        UserError: If something is.
+    """
+    for name in ('seeds', 'tasks', 'variants'):
+        given = getattr(args, name)
+        if len(set(given)) < len(given):
+            shown = ' '.join(map(str, given))
+            raise UserError(f'--{name}: expected each one once, got {shown}')
+    names = [path.stem for path in (args.joint, *args.variants)]
+    names += [f'{args.joint.stem}_{task}' for task in twin_tasks(args)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            f'--joint, --variants: expected configs of different names, as runs are kept by name, '
+            f'got {", ".join(twice)} more than once; rename a copy'
+        )
 
 
 def settings_that_differ(first: Any, second: Any, prefix: str = '') -> list[str]:
@@ -209,8 +226,10 @@ def joint_config(args: argparse.Namespace, path: Path) -> Config:
     """The config of a joint model, with a length in which every task has its exact share."""
     from seg.comparison.twins import set_length, whole_blocks
     from seg.engine.config_options import load_config
+    from seg.engine.finished_runs import check_trains
 
     cfg = load_config(path, args.cfg_options)
+    check_trains(cfg, path)
     set_length(cfg, whole_blocks(cfg, args.iters or cfg.train_cfg['max_iters']))
     return cfg
 

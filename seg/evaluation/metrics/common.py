@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,3 +106,16 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> 
         ).rstrip()
         for row in cells
     )
+
+
+def annotated_labels(by_sample: Iterable[Sequence[int] | None], num_classes: int) -> list[int]:
+    """Classes that scores are averaged over: those that any of the samples annotates.
+
+    All if one does not say which, or none annotates any.
+    """
+    found: set[int] = set()
+    for classes in by_sample:
+        if classes is None:
+            return list(range(num_classes))
+        found.update(classes)
+    return sorted(found) or list(range(num_classes))

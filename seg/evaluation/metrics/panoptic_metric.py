@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from seg.evaluation.functional.panoptic_files import write_panoptic_png
 from seg.evaluation.functional.pq import PQStat, pq_stat
 from seg.evaluation.metrics.common import (
+    annotated_labels,
     image_name,
     paint_segments,
     percent,
@@ -39,7 +40,8 @@ class PanopticMetric(BaseMetric):
 
     Reports ``PQ``, ``SQ``, ``RQ`` and the same with ``_th`` (things) and ``_st`` (stuff), in
     percent, averaged over the classes that occur; NaN for a group of which none does. Where all
-    samples say which classes are annotated (``annotated_classes``), those alone are averaged over:
+    samples say which classes are annotated (``annotated_classes``) and some are, those alone are
+    averaged over:
     a model of several data sets may know names that this one lacks, and a segment so named is a
     miss of the true class, not a class of its own.
 
@@ -84,7 +86,7 @@ class PanopticMetric(BaseMetric):
             total += record['stat']
         classes = require(self.dataset_meta, 'classes', 'dataset_meta')
         num_things = require(self.dataset_meta, 'num_things', 'dataset_meta')
-        labels = _annotated(record['annotated'] for record in results) or range(len(classes))
+        labels = annotated_labels((record['annotated'] for record in results), len(classes))
         summary = total.summary({label: label < num_things for label in labels})
         if self.classwise:
             rows = [
@@ -143,13 +145,3 @@ class PanopticMetric(BaseMetric):
             for s in prediction.segments
         ]
         return {'image_id': img_id, 'file_name': f'{name}.png', 'segments_info': segments}
-
-
-def _annotated(by_sample: Iterable[Sequence[int] | None]) -> list[int]:
-    """Classes that any of the samples annotates; none if one does not say."""
-    found: set[int] = set()
-    for classes in by_sample:
-        if classes is None:
-            return []
-        found.update(classes)
-    return sorted(found)

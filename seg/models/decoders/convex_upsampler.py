@@ -131,9 +131,9 @@ class FrameSharpener:
         """The same masks with less work, for where only positive logits count.
 
         A part of a cell lies between the cells around it, so beside a mask it is negative whatever
-        the weights are. Positive logits and all within a cell of them are those of the whole call;
-        others keep the value of their cell. Where to look at masks is to wait for a device, or
-        the weights are known, this is the whole call.
+        the weights are. Positive logits and all within a cell of them are those of the whole call,
+        up to rounding; others keep the value of their cell. Where to look at masks is to wait for a
+        device, or the weights are known, this is the whole call.
 
         Args:
             mask_logits: (N, T, h, w).

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.pixel_pairs import NEVER, PixelPairs
-from seg.models.memory.tiles import TILE, TileCut, missing_for_tiles, places_of
+from seg.models.memory.tiles import TileCut, missing_for_tiles, places_of, tile_side
 from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
 from seg.utils.constants import made_once
@@ -78,8 +78,6 @@ class MemoryReader(BaseModule):
         ValueError: If a number is out of range.
     """
 
-    offsets: Tensor
-
     def __init__(
         self,
         feat_channels: int,
@@ -116,7 +114,6 @@ class MemoryReader(BaseModule):
             self.local_scale = nn.Parameter(torch.tensor(math.log(_INITIAL_SCALE)))
             self.local_bias = nn.Parameter(_bell(local_radius))
             self.trust_in_last = nn.Parameter(torch.tensor(1.0))
-            self.register_buffer('offsets', _offsets(local_radius), persistent=False)
 
     def key_size(self, fine_size: tuple[int, int]) -> tuple[int, int]:
         """(h', w') for mask features of (h, w)."""
@@ -251,26 +248,28 @@ class MemoryReader(BaseModule):
         window, all of it is inside or outside whatever moved, and the masks stay as they are.
         """
         radius, (height, width) = self.local_radius, fine.shape[-2:]
-        last = F.pad(state.last_masks, missing_for_tiles(height, width))
-        reach = TILE + 2 * radius
+        side = tile_side(fine.device)
+        last = F.pad(state.last_masks, missing_for_tiles(height, width, side))
+        reach = side + 2 * radius
         inside, outside = (
-            F.max_pool2d(shares, reach, stride=TILE, padding=radius) > _LEAST_SHARE
+            F.max_pool2d(shares, reach, stride=side, padding=radius) > _LEAST_SHARE
             for shares in (last, 1 - last)
         )
         crossed = (inside & outside).any(dim=0)
         places = places_of(crossed)
-        here = TileCut.of(places, (height, width), 0)
-        around = TileCut.of(places, (height, width), radius)
-        tiles = self.local_scale.exp() * here(fine)  # (tiles that count, 16, K)
+        here = TileCut.of(places, (height, width), side, 0)
+        around = TileCut.of(places, (height, width), side, radius)
+        tiles = self.local_scale.exp() * here(fine)  # (tiles that count, side^2, K)
         windows = around(state.last_key)
         # The last channel keeps to the picture.
         tiles = F.pad(tiles, (0, 1), value=-NEVER)
         windows = torch.cat([windows, around.is_beyond.to(windows)], dim=2)
         open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -NEVER)])
-        logits = torch.baddbmm(open_bias[self.offsets], tiles, windows.transpose(1, 2))
+        offsets = _offsets(side, radius, fine.device)
+        logits = torch.baddbmm(open_bias[offsets], tiles, windows.transpose(1, 2))
         found = logits.softmax(dim=-1) @ around(state.last_masks)
-        found = found.unflatten(1, (TILE, TILE)).permute(0, 3, 1, 2)  # (tiles, N, 4, 4)
-        tiled = last.unflatten(2, (-1, TILE)).unflatten(1, (-1, TILE)).permute(1, 3, 0, 2, 4)
+        found = found.unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (tiles, N, side, side)
+        tiled = last.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(1, 3, 0, 2, 4)
         found = torch.where(crossed[places][:, None, None, None], found, tiled[places])
         moved = tiled.index_put(places, found).permute(2, 0, 3, 1, 4)
         return moved.flatten(3).flatten(1, 2)[:, :height, :width]
@@ -295,15 +294,17 @@ def _bell(radius: int) -> Tensor:
     return -(steps[:, None].square() + steps[None, :].square()) / (2 * (radius / 2) ** 2)
 
 
-def _offsets(radius: int) -> Tensor:
-    """Place in the flat bias of each pair of a pixel and one of its window, (16, window).
+@made_once
+def _offsets(side: int, radius: int, device: torch.device) -> Tensor:
+    """Place in the flat bias of each pair of a pixel of a tile and one of its window.
 
-    Pairs that are too far apart have the place after the last one.
+    (side^2, window), int64; pairs that are too far apart have the place after the last one.
     """
-    here, there = torch.arange(TILE), torch.arange(TILE + 2 * radius)
+    here = torch.arange(side, device=device)
+    there = torch.arange(side + 2 * radius, device=device)
     steps = there[None, :] - here[:, None]  # 0 is radius to the left
-    side = 2 * radius + 1
-    near = (steps >= 0) & (steps < side)
-    flat = steps[:, None, :, None] * side + steps[None, :, None, :]
+    span = 2 * radius + 1
+    near = (steps >= 0) & (steps < span)
+    flat = steps[:, None, :, None] * span + steps[None, :, None, :]
     close = near[:, None, :, None] & near[None, :, None, :]
-    return flat.masked_fill(~close, side * side).flatten(0, 1).flatten(1)
+    return flat.masked_fill(~close, span * span).flatten(0, 1).flatten(1)

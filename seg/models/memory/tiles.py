@@ -9,22 +9,35 @@ from torch import Tensor
 
 from seg.utils.devices import runs_ahead
 
-TILE = 4
-"""Side of a tile, cells: the smaller, the fewer pixels beside outlines, and the more margin."""
+_SMALL, _LARGE = 4, 8  # cells
 
 
-def missing_for_tiles(height: int, width: int) -> tuple[int, int, int, int]:
+def cuts_all(device: torch.device) -> bool:
+    """Whether all tiles of a map are cut, and not those alone that are needed.
+
+    So it is in an exported program, whose sizes cannot depend on values, and where a device would
+    have to be waited for.
+    """
+    return torch.compiler.is_compiling() or runs_ahead(device)
+
+
+def tile_side(device: torch.device) -> int:
+    """Cells along a side of a tile.
+
+    Along outlines small tiles hold fewer pixels that do not matter. Where all are cut, large ones
+    have less margin.
+    """
+    return _LARGE if cuts_all(device) else _SMALL
+
+
+def missing_for_tiles(height: int, width: int, side: int) -> tuple[int, int, int, int]:
     """What has to be added to a map on the left, right, top and bottom to cut it into tiles."""
-    return 0, -width % TILE, 0, -height % TILE
+    return 0, -width % side, 0, -height % side
 
 
 def places_of(flags: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of true values of a map, or of all of them.
-
-    Those of all in an exported program, whose sizes cannot depend on values, and where a device
-    would have to be waited for.
-    """
-    if torch.compiler.is_compiling() or runs_ahead(flags.device):
+    """Rows and columns of true values of a map, or of all of them, see :func:`cuts_all`."""
+    if cuts_all(flags.device):
         sides = (torch.arange(length, device=flags.device) for length in flags.shape)
         rows, columns = torch.meshgrid(*sides, indexing='ij')
         return rows.flatten(), columns.flatten()
@@ -45,10 +58,12 @@ class TileCut(NamedTuple):
     is_beyond: Tensor
 
     @classmethod
-    def of(cls, places: tuple[Tensor, Tensor], size: tuple[int, int], margin: int) -> TileCut:
-        """The tiles in some rows and columns, (tiles,) each."""
-        steps = torch.arange(-margin, TILE + margin, device=places[0].device)
-        rows, columns = (TILE * place.unsqueeze(1) + steps for place in places)
+    def of(
+        cls, places: tuple[Tensor, Tensor], size: tuple[int, int], side: int, margin: int
+    ) -> TileCut:
+        """The tiles in some rows and columns, (tiles,) each, of ``side`` cells and a margin."""
+        steps = torch.arange(-margin, side + margin, device=places[0].device)
+        rows, columns = (side * place.unsqueeze(1) + steps for place in places)
         inner_rows, inner_columns = rows.clamp(0, size[0] - 1), columns.clamp(0, size[1] - 1)
         pixels = size[1] * inner_rows.unsqueeze(2) + inner_columns.unsqueeze(1)
         beyond = (rows != inner_rows).unsqueeze(2) | (columns != inner_columns).unsqueeze(1)

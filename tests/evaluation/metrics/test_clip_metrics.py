@@ -93,6 +93,13 @@ def test_a_segment_of_frames_without_annotations_only_is_left_out():
     assert evaluate('VpqMetric', [sample])['vpq/VPQ'] == 100
 
 
+def test_classes_that_a_data_set_lacks_are_not_averaged_over():
+    sample = make_sample([[[1, 1, 1]]], [[[1, 1, 2]]], labels=[0, 1])
+    assert evaluate('VpqMetric', [sample])['vpq/VPQ'] == pytest.approx(100 / 3)
+    sample['annotated_classes'] = (0,)
+    assert evaluate('VpqMetric', [sample])['vpq/VPQ'] == pytest.approx(200 / 3)
+
+
 def test_without_things_there_is_no_association():
     stuff = [[[1, 1]]]
     assert math.isnan(evaluate('StqMetric', [make_sample(stuff, stuff, labels=[2])])['stq/AQ'])

@@ -100,10 +100,6 @@ def test_the_weights_that_all_start_from_stand_beside(repository, tmp_path, run_
             'nano_joint_no_truth_schedule.py: expected other settings than those of',
         ),
         (
-            ('--variants', 'configs/rap_sam/rap_sam_nano_joint_scratch_shapes.py'),
-            'scratch_shapes.py: expected other settings than those of',
-        ),
-        (
             ('--variants', 'configs/rap_sam/stages/nano_4_joint.py'),
             'nano_4_joint.py: expected the validation source of',
         ),
@@ -113,6 +109,17 @@ def test_the_weights_that_all_start_from_stand_beside(repository, tmp_path, run_
         ),
         (('--joint', 'configs/rap_sam/rap_sam_nano_coco_sample.py'), 'which has no twins'),
         (('--joint', 'configs/rap_sam/stages/nano_1_distill.py'), 'over a mixture with panoptic'),
+        (('--joint', 'configs/rap_sam/stages/nano_5_inference.py'), 'settings in train_cfg'),
+        (
+            ('--cfg-options', 'train_dataloader.batch_sampler=none'),
+            'train_dataloader.batch_sampler',
+        ),
+        (('--cfg-options', 'train_dataloader=none'), 'in train_dataloader.dataset'),
+        (('--cfg-options', 'val_dataloader.dataset=none'), 'over a mixture with panoptic'),
+        (
+            ('--variants', 'configs/rap_sam/stages/../rap_sam_nano_joint_scratch_shapes.py'),
+            'got rap_sam_nano_joint_scratch_shapes more than once',
+        ),
     ],
 )
 def test_plans_that_would_say_nothing_are_refused(
