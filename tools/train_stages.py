@@ -120,17 +120,11 @@ def check_stage(cfg: Config, path: Path) -> None:
     Raises:
         UserError: If it cannot.
     """
-    from seg.engine.finished_runs import check_trains
+    from seg.engine.finished_runs import OF_TRAININGS, check_settings
 
-    if trains(cfg):
-        check_trains(cfg, path)
-        return
-    for name in ('model', 'test_cfg', 'test_dataloader', 'test_evaluator'):
-        if not cfg.get(name):
-            raise UserError(
-                f'{path}: expected {name} in a stage that tests, got none; leave out what takes it '
-                'away'
-            )
+    of_tests = ('model', 'test_cfg', 'test_dataloader', 'test_evaluator')
+    needed = {**OF_TRAININGS, 'train_cfg.max_iters': int}
+    check_settings(cfg, path, needed if trains(cfg) else dict.fromkeys(of_tests, dict))
 
 
 def scale(cfg: Config, factor: float) -> None:

@@ -23,6 +23,13 @@ _POINTER = 'last_checkpoint'
 _BEST = 'best.pth'
 _CHUNK = 1 << 20
 _KINDS = {'digest': str, 'checkpoint': str, 'iterations': int, 'minutes': dict}
+OF_TRAININGS = {
+    'model': dict,
+    'train_cfg': dict,
+    'train_dataloader.dataset': dict,
+    'default_hooks.checkpoint': dict,
+}
+"""Settings without which there is no training, and their types; see :func:`check_settings`."""
 # What a plan may change between two attempts without the run becoming another one.
 _PLACES = ('work_dir', 'load_from', 'resume', 'launcher')
 _CHECKPOINT = 'checkpoint'  # key of weights that a part of a model starts from
@@ -45,27 +52,30 @@ class FinishedRun:
     skipped: bool = False
 
 
-def check_trains(cfg: Config, config_path: str | os.PathLike[str]) -> None:
-    """Refuse configs that lack what a training of a plan needs.
+def check_settings(
+    cfg: Config, config_path: str | os.PathLike[str], needed: Mapping[str, type]
+) -> None:
+    """Refuse configs that lack what a plan needs of them, before anything is trained.
+
+    Args:
+        cfg: The config, with all changes.
+        config_path: Its file.
+        needed: Dotted names of settings, and their types.
 
     Raises:
-        UserError: If something is missing or of a wrong kind.
+        UserError: If one is missing or of another type.
     """
-    parts = {
-        'model': cfg.get('model'),
-        'train_cfg': cfg.get('train_cfg'),
-        'train_dataloader.dataset': (cfg.get('train_dataloader') or {}).get('dataset'),
-        'train_dataloader.batch_sampler': (cfg.get('train_dataloader') or {}).get('batch_sampler'),
-        'default_hooks.checkpoint': (cfg.get('default_hooks') or {}).get('checkpoint'),
-    }
-    missing = [name for name, part in parts.items() if not isinstance(part, dict)]
-    steps = (cfg.get('train_cfg') or {}).get('max_iters')
-    if not isinstance(steps, int) and not missing:
-        missing = ['train_cfg.max_iters']
-    if missing:
+    wrong = []
+    for name, kind in needed.items():
+        value: Any = cfg
+        for key in name.split('.'):
+            value = value.get(key) if isinstance(value, (dict, Config)) else None
+        if not isinstance(value, kind):
+            wrong.append(name)
+    if wrong:
         raise UserError(
-            f'{config_path}: expected a config that trains for a number of steps, got none or no '
-            f'settings in {", ".join(missing)}; use another one, or leave out what changes that'
+            f'{config_path}: expected settings in {", ".join(wrong)}, got none or others; use '
+            'another config, or leave out what changes that'
         )
 
 

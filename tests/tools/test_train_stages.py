@@ -91,10 +91,13 @@ def test_stages_follow_each_other_and_go_on(repository, tmp_path, run_tool, monk
         (('--scale', 'inf'), 'at most 1,000,000, got inf'),
         (('--scale', 'nan'), 'at most 1,000,000, got nan'),
         (('--scale', '1e308'), 'at most 1,000,000, got 1e+308'),
-        (('--cfg-options', '1:default_hooks=none'), 'none or no settings in default_hooks.checkp'),
-        (('--cfg-options', '2:model=none'), 'none or no settings in model'),
-        (('--cfg-options', '3:train_cfg.max_iters=none'), 'in train_cfg.max_iters'),
-        (('--cfg-options', '5:test_cfg=none'), 'expected test_cfg in a stage that tests, got none'),
+        (('--cfg-options', '1:default_hooks=none'), 'expected settings in default_hooks.checkp'),
+        (('--cfg-options', '2:model=none'), 'expected settings in model'),
+        (
+            ('--cfg-options', '3:train_cfg.max_iters=none'),
+            'expected settings in train_cfg.max_iters',
+        ),
+        (('--cfg-options', '5:test_cfg=none'), 'expected settings in test_cfg, got none'),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anything_is_trained(

@@ -120,7 +120,7 @@ def check_plan(args: argparse.Namespace) -> None:
     """
     from seg.comparison.sample_scoring import check_same_questions
     from seg.engine.config_options import load_config
-    from seg.engine.finished_runs import check_trains
+    from seg.engine.finished_runs import OF_TRAININGS, check_settings
 
     if args.ours.stem == args.peer.stem:
         raise UserError(
@@ -132,7 +132,7 @@ def check_plan(args: argparse.Namespace) -> None:
         for plan in ((args.ours, args.ours_options), (args.peer, args.peer_options))
     )
     for path, cfg in ((args.ours, ours), (args.peer, peer)):
-        check_trains(cfg, path)
+        check_settings(cfg, path, OF_TRAININGS)
         set_budget(cfg, path, args.cpu_minutes)
         if not set_threshold(cfg.model, args.thresholds[0]):
             raise UserError(

@@ -226,10 +226,11 @@ def joint_config(args: argparse.Namespace, path: Path) -> Config:
     """The config of a joint model, with a length in which every task has its exact share."""
     from seg.comparison.twins import set_length, whole_blocks
     from seg.engine.config_options import load_config
-    from seg.engine.finished_runs import check_trains
+    from seg.engine.finished_runs import OF_TRAININGS, check_settings
 
     cfg = load_config(path, args.cfg_options)
-    check_trains(cfg, path)
+    of_twins = {'train_dataloader.batch_sampler': dict, 'train_cfg.max_iters': int}
+    check_settings(cfg, path, {**OF_TRAININGS, **of_twins})
     set_length(cfg, whole_blocks(cfg, args.iters or cfg.train_cfg['max_iters']))
     return cfg
 

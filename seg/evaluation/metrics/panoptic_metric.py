@@ -41,9 +41,8 @@ class PanopticMetric(BaseMetric):
     Reports ``PQ``, ``SQ``, ``RQ`` and the same with ``_th`` (things) and ``_st`` (stuff), in
     percent, averaged over the classes that occur; NaN for a group of which none does. Where all
     samples say which classes are annotated (``annotated_classes``) and some are, those alone are
-    averaged over:
-    a model of several data sets may know names that this one lacks, and a segment so named is a
-    miss of the true class, not a class of its own.
+    averaged over: a model of several data sets may know names that this one lacks, and a segment
+    so named is a miss of the true class, not a class of its own.
 
     Args:
         classwise: Whether to log a table of all classes.

@@ -13,6 +13,7 @@ from seg.apis.model_zoo import DEFAULT_MODEL
 from seg.benchmark.workloads import interactive_workload
 from seg.models.deployment import quantize
 from seg.registry import MODELS
+from seg.testing.concept_samples import write_untrained_sam3
 from seg.testing.tiny_rapsam import tiny_rapsam_cfg
 from seg.utils.checks import UserError
 
@@ -74,6 +75,18 @@ def test_promptable_models_answer_clicks(repository, config):
     assert answers[0].masks.shape == answers[1].masks.shape
     assert not np.array_equal(answers[0].iou_scores, answers[1].iou_scores), 'something was rounded'
     np.testing.assert_allclose(answers[0].iou_scores, answers[1].iou_scores, atol=0.1)
+
+
+@torch.no_grad()
+def test_phrases_are_encoded(repository, tmp_path):
+    pytest.importorskip('transformers')
+    write_untrained_sam3(repository / 'configs/sam3/sam3_tiny_shapes.py', tmp_path)
+    model = load_model(tmp_path / 'config.py', tmp_path / 'sam3.pth', device='cpu')
+    before, after = (part._encode_phrases(['red'])[0] for part in (model, quantize(model)))
+
+    assert not after.equal(before), 'something was rounded'
+    likeness = torch.cosine_similarity(after.flatten(), before.flatten(), dim=0)
+    assert float(likeness) > 0.99
 
 
 def test_other_types_are_refused():

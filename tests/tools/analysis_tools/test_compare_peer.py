@@ -71,7 +71,7 @@ def test_wrong_numbers_are_told(option, expected, tmp_path, run_tool):
             ('--peer-options', 'train_dataloader.dataset.sources.panoptic.size=(64,96)'),
             'expected the training data of',
         ),
-        (('--ours-options', 'model=none'), 'none or no settings in model'),
+        (('--ours-options', 'model=none'), 'expected settings in model'),
         (('--peer', 'configs/rap_sam/rap_sam_nano_joint_shapes.py'), 'expected one TimeBudgetHook'),
         (('--peer', 'configs/rap_sam/rap_sam_nano_shapes.py'), 'rap_sam_nano_shapes twice'),
         (('--peer', 'configs/rap_sam/stages/nano_1_distill.py'), 'expected one TimeBudgetHook'),

@@ -109,7 +109,10 @@ def test_the_weights_that_all_start_from_stand_beside(repository, tmp_path, run_
         ),
         (('--joint', 'configs/rap_sam/rap_sam_nano_coco_sample.py'), 'which has no twins'),
         (('--joint', 'configs/rap_sam/stages/nano_1_distill.py'), 'over a mixture with panoptic'),
-        (('--joint', 'configs/rap_sam/stages/nano_5_inference.py'), 'settings in train_cfg'),
+        (
+            ('--joint', 'configs/rap_sam/stages/nano_5_inference.py'),
+            'expected settings in train_cfg',
+        ),
         (
             ('--cfg-options', 'train_dataloader.batch_sampler=none'),
             'train_dataloader.batch_sampler',
