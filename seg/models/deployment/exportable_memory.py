@@ -53,7 +53,10 @@ class FrameMemory(NamedTuple):
         count = self.queries.shape[0]
         ids = torch.arange(count, device=self.queries.device)
         quality = torch.ones_like(self.written, dtype=torch.float32)
-        return MemoryState(object_ids=ids, quality=quality, **values, num_firsts=0)
+        doubted = torch.zeros_like(ids, dtype=torch.bool)
+        return MemoryState(
+            object_ids=ids, quality=quality, doubted=doubted, **values, num_firsts=0
+        )
 
 
 class StepResult(NamedTuple):

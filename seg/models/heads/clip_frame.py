@@ -32,8 +32,8 @@ class Frame(NamedTuple):
 class FrameAnswer(NamedTuple):
     """What is said about N objects of B clips on one frame; N is padded to the largest number.
 
-    Rows of the decoder's outputs are the N objects and, where ``has_paths``, the N objects again
-    as found anew in the frame.
+    Rows of the decoder's outputs are the N objects and, behind them, those that were found anew in
+    the frame: all N again, some of them, or none.
 
     Attributes:
         outputs: Predictions of all stages, the last one of the adapter.
@@ -42,7 +42,8 @@ class FrameAnswer(NamedTuple):
         score_logits: Whether each row's mask is its object, (B, rows).
         score_shift: What is added to them for objects that were scored low where they were
             prompted, (B, N).
-        has_paths: Whether there are rows of the second path.
+        unsure: Objects of which memory was unsure, so that the second path counts as well, (B, N),
+            bool; all from memory in training.
         mask_logits: The answer, (B, N, h, w).
         scores: How surely each object is visible, (B, N), in [0, 1].
         least_scores: What they have to exceed for it to count as visible, (B, N).
@@ -59,7 +60,7 @@ class FrameAnswer(NamedTuple):
     proposed: Tensor
     score_logits: Tensor
     score_shift: Tensor
-    has_paths: bool
+    unsure: Tensor
     mask_logits: Tensor
     scores: Tensor
     least_scores: Tensor
@@ -80,9 +81,14 @@ class FrameAnswer(NamedTuple):
         """Which objects are seen on the frame, (B, N), bool."""
         return self.active & (self.scores > self.least_scores)
 
+    @property
+    def has_paths(self) -> bool:
+        """Whether all objects have rows of the second path."""
+        return self.score_logits.shape[1] == 2 * self.num_objects
+
     def path(self, index: int) -> PathPrediction:
-        """What one path says, about B * N objects: 0 propagated, 1 found anew."""
-        rows = slice(index * self.num_objects, (index + 1) * self.num_objects)
+        """What one path says: 0 propagated, about B * N objects, 1 found anew, about its rows."""
+        rows = slice(0, self.num_objects) if index == 0 else slice(self.num_objects, None)
         final = self.outputs[-1]
         assert final.iou_logits is not None, 'prompted objects need a quality estimate'
         confidence = self.score_logits[:, rows].sigmoid() * final.iou_logits[:, rows].clamp(0, 1)
@@ -118,19 +124,20 @@ class AskedFrame(NamedTuple):
     last: Tensor
     score_shift: Tensor
 
-    def found_anew(
-        self, index: Tensor, again: Tensor, refinement: DualPathRefinement
-    ) -> AskedFrame:
-        """Some objects, (R,), as the second path asks for them.
+    def rows(self, index: Tensor) -> AskedFrame:
+        """Some of the objects, (R,), int64."""
+        return AskedFrame(
+            self.batch.rows(index), *(value.index_select(1, index) for value in self[1:])
+        )
+
+    def found_anew(self, again: Tensor, refinement: DualPathRefinement) -> AskedFrame:
+        """The objects as the second path asks for them.
 
         Args:
-            index: Which ones.
             again: Masks that memory finds anew, (B, N, h, w), in [0, 1].
             refinement: Marks their queries.
         """
-        rows = [value.index_select(1, index) for value in self[1:]]
-        asked = AskedFrame(self.batch.rows(index), *rows)
-        return asked._replace(
-            batch=second_path(asked.batch, again.index_select(1, index), asked.propagated),
-            contents=refinement.mark(asked.contents),
+        return self._replace(
+            batch=second_path(self.batch, again, self.propagated),
+            contents=refinement.mark(self.contents),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_frame import AskedFrame, Frame, FrameAnswer
-from seg.models.heads.joined_paths import with_second_answer, with_second_rows
-from seg.models.heads.slot_prompts import prompts_by_slot, second_path, side_by_side
+from seg.models.heads.joined_paths import SecondPath, with_second_path
+from seg.models.heads.slot_prompts import prompts_by_slot, side_by_side
 from seg.models.memory import (
     ExpectedObjects,
     FrameKeys,
@@ -96,12 +96,14 @@ class ClipStep:
         elif self.head.training or runs_ahead(frame.mask_features.device):
             answer = self.answer(asked, frame, find_again())
         else:
-            answer = self.answer_by_need(asked, frame, find_again)
+            doubted = padded([state.doubted for state in states], asked.given)
+            answer = self.answer_by_need(asked, frame, find_again, doubted)
         after = []
         for i, state in enumerate(states):
             known = None if known_masks is None else known_masks[i]
             seen = self.seen(answer, asked, i, state.num_objects, known)
             before = shifted(self._with_texts(state, prompts[i]), answer, asked.given, i)
+            before = replace(before, doubted=answer.unsure[i, : state.num_objects])
             features = frame.mask_features[i, 0]
             is_prompted = prompts[i] is not None
             after.append(
@@ -177,34 +179,53 @@ class ClipStep:
             again: Masks that memory finds anew, (B, N, h, w), in [0, 1], from which the second path
                 starts. Without them there is no second path.
         """
-        answer = self._decode(asked, frame, again)
-        if again is not None:
-            assert self.head.dual_path is not None, 'checked when the step was made'
-            joined = asked.propagated if self.head.training else self._unsure(answer, asked)
-            answer = with_second_rows(answer, joined, self.head.dual_path)
+        if again is None:
+            return self._settle(self._decode(asked, frame), asked, frame)
+        refinement = self.head.dual_path
+        assert refinement is not None, 'checked when the step was made'
+        answer = self._decode(asked, frame, asked.found_anew(again, refinement))
+        unsure = asked.propagated if self.head.training else self._unsure(answer, asked)
+        answer = answer._replace(unsure=unsure)
+        answer = with_second_path(answer, SecondPath.behind(answer, None), refinement)
         return self._settle(answer, asked, frame)
 
     def answer_by_need(
-        self, asked: AskedFrame, frame: Frame, find_again: Callable[[], Tensor]
+        self,
+        asked: AskedFrame,
+        frame: Frame,
+        find_again: Callable[[], Tensor],
+        doubted: Tensor,
     ) -> FrameAnswer:
         """The same with less work: only objects that memory is unsure of are found anew.
 
-        Which ones that are has to be known before the decoder runs again, so this waits for the
-        device.
+        Which ones that are is known after the decoder has run, so this waits for the device, and
+        the decoder runs again for them. Of ten that are unsure, nine were so on the last frame:
+        those take their second path beside the first, which costs half as much.
 
         Args:
             asked: The questions.
             frame: The frame.
             find_again: Finds masks anew, see :meth:`answer`.
+            doubted: Objects that memory was unsure of on the last frame, (B, N), bool.
         """
         refinement = self.head.dual_path
         assert refinement is not None, 'checked when the step was made'
-        answer = self._decode(asked, frame)
-        unsure = self._unsure(answer, asked)
-        index = unsure.any(dim=0).nonzero().flatten()
+        masks_found = cache(find_again)
+
+        def found_anew(index: Tensor) -> AskedFrame:
+            again = masks_found().index_select(1, index)
+            return asked.rows(index).found_anew(again, refinement)
+
+        expected = (doubted & asked.propagated).any(dim=0)
+        index = expected.nonzero().flatten()
+        answer = self._decode(asked, frame, found_anew(index) if len(index) else None)
+        answer = answer._replace(unsure=self._unsure(answer, asked))
         if len(index):
-            second = self._decode(asked.found_anew(index, find_again(), refinement), frame)
-            answer = with_second_answer(answer, second, index, unsure, refinement)
+            answer = with_second_path(answer, SecondPath.behind(answer, index), refinement)
+        index = (answer.unsure.any(dim=0) & ~expected).nonzero().flatten()
+        if len(index):
+            second = self._decode(found_anew(index), frame)
+            answer = with_second_path(answer, SecondPath.alone(second, index), refinement)
         return self._settle(answer, asked, frame)
 
     def _unsure(self, answer: FrameAnswer, asked: AskedFrame) -> Tensor:
@@ -213,18 +234,20 @@ class ClipStep:
         unsure = self.head.dual_path.is_unsure(answer.path(0).confidence)
         return unsure.view(asked.propagated.shape) & asked.propagated
 
-    def _decode(self, asked: AskedFrame, frame: Frame, again: Tensor | None = None) -> FrameAnswer:
-        """What the decoder says as it is: where there is a second path, rows of both."""
-        encoded = self._encode(asked, frame, again)
+    def _decode(
+        self, asked: AskedFrame, frame: Frame, second: AskedFrame | None = None
+    ) -> FrameAnswer:
+        """What the decoder says as it is, rows of the second path behind those of the first."""
+        encoded = self._encode(asked, frame, second)
         outputs = self.head(frame.mask_features, frame.context_feats, self.route, encoded.queries)
         final = outputs[-1]
         assert final.iou_logits is not None, 'prompted objects need a quality estimate'
         started = _started_from(encoded.queries)
-        num_objects, copies = asked.last.shape[1], 1 if again is None else 2
-        known = (asked.last, asked.searched, asked.areas)
+        num_objects, paths = asked.last.shape[1], [asked] if second is None else [asked, second]
+        known = ([path.last, path.searched, path.areas] for path in paths)
         expected = ExpectedObjects(
             started.sigmoid().flatten(0, 1),
-            *(torch.cat([values] * copies, dim=1).flatten(0, 1) for values in known),
+            *(torch.cat(values, dim=1).flatten(0, 1) for values in zip(*known, strict=True)),
         )
         score_logits = self.memory.score(
             final.queries.flatten(0, 1), final.mask_logits[:, :, 0].flatten(0, 1), expected
@@ -235,7 +258,7 @@ class ClipStep:
             proposed=started,
             score_logits=score_logits,
             score_shift=asked.score_shift,
-            has_paths=again is not None,
+            unsure=torch.zeros_like(asked.propagated),
             mask_logits=final.mask_logits[:, :num_objects, 0],
             scores=(score_logits[:, :num_objects] + asked.score_shift).sigmoid(),
             least_scores=self._least_scores(asked),
@@ -258,13 +281,12 @@ class ClipStep:
         least = least.masked_fill(was_seen, self.memory.visible_score)
         return least.masked_fill(asked.given, -1.0)
 
-    def _encode(self, asked: AskedFrame, frame: Frame, again: Tensor | None) -> AskedObjects:
+    def _encode(self, asked: AskedFrame, frame: Frame, second: AskedFrame | None) -> AskedObjects:
         """Queries of all rows."""
         batch, added = asked.batch, asked.contents
-        if again is not None:
-            assert self.head.dual_path is not None, 'checked when the step was made'
-            batch = side_by_side(batch, second_path(batch, again, asked.propagated))
-            added = torch.cat([added, self.head.dual_path.mark(added)], dim=1)
+        if second is not None:
+            batch = side_by_side(batch, second.batch)
+            added = torch.cat([added, second.contents], dim=1)
         queries = self.head.prompt_encoder.encode(
             batch, frame.mask_features, canvas=frame.canvas, image_shapes=frame.image_shapes
         )
@@ -354,6 +376,14 @@ def shifted(state: MemoryState, answer: FrameAnswer, given: Tensor, i: int) -> M
     logits = answer.score_logits[i, :count].detach().float()
     shift = (_PROMPTED_LOGIT - logits).clamp(min=0.0, max=_LARGEST_SHIFT)
     return replace(state, score_shift=torch.where(given[i, :count], shift, state.score_shift))
+
+
+def padded(rows: Sequence[Tensor], like: Tensor) -> Tensor:
+    """Values of the objects of each clip, (n,) each, as those of the largest number, (B, N)."""
+    values = torch.zeros_like(like)
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = row
+    return values
 
 
 def compete(mask_logits: Tensor, visible: Tensor) -> Tensor:

@@ -11,6 +11,36 @@ from seg.models.heads.clip_frame import FrameAnswer
 from seg.models.refinement import DualPathRefinement, PathPrediction
 
 
+class SecondPath(NamedTuple):
+    """What the second path says about R of the objects of B clips.
+
+    Attributes:
+        index: Which ones, (R,), int64; all of them if ``None``.
+        prediction: About B * R objects.
+        scores: How surely each is visible, (B, R), in [0, 1].
+        iou_scores: Predicted quality, (B, R), in [0, 1].
+    """
+
+    index: Tensor | None
+    prediction: PathPrediction
+    scores: Tensor
+    iou_scores: Tensor
+
+    @classmethod
+    def behind(cls, answer: FrameAnswer, index: Tensor | None) -> SecondPath:
+        """That in the last rows of an answer."""
+        qualities, n = answer.outputs[-1].iou_logits, answer.num_objects
+        assert qualities is not None, 'prompted objects need a quality estimate'
+        shift = _chosen(answer.score_shift, index)
+        scores = (answer.score_logits[:, n:] + shift).sigmoid()
+        return cls(index, answer.path(1), scores, qualities[:, n:].clamp(0, 1))
+
+    @classmethod
+    def alone(cls, answer: FrameAnswer, index: Tensor) -> SecondPath:
+        """That in an answer about nothing else."""
+        return cls(index, answer.path(0), answer.scores, answer.iou_scores)
+
+
 class _Parts(NamedTuple):
     """Those parts of a :class:`FrameAnswer` that two paths are joined in, (B, N, ...)."""
 
@@ -20,95 +50,42 @@ class _Parts(NamedTuple):
     iou_scores: Tensor
 
 
-def with_second_rows(
-    answer: FrameAnswer, rows: Tensor, refinement: DualPathRefinement
+def with_second_path(
+    answer: FrameAnswer, second: SecondPath, refinement: DualPathRefinement
 ) -> FrameAnswer:
-    """The answer about some objects joined with that in the rows of the second path.
+    """The answer joined with the second path about those objects that memory is unsure of.
 
     Args:
-        answer: With both paths.
-        rows: The objects that change, (B, N), bool.
+        answer: About N objects.
+        second: About R of them; unsure ones that it says nothing about stay as they are.
         refinement: How both are joined.
     """
-    qualities, n = answer.outputs[-1].iou_logits, answer.num_objects
-    assert qualities is not None, 'prompted objects need a quality estimate'
-    second_scores = (answer.score_logits[:, n:] + answer.score_shift).sigmoid()
-    joined = _joined(
-        (answer.path(0), answer.path(1)),
-        torch.stack([answer.scores, second_scores]),
-        torch.stack([answer.iou_scores, qualities[:, n:].clamp(0, 1)]),
-        refinement,
+    index, shape = second.index, answer.unsure.shape
+    first = PathPrediction(
+        *(_chosen(value.unflatten(0, shape), index).flatten(0, 1) for value in answer.path(0))
     )
-    return _replaced(answer, rows, joined)
-
-
-def with_second_answer(
-    answer: FrameAnswer,
-    again: FrameAnswer,
-    index: Tensor,
-    unsure: Tensor,
-    refinement: DualPathRefinement,
-) -> FrameAnswer:
-    """The answer joined with another one about some of its objects.
-
-    Args:
-        answer: Of the first path, about N objects.
-        again: Of the second path, about R of them.
-        index: Which those are, (R,), int64.
-        unsure: The objects that change, (B, N), bool; all are among the R.
-        refinement: How both are joined.
-    """
-    shape = unsure.shape
-    kept = PathPrediction(
-        *(value.unflatten(0, shape)[:, index].flatten(0, 1) for value in answer.path(0))
-    )
-    joined = _joined(
-        (kept, again.path(0)),
-        torch.stack([answer.scores[:, index], again.scores]),
-        torch.stack([answer.iou_scores[:, index], again.iou_scores]),
-        refinement,
-    )
-    spread = _Parts(
-        *(
-            own.index_copy(1, index, value.to(own))
-            for own, value in zip(_parts(answer), joined, strict=True)
-        )
-    )
-    return _replaced(answer, unsure, spread)
-
-
-def _joined(
-    paths: tuple[PathPrediction, PathPrediction],
-    scores: Tensor,
-    qualities: Tensor,
-    refinement: DualPathRefinement,
-) -> _Parts:
-    """What both paths say together.
-
-    Args:
-        paths: Of B * N objects.
-        scores: (2, B, N).
-        qualities: (2, B, N).
-        refinement: How.
-    """
-    fused, shape = refinement.fuse(*paths), scores.shape[1:]
-    weights = refinement.weigh(*(path.confidence for path in paths)).unflatten(1, shape)
-    return _Parts(
-        fused.mask_logits.unflatten(0, shape),
-        fused.queries.unflatten(0, shape),
+    fused = refinement.fuse(first, second.prediction)
+    weights = refinement.weigh(first.confidence, second.prediction.confidence)
+    weights = weights.unflatten(1, second.scores.shape)
+    scores = torch.stack([_chosen(answer.scores, index), second.scores])
+    qualities = torch.stack([_chosen(answer.iou_scores, index), second.iou_scores])
+    joined = _Parts(
+        fused.mask_logits.unflatten(0, second.scores.shape),
+        fused.queries.unflatten(0, second.scores.shape),
         (weights * scores).sum(dim=0),
         (weights * qualities).sum(dim=0),
     )
-
-
-def _parts(answer: FrameAnswer) -> _Parts:
-    return _Parts(*(getattr(answer, name) for name in _Parts._fields))
-
-
-def _replaced(answer: FrameAnswer, rows: Tensor, other: _Parts) -> FrameAnswer:
-    """An answer with other parts in some rows (B, N)."""
     parts: dict[str, Any] = {}
-    for name, own, value in zip(_Parts._fields, _parts(answer), other, strict=True):
-        wide = rows.view(*rows.shape, *[1] * (own.ndim - 2))
-        parts[name] = torch.where(wide, value.to(own), own)
+    for name, value in joined._asdict().items():
+        own = getattr(answer, name)
+        value = value.to(own)
+        if index is not None:
+            value = own.index_copy(1, index, value)
+        unsure = answer.unsure.view(*shape, *[1] * (own.ndim - 2))
+        parts[name] = torch.where(unsure, value, own)
     return answer._replace(**parts)
+
+
+def _chosen(values: Tensor, index: Tensor | None) -> Tensor:
+    """Some objects, or all, of values (B, N, ...)."""
+    return values if index is None else values.index_select(1, index)

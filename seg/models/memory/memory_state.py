@@ -36,6 +36,8 @@ class MemoryState:
         texts: What was said about each object, encoded, (N, C); zeros where nothing was.
         score_shift: What is added to the logit of each object's score, (N,), as it was scored low
             where it was prompted, and so was in sight.
+        doubted: Which objects memory was unsure of on the last frame, (N,), bool; they are
+            likely to need a second path on the next one.
         num_firsts: How many of the frames are the first on which an object was prompted; a number
             of Python's, so that how large a memory may grow is known without asking a device.
     """
@@ -54,6 +56,7 @@ class MemoryState:
     queries: Tensor
     texts: Tensor
     score_shift: Tensor
+    doubted: Tensor
     num_firsts: int
 
     @classmethod
@@ -95,6 +98,7 @@ class MemoryState:
             queries=zeros(0, feat_channels),
             texts=zeros(0, feat_channels),
             score_shift=zeros(0),
+            doubted=zeros(0).bool(),
             num_firsts=0,
         )
 
@@ -266,4 +270,5 @@ _PER_SLOT = {
     'queries': 0,
     'texts': 0,
     'score_shift': 0,
+    'doubted': 0,
 }

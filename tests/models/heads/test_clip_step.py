@@ -135,6 +135,44 @@ def test_unsure_objects_are_found_anew_and_others_are_not(head, monkeypatch, bat
         torch.testing.assert_close(values[2][0, 0], values[0][0, 0])
 
 
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_objects_that_were_doubted_take_both_paths_at_once(head, monkeypatch, batch_size):
+    prompts = {0: [given(), given((7,))][:batch_size]}
+    unsure_of = [(False, True), (True, True), (True, False), (False, False), (False, True)]
+    expected = [[(2, 0)], [(2, 0), (1, 0)], [(2, 1), (1, 0)], [(2, 2)], [(2, 1)], [(2, 0), (1, 0)]]
+    decode, decoded = ClipStep._decode, []
+    monkeypatch.setattr(head.dual_path, 'margin', 0.0)
+
+    def watched(step, asked, frame, second=None):
+        decoded[-1].append((asked.last.shape[1], 0 if second is None else second.last.shape[1]))
+        return decode(step, asked, frame, second)
+
+    def follow():
+        step = ClipStep(head, head.router.routes[Task.INTERACTIVE_VIDEO])
+        states, answers = [head.memory.start(frame().mask_features)] * batch_size, []
+        for t in range(len(unsure_of) + 1):
+            rows = torch.tensor(unsure_of[t - 1] * batch_size)
+            monkeypatch.setattr(type(head.dual_path), 'is_unsure', lambda *_, r=rows: r)
+            decoded.append([])
+            answer, states = step(
+                states, frame(batch_size, seed=t), prompts.get(t, [None] * batch_size)
+            )
+            answers.append(answer)
+        return answers
+
+    monkeypatch.setattr(ClipStep, '_decode', watched)
+    with torch.no_grad():
+        by_need = follow()
+        assert decoded == expected
+        with as_if_ahead():
+            at_once = follow()
+    for ours, reference in zip(by_need, at_once, strict=True):
+        for name in ('mask_logits', 'queries', 'scores', 'iou_scores', 'unsure'):
+            torch.testing.assert_close(
+                getattr(ours, name), getattr(reference, name), atol=1e-4, rtol=1e-4
+            )
+
+
 def test_a_first_mask_stands_as_it_was_given(head):
     answers, _ = run(head, {0: [given()]}, num_frames=1)
 
