@@ -132,7 +132,7 @@ def decoder_steps(bench: Bench, fused: Any) -> Iterator[Step]:
         'attend',
         'one query reads all pixels without keys and values of them',
         lambda: attn(query, pixels, pixels, need_weights=False)[0],
-        lambda: attend(attn, query, pixels),
+        lambda: attend(attn, query, pixels, pixels),
     )
 
 

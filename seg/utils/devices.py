@@ -27,6 +27,15 @@ def runs_ahead(device: torch.device) -> bool:
     return device.type != 'cpu' or _everywhere.get()
 
 
+def can_look(device: torch.device) -> bool:
+    """Whether values may decide what is computed.
+
+    Not where a device would have to be waited for, and not in a program that is exported or
+    compiled, which does the same whatever comes.
+    """
+    return not (torch.compiler.is_compiling() or runs_ahead(device))
+
+
 @contextmanager
 def as_if_ahead() -> Iterator[None]:
     """Go the ways of devices that run ahead on the CPU as well: to test them and count waits."""

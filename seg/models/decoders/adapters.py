@@ -77,7 +77,7 @@ class PromptAdapter(BaseModule):
     def forward(self, last: StagePrediction, mask_features: Tensor) -> StagePrediction:
         """Refine the last stage's prediction; features are (B, T, C, h, w)."""
         pixels = mask_features.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, T*h*w, C)
-        queries = self.norm(last.queries + attend(self.pixel_attn, last.queries, pixels))
+        queries = self.norm(last.queries + attend(self.pixel_attn, last.queries, pixels, pixels))
         return StagePrediction(
             queries=queries,
             mask_logits=draw_masks(queries, mask_features),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from seg.models.decoders.layers import attend
 from seg.models.prompts.positional import sine_grid
 
 
@@ -37,5 +38,4 @@ class ContextAttention(nn.Module):
         values = context_feats.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, T*h*w, C)
         code = sine_grid(height, width, channels, context_feats.device)
         keys = values + code.to(values).repeat(num_frames, 1)
-        read, _ = self.attn(queries, keys, values, need_weights=False)
-        return self.norm(queries + read)
+        return self.norm(queries + attend(self.attn, queries, keys, values))

@@ -18,8 +18,8 @@ def mlp(
     return nn.Sequential(*layers[:-1])
 
 
-def attend(attn: nn.MultiheadAttention, queries: Tensor, pixels: Tensor) -> Tensor:
-    """Queries (B, Q, C) read pixels (B, P, C), where keys and values are the pixels themselves.
+def attend(attn: nn.MultiheadAttention, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Queries (B, Q, C) read the values (B, P, C) of pixels by their keys (B, P, C).
 
     Few queries are cheaper when the projections of keys and values move to their side: a key's
     product with a query is the pixel's with the query times the transposed projection, and the mean
@@ -28,14 +28,14 @@ def attend(attn: nn.MultiheadAttention, queries: Tensor, pixels: Tensor) -> Tens
     """
     heads, width = attn.num_heads, attn.embed_dim
     if queries.shape[1] * heads >= width:
-        return attn(queries, pixels, pixels, need_weights=False)[0]
+        return attn(queries, keys, values, need_weights=False)[0]
     to_query, to_key, to_value = attn.in_proj_weight.chunk(3)
     query_bias, _, value_bias = attn.in_proj_bias.chunk(3)
     asked = F.linear(queries, to_query, query_bias).unflatten(-1, (heads, -1))
     scale = asked.shape[-1] ** -0.5
-    keys = torch.einsum('bqnd,ndc->bqnc', scale * asked, to_key.unflatten(0, (heads, -1)))
-    weights = (keys.flatten(1, 2) @ pixels.transpose(1, 2)).softmax(dim=-1)  # (B, Q * heads, P)
-    means = (weights @ pixels).unflatten(1, (-1, heads))
+    asked = torch.einsum('bqnd,ndc->bqnc', scale * asked, to_key.unflatten(0, (heads, -1)))
+    weights = (asked.flatten(1, 2) @ keys.transpose(1, 2)).softmax(dim=-1)  # (B, Q * heads, P)
+    means = (weights @ values).unflatten(1, (-1, heads))
     read = torch.einsum('bqnc,ndc->bqnd', means, to_value.unflatten(0, (heads, -1)))
     return attn.out_proj(read.flatten(2) + value_bias)
 

@@ -54,9 +54,7 @@ class FrameMemory(NamedTuple):
         ids = torch.arange(count, device=self.queries.device)
         quality = torch.ones_like(self.written, dtype=torch.float32)
         doubted = torch.zeros_like(ids, dtype=torch.bool)
-        return MemoryState(
-            object_ids=ids, quality=quality, doubted=doubted, **values, num_firsts=0
-        )
+        return MemoryState(object_ids=ids, quality=quality, doubted=doubted, **values, num_firsts=0)
 
 
 class StepResult(NamedTuple):

@@ -15,13 +15,13 @@ class SecondPath(NamedTuple):
     """What the second path says about R of the objects of B clips.
 
     Attributes:
-        index: Which ones, (R,), int64; all of them if ``None``.
+        objects: Which ones, (R,), int64; all of them if ``None``.
         prediction: About B * R objects.
         scores: How surely each is visible, (B, R), in [0, 1].
         iou_scores: Predicted quality, (B, R), in [0, 1].
     """
 
-    index: Tensor | None
+    objects: Tensor | None
     prediction: PathPrediction
     scores: Tensor
     iou_scores: Tensor
@@ -60,7 +60,7 @@ def with_second_path(
         second: About R of them; unsure ones that it says nothing about stay as they are.
         refinement: How both are joined.
     """
-    index, shape = second.index, answer.unsure.shape
+    index, shape = second.objects, answer.unsure.shape
     first = PathPrediction(
         *(_chosen(value.unflatten(0, shape), index).flatten(0, 1) for value in answer.path(0))
     )
@@ -78,11 +78,11 @@ def with_second_path(
     parts: dict[str, Any] = {}
     for name, value in joined._asdict().items():
         own = getattr(answer, name)
-        value = value.to(own)
+        spread = value.to(own)
         if index is not None:
-            value = own.index_copy(1, index, value)
+            spread = own.index_copy(1, index, spread)
         unsure = answer.unsure.view(*shape, *[1] * (own.ndim - 2))
-        parts[name] = torch.where(unsure, value, own)
+        parts[name] = torch.where(unsure, spread, own)
     return answer._replace(**parts)
 
 

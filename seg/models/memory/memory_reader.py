@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.pixel_pairs import NEVER, PixelPairs
 from seg.models.memory.tiles import TileCut, missing_for_tiles, places_of, tile_side
+from seg.models.memory.windows import largest_in_windows
 from seg.models.pixelwise import pointwise
 from seg.registry import MODELS
 from seg.utils.constants import made_once
@@ -230,12 +231,12 @@ class MemoryReader(BaseModule):
         masks = (state.covers.flatten(2) * counts.unsqueeze(-1)).transpose(1, 2).flatten(0, 1)
         if 0 < self.top_k < pairs.num_there:
             values, index = pairs.largest(self.top_k)
-            weights = values.softmax(dim=1)
+            weights = values.softmax(dim=0).unsqueeze(-1)
             frames = index.div(size[0] * size[1], rounding_mode='floor')
-            mass = torch.einsum('qk,qkn->qn', weights, counts[frames])
-            votes = torch.einsum('qk,qkn->qn', weights, masks[index])
+            mass = (weights * counts[frames]).sum(dim=0)
+            votes = (weights * masks[index]).sum(dim=0)
         else:
-            weights = pairs.products().softmax(dim=1)
+            weights = pairs.products().softmax(dim=0).T
             mass = weights.unflatten(1, (len(counts), -1)).sum(dim=-1) @ counts
             votes = weights @ masks
         return (votes / mass.clamp(min=_LEAST_MASS)).T.unflatten(1, size)
@@ -252,7 +253,7 @@ class MemoryReader(BaseModule):
         last = F.pad(state.last_masks, missing_for_tiles(height, width, side))
         reach = side + 2 * radius
         inside, outside = (
-            F.max_pool2d(shares, reach, stride=side, padding=radius) > _LEAST_SHARE
+            largest_in_windows(shares, reach, radius)[:, ::side, ::side] > _LEAST_SHARE
             for shares in (last, 1 - last)
         )
         crossed = (inside & outside).any(dim=0)

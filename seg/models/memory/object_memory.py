@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from seg.models.decoders.layers import check_num_heads, mlp, start_at_zero
 from seg.models.memory.memory_state import MemoryState
+from seg.models.memory.windows import largest_in_windows
+from seg.models.pixelwise import filter_pixels
 from seg.models.prompts.positional import sine_encoding
 from seg.registry import MODELS
 
@@ -35,9 +36,8 @@ class ObjectRead(NamedTuple):
     def search(self, mask_features: Tensor) -> Tensor:
         """Logits of where the objects may be in a frame (C, h, w), (N, h, w), float32."""
         with torch.autocast(mask_features.device.type, enabled=False):
-            kernels, biases = self.kernels.float(), self.biases.float()
-            found = torch.einsum('nc,chw->nhw', kernels, mask_features.float())
-            return found / math.sqrt(len(mask_features)) + biases[:, None, None]
+            scaled = self.kernels.float() / math.sqrt(len(mask_features))
+            return filter_pixels(mask_features[None].float(), scaled, self.biases.float())[0]
 
 
 @MODELS.register_module()
@@ -98,7 +98,7 @@ class ObjectMemory(BaseModule):
         """
         if not len(masks):
             return queries.new_zeros(0, mask_features.shape[0])
-        grown = _grow(masks, self.ring)
+        grown = largest_in_windows(masks, 2 * self.ring + 1, self.ring)
         pooled = [_mean_under(weights, mask_features) for weights in (masks, grown - masks)]
         return self.token_norm(self.token_mlp(torch.cat([*pooled, queries.float()], dim=-1)))
 
@@ -119,13 +119,6 @@ class ObjectMemory(BaseModule):
         known = state.known.unsqueeze(-1)
         searched = self.search_mlp(joined) * known
         return ObjectRead(self.out_proj(joined) * known, searched[:, :-1], searched[:, -1])
-
-
-def _grow(masks: Tensor, reach: int) -> Tensor:
-    """Masks (N, h, w) made larger by some cells; down and across, which is cheaper than at once."""
-    side = 2 * reach + 1
-    down = F.max_pool2d(masks, (side, 1), stride=1, padding=(reach, 0))
-    return F.max_pool2d(down, (1, side), stride=1, padding=(0, reach))
 
 
 def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:

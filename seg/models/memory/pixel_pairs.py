@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seg.models.pixelwise import filter_pixels
 from seg.utils.devices import rows_at_once
 
 NEVER = 1e4
@@ -21,7 +22,7 @@ class PixelPairs(NamedTuple):
 
     Attributes:
         here: Those of the frame, (P, K).
-        there: Those of all remembered frames, (K, R).
+        there: Those of all remembered frames, (R, K).
     """
 
     here: Tensor
@@ -42,48 +43,52 @@ class PixelPairs(NamedTuple):
         num_pixels = here[0].shape[1]
         here = [*here, here[0].new_full((1, num_pixels), -1.0)]
         there = [*there, never[:, None, None].expand(-1, 1, num_pixels)]
-        return cls(torch.cat(here).T, torch.cat(there, dim=1).transpose(0, 1).flatten(1))
+        return cls(torch.cat(here).T, torch.cat(there, dim=1).transpose(1, 2).flatten(0, 1))
 
     @property
     def num_there(self) -> int:
         """Remembered pixels of all frames, R."""
-        return self.there.shape[1]
+        return self.there.shape[0]
 
     def products(self) -> Tensor:
-        """Of all pairs, (P, R)."""
-        return self.here @ self.there
+        """Of all pairs, (R, P)."""
+        return self._products(self.here)
+
+    def _products(self, here: Tensor) -> Tensor:
+        """Of all remembered pixels with some of the frame, (R, some)."""
+        pixels = self.there[None, None].permute(0, 3, 1, 2)  # a picture of a single row
+        return filter_pixels(pixels, here)[0, :, 0].T
 
     def largest(self, count: int) -> tuple[Tensor, Tensor]:
-        """The ``count`` largest products of each pixel and their places, in any order, (P, count).
+        """The ``count`` largest products of each pixel and their places, in any order, (count, P).
 
         All products at once would leave a processor's cache between one pass and the next.
         """
         some = self.here.split(rows_at_once(self.num_there, self.here.device))
-        found = [_largest(rows @ self.there, count) for rows in some]
-        values, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+        found = [_largest(self._products(rows), count) for rows in some]
+        values, index = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         return values, index
 
 
 def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` largest of each row and their places, in any order, (rows, count) each.
+    """The ``count`` largest of each column and their places, in any order, (count, columns) each.
 
     They are in the groups with the largest maxima, which are found in the same way: to select
-    among few is much cheaper than among all of a row. Exported programs, whose rows may have any
-    length, select among all.
+    among few is much cheaper than among all of a column. Exported programs, whose columns may have
+    any length, select among all.
     """
-    length = values.shape[1]
+    length = values.shape[0]
     num_groups = -(-length // _GROUP)
     if torch.compiler.is_compiling() or num_groups <= count:
-        best = values.topk(count, dim=1, sorted=False)
+        best = values.topk(count, dim=0, sorted=False)
         return best.values, best.indices
     detached, missing = values.detach(), num_groups * _GROUP - length
     if missing:  # padding copies
-        detached = F.pad(detached, (0, missing), value=-torch.inf)
-    # A group's members lie far apart: maxima over rows of a matrix are what processors do fast.
-    maxima = detached.unflatten(1, (_GROUP, num_groups)).amax(dim=1)
-    groups = _largest(maxima, count)[1].unsqueeze(2)
-    members = groups + num_groups * torch.arange(_GROUP, device=values.device)
-    members = members.flatten(1)
-    best = detached.gather(1, members).topk(count, dim=1, sorted=False)
-    index = members.gather(1, best.indices)
-    return values.gather(1, index), index
+        detached = F.pad(detached, (0, 0, 0, missing), value=-torch.inf)
+    maxima = detached.unflatten(0, (_GROUP, num_groups)).amax(dim=0)
+    groups = _largest(maxima, count)[1]
+    first = num_groups * torch.arange(_GROUP, device=values.device)
+    members = (groups + first[:, None, None]).flatten(0, 1)
+    best = detached.gather(0, members).topk(count, dim=0, sorted=False)
+    index = members.gather(0, best.indices)
+    return values.gather(0, index), index

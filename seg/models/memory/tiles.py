@@ -7,18 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seg.utils.devices import runs_ahead
+from seg.utils.devices import can_look
 
 _SMALL, _LARGE = 4, 8  # cells
 
 
 def cuts_all(device: torch.device) -> bool:
-    """Whether all tiles of a map are cut, and not those alone that are needed.
-
-    So it is in an exported program, whose sizes cannot depend on values, and where a device would
-    have to be waited for.
-    """
-    return torch.compiler.is_compiling() or runs_ahead(device)
+    """Whether all tiles of a map are cut, as which ones are needed cannot be looked at."""
+    return not can_look(device)
 
 
 def tile_side(device: torch.device) -> int:

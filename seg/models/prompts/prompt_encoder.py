@@ -28,6 +28,7 @@ from seg.registry import MODELS
 from seg.structures import PointLabel, Prompts
 from seg.structures.prompts import PROMPT_FEATURES, kinds_of
 from seg.utils.checks import UserError, unknown_name_message
+from seg.utils.devices import can_look
 
 _FLOOR = 1e-5  # the public code's inverse-sigmoid and sigmoid clamp boxes to [1e-5, 1 - 1e-5]
 _HINT_RADIUS = 1.5  # of the discs that show clicks to the refiner, cells
@@ -223,7 +224,10 @@ class PromptEncoder(BaseModule):
         windows: dict[PromptKind, Tensor],
         mask_features: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """A token per point, one for the box and one for the mask, and which of them exist."""
+        """A token per point, one for the box and one for the mask, and which of them exist.
+
+        Without gradient boxes and masks have none where there are none.
+        """
         radius = self.click_radius
         around = torch.cat([batch.points - radius, batch.points + radius], dim=-1)
         scale = frames.repeat(1, 2)[:, None]  # (B, 1, 4)
@@ -241,7 +245,10 @@ class PromptEncoder(BaseModule):
                 PromptKind.MASK: mask_extents(batch.mask_probs > 0.5) * stride.repeat(2),
             }
             exists = {PromptKind.BOX: batch.has_box, PromptKind.MASK: batch.has_mask}
+            leaves_out = not torch.is_grad_enabled() and can_look(batch.valid.device)
             for kind, boxes in extents.items():
+                if leaves_out and not exists[kind].any():
+                    continue
                 token = self.fusion.kind_embed.weight[kind] + self._positions(boxes / scale)
                 if self.seed_proj is not None or kind is PromptKind.MASK:
                     token = token + self._seed(windows[kind], mask_features)

@@ -96,7 +96,9 @@ class PromptFusion(BaseModule):
         Returns:
             One query per object, (B, N, C).
         """
-        if self.understands_text:
+        said = any(text is not None for row in texts for text in row)
+        # In training all layers take part, so that processes agree on what has a gradient.
+        if self.understands_text and (said or torch.is_grad_enabled()):
             tokens, valid = self._with_texts(tokens, valid, texts)
         batch_size, num_objects, num_tokens, channels = tokens.shape
         if num_tokens == 0 or num_objects == 0:

@@ -12,11 +12,11 @@ def test_few_queries_read_pixels_as_many_do(num_queries):
     torch.manual_seed(0)
     attn = nn.MultiheadAttention(16, 4, batch_first=True).double()
     nn.init.normal_(attn.in_proj_bias)
-    queries, pixels = torch.randn(2, num_queries, 16), torch.randn(2, 30, 16)
-    given = [x.double().requires_grad_() for x in (queries, pixels)]
-    plain = [x.double().requires_grad_() for x in (queries, pixels)]
+    queries, (keys, values) = torch.randn(2, num_queries, 16), torch.randn(2, 2, 30, 16)
+    given = [x.double().requires_grad_() for x in (queries, keys, values)]
+    plain = [x.double().requires_grad_() for x in (queries, keys, values)]
     read = attend(attn, *given)
-    expected = attn(plain[0], plain[1], plain[1], need_weights=False)[0]
+    expected = attn(*plain, need_weights=False)[0]
 
     torch.testing.assert_close(read, expected)
     weights = torch.randn_like(expected)

@@ -11,7 +11,6 @@ from seg.models.memory import (
     SeenObjects,
     StreamingMemoryAdapter,
 )
-from seg.models.memory.object_memory import _grow
 from seg.models.memory.pixel_pairs import PixelPairs, _largest
 from seg.utils.devices import as_if_ahead
 
@@ -195,7 +194,7 @@ def test_only_the_best_remembered_pixels_vote():
     size = state.keys.shape[-2:]
     covers = state.covers.flatten(2)  # (F, N, P)
     for place in (0, 17, 50):
-        flat = logits[place].flatten()
+        flat = logits[:, place]
         best = flat.topk(5).indices
         weights = flat[best].softmax(dim=0)
         expected = sum(
@@ -207,17 +206,17 @@ def test_only_the_best_remembered_pixels_vote():
 
 @pytest.mark.parametrize('length', [5, 40, 100, 1000])
 def test_the_largest_are_found_by_groups(length):
-    values = torch.randn(7, length, generator=torch.Generator().manual_seed(length))
+    values = torch.randn(length, 7, generator=torch.Generator().manual_seed(length))
     best, index = _largest(values, 5)
 
-    assert best.sort(dim=1).values.equal(values.topk(5, dim=1).values.flip(1))
-    assert values.gather(1, index).equal(best)
+    assert best.sort(dim=0).values.equal(values.topk(5, dim=0).values.flip(0))
+    assert values.gather(0, index).equal(best)
 
 
 @torch.no_grad()
 def test_pixels_are_compared_some_at_a_time(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    pairs = PixelPairs(*(torch.randn(*size, generator=generator) for size in ((50, 8), (8, 300))))
+    pairs = PixelPairs(*(torch.randn(*size, generator=generator) for size in ((50, 8), (300, 8))))
     whole = pairs.largest(5)
     monkeypatch.setattr('seg.models.memory.pixel_pairs.rows_at_once', lambda *_: 7)
 
@@ -252,15 +251,8 @@ def test_distant_places_lose_by_their_squared_distance():
         apart = (here // width - there // width) ** 2 + (here % width - there % width) ** 2
         variance = at_once**2 + (3 - frame) * per_frame**2
         expected = apart / max(height, width) ** 2 / (2 * variance)
-        found = float(lost[here, frame * height * width + there])
+        found = float(lost[frame * height * width + there, here])
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
-
-
-def test_masks_grow_by_a_square():
-    masks = torch.rand(3, 9, 11)
-    expected = torch.nn.functional.max_pool2d(masks, 5, stride=1, padding=2)
-
-    assert _grow(masks, 2).equal(expected)
 
 
 def test_lost_objects_are_searched_for_by_their_looks():

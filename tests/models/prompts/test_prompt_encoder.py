@@ -130,6 +130,31 @@ def test_a_mask_seeds_its_query_with_the_mean_of_the_features_under_it():
 
 
 @pytest.mark.parametrize(
+    'rows',
+    [
+        [clicks((5, 5), (9, 9))],
+        [Prompts.create(boxes=torch.tensor([[4.0, 4.0, 30.0, 20.0]])), clicks((5, 5), (9, 9))],
+        [Prompts.create(masks=torch.ones(2, 32, 64))],
+        [clicks(), clicks()],
+    ],
+    ids=['clicks', 'a box in one picture', 'masks', 'nothing'],
+)
+def test_kinds_that_no_object_has_are_left_out_but_in_training(rows):
+    torch.manual_seed(0)
+    encoder = PromptEncoder(16, seed_from_features=True, fusion=dict(num_heads=2)).eval()
+    torch.nn.init.normal_(encoder.fusion.attn.out_proj.weight)
+    feats, widths = torch.randn(len(rows), 1, 16, 8, 16), []
+    encoder.fusion.register_forward_pre_hook(lambda _, given: widths.append(given[0].shape[2]))
+    trained = encode(encoder, rows, feats=feats)
+    with torch.no_grad():
+        left_out = encode(encoder, rows, feats=feats)
+
+    assert widths[1] < widths[0]
+    valid = trained.valid
+    torch.testing.assert_close(left_out.queries[valid], trained.queries[valid].detach())
+
+
+@pytest.mark.parametrize(
     'prompts',
     [
         Prompts.create(points=torch.rand(2, 2, 2)),

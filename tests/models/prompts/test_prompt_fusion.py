@@ -56,6 +56,20 @@ def test_an_open_gate_lets_a_text_in():
     assert not torch.allclose(red, none, atol=1e-4)
 
 
+def test_where_nothing_is_said_words_are_left_out_but_in_training():
+    fusion, encoded = wake(make(texts=True)), []
+    fusion.text_encoder.register_forward_hook(lambda *_: encoded.append(True))
+    tokens, valid = torch.randn(1, 2, 1, 16), torch.ones(1, 2, 1, dtype=torch.bool)
+    trained = fusion(tokens, valid, [(None, None)])
+    assert encoded, 'all layers get a gradient'
+    encoded.clear()
+    with torch.no_grad():
+        left_out = fusion(tokens, valid, [(None, None)])
+
+    assert not encoded
+    torch.testing.assert_close(left_out, trained)
+
+
 def test_a_text_alone_is_a_query_of_its_own():
     fusion = make(texts=True)
     nothing = torch.zeros(1, 2, 1, dtype=torch.bool)
