@@ -233,6 +233,7 @@ def example_state(model: Any, mask_features: Tensor, num_objects: int) -> Memory
         queries=torch.randn(num_objects, state.queries.shape[1]),
         texts=state.texts,
         score_shift=state.score_shift,
+        doubted=state.doubted,
     )
     return MemoryState.from_state_dict({'object_ids': state.object_ids, **values})
 

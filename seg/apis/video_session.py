@@ -83,6 +83,13 @@ class VideoSession:
         return [*known, *sorted(later - set(known))]
 
     @property
+    def doubted_ids(self) -> list[int]:
+        """Objects that memory was unsure of on the last frame, and that were found anew there."""
+        if self._state is None:
+            return []
+        return self._state.object_ids[self._state.doubted].tolist()
+
+    @property
     def _has_objects(self) -> bool:
         """Whether there are any, known without waiting for the device."""
         known = self._state is not None and self._state.num_objects > 0

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_FEW = 3  # filters
+
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """What a 1x1 convolution makes of maps (B, C, h, w), see :func:`filter_pixels`."""
@@ -17,7 +19,7 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
 
     On a CPU this is a convolution of maps that lie pixel by pixel, which some processors compute
     twice as fast as a product of matrices, and else that product, as a convolution would first
-    copy the maps.
+    copy the maps, and takes longer for one or two filters.
 
     Args:
         x: Maps (B, C, h, w).
@@ -28,7 +30,7 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
         (B, O, h, w), pixel by pixel: the O channels of a pixel lie beside each other in memory.
     """
     pixels = x.permute(0, 2, 3, 1)
-    if not len(filters) or not are_convolved_as_they_lie(x):
+    if len(filters) < _FEW or not are_convolved_as_they_lie(x):
         return F.linear(pixels, filters, bias).permute(0, 3, 1, 2)
     # Axes of length 1 may have any stride, by which a convolution would not know the layout.
     clear = pixels.flatten(0, 2).unflatten(0, pixels.shape[:3])

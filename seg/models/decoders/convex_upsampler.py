@@ -19,6 +19,7 @@ Sharpen = Callable[[Tensor], Tensor]
 
 _SIDE = 3  # of the square of cells that a part of a cell chooses from
 _AROUND = 3  # cells beside a mask that decide about its outline in a picture, with two to spare
+_STEP = 8  # cells, in the lengths of the parts of maps that are looked at
 _LEAST_WEIGHT = 1e-2  # at the start
 
 
@@ -146,10 +147,17 @@ class FrameSharpener:
         if not covered.any():
             return fine
         flags = covered.any(dim=1), covered.any(dim=0)
-        rows, columns = (_reach(of_axis, _AROUND) for of_axis in flags)
-        seen_rows, seen_columns = (_reach(of_axis, _AROUND + _SIDE // 2) for of_axis in flags)
+        seen_rows, seen_columns = (_reach(of_axis) for of_axis in flags)
+        rows, columns = (
+            _inner(seen, len(of_axis))
+            for seen, of_axis in zip((seen_rows, seen_columns), flags, strict=True)
+        )
+        features = self._features[..., seen_rows, seen_columns]
         with torch.no_grad():
-            weights = self._upsampler.weights(self._features[..., seen_rows, seen_columns])
+            # As a whole of its own it is convolved faster than as a part of a larger one.
+            weights = self._upsampler.weights(
+                features.contiguous(memory_format=torch.channels_last)
+            )
         part = self._upsampler(mask_logits[..., seen_rows, seen_columns], weights)
         fine[..., _parts_of(rows, factor), _parts_of(columns, factor)] = part[
             ...,
@@ -159,10 +167,24 @@ class FrameSharpener:
         return fine
 
 
-def _reach(flags: Tensor, margin: int) -> slice:
-    """From the first to the last true one of a row of flags, and some more on both sides."""
-    places = flags.nonzero().flatten()
-    return slice(max(0, int(places[0]) - margin), min(len(flags), int(places[-1]) + 1 + margin))
+def _reach(flags: Tensor) -> slice:
+    """From before the first to behind the last true one of a row of flags.
+
+    Some lengths alone occur: for each new size of maps a processor's library prepares itself
+    anew, which takes as long as a convolution.
+    """
+    places, margin = flags.nonzero().flatten(), _AROUND + _SIDE // 2
+    first, last = int(places[0]) - margin, int(places[-1]) + 1 + margin
+    length = min(len(flags), -(-(last - first) // _STEP) * _STEP)
+    first = max(0, min(first, len(flags) - length))
+    return slice(first, first + length)
+
+
+def _inner(seen: slice, length: int) -> slice:
+    """The cells of an axis all of whose neighbours are seen, or lie beyond the map."""
+    margin = _SIDE // 2
+    first = seen.start + margin if seen.start else 0
+    return slice(first, seen.stop - margin if seen.stop < length else length)
 
 
 def _parts_of(cells: slice, factor: int, first: int = 0) -> slice:

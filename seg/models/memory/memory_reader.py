@@ -262,12 +262,10 @@ class MemoryReader(BaseModule):
         around = TileCut.of(places, (height, width), side, radius)
         tiles = self.local_scale.exp() * here(fine)  # (tiles that count, side^2, K)
         windows = around(state.last_key)
-        # The last channel keeps to the picture.
-        tiles = F.pad(tiles, (0, 1), value=-NEVER)
-        windows = torch.cat([windows, around.is_beyond.to(windows)], dim=2)
         open_bias = torch.cat([self.local_bias.flatten(), self.local_bias.new_full((1,), -NEVER)])
         offsets = _offsets(side, radius, fine.device)
         logits = torch.baddbmm(open_bias[offsets], tiles, windows.transpose(1, 2))
+        logits = logits - NEVER * around.is_beyond.transpose(1, 2).to(logits)
         found = logits.softmax(dim=-1) @ around(state.last_masks)
         found = found.unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (tiles, N, side, side)
         tiled = last.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(1, 3, 0, 2, 4)
