@@ -76,15 +76,19 @@ def test_it_sees_what_looks_unlike_the_rest_of_the_mask():
     torch.manual_seed(0)
     refiner = MaskRefiner(4, hidden_channels=8)
     torch.nn.init.normal_(refiner.mask_conv.weight)
-    logits = inputs()[1]
+    _, logits, hints = inputs()
     feats = torch.zeros(2, 1, 4, 12, 16)
     feats[:, :, :, :6] = 1.0
     mask = torch.full_like(logits, -8.0)
     upper, lower = mask.clone(), mask.clone()
     upper[..., :6, :], lower[..., 6:, :] = 8.0, 8.0
-    unlike = [refiner._unlikeness(feats, logits)[:, 0, 0] for logits in (upper, lower)]
+    with torch.no_grad():
+        refiner.unlike_scale.zero_()
+        blind = [refiner(feats, logits, hints).mask_logits for logits in (upper, lower)]
+        refiner.unlike_scale.fill_(5.0)
+        seen = [refiner(feats, logits, hints).mask_logits for logits in (upper, lower)]
 
-    assert unlike[0][..., :6, :].abs().max() < 1e-2
-    assert (unlike[0][..., 6:, :] > 0.01).any()
-    assert unlike[1][..., 6:, :].abs().max() < 1e-2
-    assert (unlike[1][..., :6, :] > 0.01).any()
+    # As far as convolutions reach, what is like the mask is told by its neighbours.
+    changed = [(a - b).abs()[0, 0, 0] for a, b in zip(blind, seen, strict=True)]
+    assert changed[0][:1].max() < 0.1 * changed[0][-1:].max()
+    assert changed[1][-1:].max() < 0.1 * changed[1][:1].max()
