@@ -82,7 +82,7 @@ class MaskRefiner(BaseModule):
         both = filter_pixels(
             mask_features.flatten(0, 1),
             torch.cat([conv.weight.flatten(1) for conv in convs]),
-            torch.cat([conv.bias for conv in convs]),
+            torch.cat([conv.bias for conv in convs if conv.bias is not None]),
         )
         both = both.unflatten(0, mask_features.shape[:2])
         count = rows_at_once(both.numel() // 2, both.device)

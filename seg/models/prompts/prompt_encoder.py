@@ -226,26 +226,20 @@ class PromptEncoder(BaseModule):
     ) -> tuple[Tensor, Tensor]:
         """A token per point, one for the box and one for the mask, and which of them exist.
 
-        Without gradient boxes and masks have none where there are none.
+        Kinds that nobody gave are left out without gradient; with it all layers take part.
         """
-        radius = self.click_radius
-        around = torch.cat([batch.points - radius, batch.points + radius], dim=-1)
         scale = frames.repeat(1, 2)[:, None]  # (B, 1, 4)
-        content = self.type_embed(batch.point_labels.clamp(min=0))
-        content = content + self._positions(around / scale[:, None])
-        if self.seed_proj is not None:
-            content = content + self.seed_proj(
-                _features_at(mask_features[:, 0], batch.points / canvas_wh)
-            )
+        leaves_out = not torch.is_grad_enabled() and can_look(batch.valid.device)
         given = [batch.point_labels != PointLabel.PADDING]
-        tokens = [content]
+        tokens = [mask_features.new_zeros(*given[0].shape, mask_features.shape[2])]
+        if batch.points.shape[2] or not leaves_out:
+            tokens = [self._point_tokens(batch, scale, canvas_wh, mask_features)]
         if self.fusion is not None:
             extents = {
                 PromptKind.BOX: batch.boxes,
                 PromptKind.MASK: mask_extents(batch.mask_probs > 0.5) * stride.repeat(2),
             }
             exists = {PromptKind.BOX: batch.has_box, PromptKind.MASK: batch.has_mask}
-            leaves_out = not torch.is_grad_enabled() and can_look(batch.valid.device)
             for kind, boxes in extents.items():
                 if leaves_out and not exists[kind].any():
                     continue
@@ -255,6 +249,19 @@ class PromptEncoder(BaseModule):
                 tokens.append(token.unsqueeze(2))
                 given.append(exists[kind].unsqueeze(-1))
         return torch.cat(tokens, dim=2), torch.cat(given, dim=2)
+
+    def _point_tokens(
+        self, batch: PromptBatch, scale: Tensor, canvas_wh: Tensor, mask_features: Tensor
+    ) -> Tensor:
+        """What each point is and where it is, (B, N, P, C), as a box around it."""
+        radius = self.click_radius
+        around = torch.cat([batch.points - radius, batch.points + radius], dim=-1)
+        tokens = self.type_embed(batch.point_labels.clamp(min=0))
+        tokens = tokens + self._positions(around / scale[:, None])
+        if self.seed_proj is None:
+            return tokens
+        places = batch.points / canvas_wh
+        return tokens + self.seed_proj(_features_at(mask_features[:, 0], places))
 
     def _seed(self, windows: Tensor, mask_features: Tensor) -> Tensor:
         """Mean features of the first frame under windows (B, N, h, w), (B, N, C)."""

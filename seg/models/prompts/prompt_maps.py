@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from seg.models.prompts.positional import pixel_centers
 from seg.structures import PointLabel, Prompts
+from seg.utils.devices import can_look
 
 WINDOW_LOGIT = 4.0
 """Logit at the centre of a window; minus twice that far outside."""
@@ -166,6 +167,8 @@ def box_logits(batch: PromptBatch, stride: Tensor, size: Sequence[int]) -> Tenso
 
     A box is always a little larger than what it holds, and its corners rarely belong to it.
     """
+    if can_look(batch.has_box.device) and not batch.has_box.any():
+        return batch.boxes.new_full((*batch.has_box.shape, *size), -2 * WINDOW_LOGIT)
     height, width = size
     boxes = batch.boxes / stride.repeat(2)
     half = ((boxes[..., 2:] - boxes[..., :2]) / 2).clamp(min=0.5)
@@ -184,6 +187,8 @@ def box_sides(batch: PromptBatch, stride: Tensor, size: Sequence[int]) -> Tensor
 
     Cells that a side cuts are in between, so that the side is known more finely than the grid.
     """
+    if can_look(batch.has_box.device) and not batch.has_box.any():
+        return batch.boxes.new_zeros(*batch.has_box.shape, *size)
     height, width = size
     x1, y1, x2, y2 = (batch.boxes / stride.repeat(2)).unsqueeze(-2).unbind(-1)
     rows = torch.arange(height, device=batch.boxes.device)
