@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from seg.benchmark.answer_steps import panoptic_steps, video_steps
 from seg.benchmark.bench_step import Bench, Step
+from seg.benchmark.memory_steps import memory_steps
 from seg.benchmark.network_steps import (
     backbone_steps,
     compiled_step,
@@ -24,6 +25,7 @@ def steps(bench: Bench) -> Iterator[Step]:
     yield from decoder_steps(bench, fused)
     yield from panoptic_steps(bench, fused)
     yield from video_steps(bench)
+    yield from memory_steps(bench)
     yield from precision_steps(bench, fused)
     if bench.device.type == 'cuda':
         yield graphed_step(bench, fused)

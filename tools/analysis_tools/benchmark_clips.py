@@ -76,7 +76,6 @@ def main() -> int:
         raise UserError(f'--seed: expected 0 or more, got {arguments.seed}')
     keep_freed_memory()
     import torch
-
     from rich.console import Console
     from rich.progress import track
 

@@ -1,0 +1,56 @@
+"""What following costs on clips of Shapes: figures that fit together, never a statement on time."""
+
+import json
+
+import pytest
+
+from seg.benchmark.clip_costs import FrameCost, summary
+
+TOOL = 'analysis_tools/benchmark_clips'
+
+
+def test_figures_fit_together(run_tool):
+    small = ('--size', '64x80', '--clips', '2', '--frames', '4', '--threads', '1', '--json')
+    code, out, err = run_tool(TOOL, *small)
+
+    assert code == 0, err
+    report = json.loads(out.splitlines()[-1])
+    assert report['frames'] == 2 * 3, 'on the first frame the object is given'
+    assert report['ratio'] == pytest.approx(report['vos_seconds'] / report['panoptic_seconds'])
+    assert len(report['ratio_by_clip']) == 2
+    assert (report['ratio_anew'] is None) == (report['share_anew'] == 0)
+    assert (report['ratio_sure'] is None) == (report['share_anew'] == 1)
+    assert (report['threads'], report['size'], report['seed']) == (1, [64, 80], 0)
+    assert '| frames | found anew |' in out
+
+
+def test_ratios_are_those_of_sums():
+    clips = [
+        [FrameCost(1.0, 2.0, is_anew=True), FrameCost(3.0, 2.0, is_anew=False)],
+        [FrameCost(4.0, 1.0, is_anew=False)],
+    ]
+    found = summary(clips)
+
+    assert found['frames'] == 3
+    assert found['ratio'] == pytest.approx(5 / 8)
+    assert found['ratio_by_clip'] == pytest.approx([1.0, 0.25])
+    assert (found['ratio_sure'], found['ratio_anew']) == pytest.approx((3 / 7, 2.0))
+    assert found['share_anew'] == pytest.approx(1 / 3)
+    assert summary(clips[1:])['ratio_anew'] is None
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--frames', '1'], '--frames: expected 2 or more, got 1'),
+        (['--seed', '-1'], '--seed: expected 0 or more, got -1'),
+        (['--clips', '0'], '--clips'),
+        (['--size', '32x32'], 'at least 48'),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(run_tool, options, message):
+    code, _, err = run_tool(TOOL, *options)
+
+    assert code != 0
+    assert message in err
+    assert 'Traceback' not in err
