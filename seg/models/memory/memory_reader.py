@@ -252,10 +252,8 @@ class MemoryReader(BaseModule):
         side = tile_side(fine.device)
         last = F.pad(state.last_masks, missing_for_tiles(height, width, side))
         reach = side + 2 * radius
-        inside, outside = (
-            largest_in_windows(shares, reach, radius)[:, ::side, ::side] > _LEAST_SHARE
-            for shares in (last, 1 - last)
-        )
+        shares = largest_in_windows(torch.cat([last, 1 - last]), reach, radius)
+        inside, outside = (shares[:, ::side, ::side] > _LEAST_SHARE).chunk(2)
         crossed = (inside & outside).any(dim=0)
         places = places_of(crossed)
         here = TileCut.of(places, (height, width), side, 0)

@@ -62,9 +62,10 @@ class PixelPairs(NamedTuple):
     def largest(self, count: int) -> tuple[Tensor, Tensor]:
         """The ``count`` largest products of each pixel and their places, in any order, (count, P).
 
-        All products at once would leave a processor's cache between one pass and the next.
+        All products at once may leave a processor's cache between one pass and the next; for many
+        small parts it would prepare the product over and over.
         """
-        some = self.here.split(rows_at_once(self.num_there, self.here.device))
+        some = self.here.split(rows_at_once(self.num_there // 4, self.here.device))
         found = [_largest(self._products(rows), count) for rows in some]
         values, index = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         return values, index
