@@ -23,6 +23,7 @@ from seg.benchmark.workloads import (
 )
 from seg.datasets.shapes import ShapesSample, ShapesWorld
 from seg.structures import Prompts, Task
+from seg.utils.checks import UserError
 from seg.utils.devices import device_of
 
 NUM_FRAMES = 24
@@ -62,6 +63,10 @@ def clip_costs(
 
     Yields:
         The costs of the frames of a clip.
+
+    Raises:
+        UserError: If no thing is to be seen on the first frame of a clip, as may be where frames
+            are long and narrow.
     """
     world, rng = ShapesWorld(seed=2 * seed + 1, size=size), np.random.default_rng(seed)
     predictor = VideoPredictor(for_programs(model, size))
@@ -97,10 +102,19 @@ def _ratio(costs: Sequence[FrameCost]) -> float | None:
 
 
 def _followed(clip: ShapesSample, rng: np.random.Generator) -> np.ndarray:
-    """Mask of one of the things that the first frame shows well enough, (H, W), bool."""
+    """Mask of one of the things that the first frame shows well enough, (H, W), bool.
+
+    Where there is none, that of the largest.
+    """
     frame = clip.segment_map[0]
-    shown = clip.visible_areas[:, 0] > _LEAST_SHARE * frame.size
-    mask: np.ndarray = frame == 1 + rng.choice(np.flatnonzero(clip.is_thing & shown))
+    areas = clip.visible_areas[:, 0] * clip.is_thing
+    if not areas.any():
+        raise UserError(
+            f'--size: expected frames on which things can be seen, got {frame.shape[0]}x'
+            f'{frame.shape[1]} and a clip that begins without any; choose another size or seed'
+        )
+    large = np.flatnonzero(areas > _LEAST_SHARE * frame.size)
+    mask: np.ndarray = frame == 1 + (rng.choice(large) if len(large) else areas.argmax())
     return mask
 
 

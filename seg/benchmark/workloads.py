@@ -332,9 +332,9 @@ def check_memory(model: Any, task: Task) -> None:
     Raises:
         UserError: If it has no memory.
     """
-    if getattr(model.head, 'memory', None) is None:
+    if getattr(getattr(model, 'head', None), 'memory', None) is None:
         raise UserError(
-            f'--task {task}: expected a config with a streaming memory, such as '
+            f'task {task}: expected a config with a streaming memory, such as '
             'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
         )
 

@@ -56,6 +56,20 @@ def test_a_session_answers_frame_by_frame(predictor):
     assert set(np.unique(results[3].id_map)) <= {0, 7}
 
 
+def test_a_session_tells_what_its_memory_doubts(predictor, monkeypatch):
+    refinement = predictor.model.head.dual_path
+    session = predictor.start(HEIGHT, WIDTH)
+    assert session.doubted_ids == []
+    session.add_rows(rows((4, 9)))
+    doubted = []
+    for frame, unsure in zip(frames(), ([], [True, False], [True, True], [False] * 2), strict=True):
+        monkeypatch.setattr(refinement, 'is_unsure', lambda *_, u=unsure: torch.tensor(u))
+        session.step(frame)
+        doubted.append(session.doubted_ids)
+
+    assert doubted == [[], [4], [4, 9], []], 'objects are given on the first frame'
+
+
 @pytest.mark.parametrize('kind', ['array', 'list', 'iterator', 'folder', 'file'])
 def test_all_sources_give_the_same(predictor, kind, tmp_path):
     images = frames()

@@ -82,6 +82,7 @@ def main() -> int:
     from seg.apis import load_model, make_fast
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.benchmark.clip_costs import clip_costs, summary
+    from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.workloads import check_memory
     from seg.structures import Task
 
@@ -99,7 +100,8 @@ def main() -> int:
         seed=arguments.seed,
     )
     shown = track(clips, 'clips', arguments.clips, console=Console(stderr=True))
-    done = list(shown)
+    with telling_what_fits('clips of Shapes', arguments.size):
+        done = list(shown)
     report = {
         'size': list(arguments.size),
         'threads': torch.get_num_threads(),

@@ -19,7 +19,8 @@ def quantize(model: M) -> M:
     """A copy of a model whose linear layers compute in 8 bits, for inference on a processor.
 
     Weights are stored in 8 bits, inputs are rounded to 8 bits as they come ("dynamic"
-    quantisation, which needs no calibration). Convolutions, attention's own projections and
+    quantisation, which needs no calibration), with one scale for all rows of a call: an object's
+    answer depends a little on what else is asked about the frame. Convolutions, attention's own projections and
     normalisations stay as they are, and so do layers whose weights are read by the module around
     them: those of open_clip's transformers, such as text towers, and of SAM's cross attention.
 

@@ -36,8 +36,8 @@ class MemoryState:
         texts: What was said about each object, encoded, (N, C); zeros where nothing was.
         score_shift: What is added to the logit of each object's score, (N,), as it was scored low
             where it was prompted, and so was in sight.
-        doubted: Which objects memory was unsure of on the last frame, (N,), bool; they are
-            likely to need a second path on the next one.
+        doubted: Which objects took a second path on the last frame, (N,), bool: those that memory
+            was unsure of, in training all. They are likely to need one on the next frame.
         num_firsts: How many of the frames are the first on which an object was prompted; a number
             of Python's, so that how large a memory may grow is known without asking a device.
     """
@@ -220,10 +220,15 @@ class MemoryState:
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> MemoryState:
         """The memory that :meth:`state_dict` came from.
 
+        ``doubted`` may be missing, as it decides what an answer costs, not what it is.
+
         Raises:
-            UserError: If tensors are missing, unknown, or do not fit together.
+            UserError: If other tensors are missing, unknown, or do not fit together.
         """
         names = _tensor_names()
+        if 'object_ids' in tensors:
+            nothing = torch.zeros_like(tensors['object_ids'], dtype=torch.bool)
+            tensors = {'doubted': nothing, **tensors}
         if set(tensors) != set(names):
             raise UserError(
                 f'memory: expected the tensors {", ".join(names)}, got '

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 def largest_in_windows(maps: Tensor, side: int, margin: int) -> Tensor:
-    """What :func:`torch.nn.functional.max_pool2d` gives with a stride of 1, many times as fast.
+    """The values of :func:`torch.nn.functional.max_pool2d` with a stride of 1, much faster.
 
     On a CPU the largest of a row of values is that of two shorter, overlapping rows, and so on: few
-    passes over whole maps, whatever the side is.
+    passes over whole maps, whatever the side is. Equal values share their gradient.
 
     Args:
         maps: (N, h, w), not negative.

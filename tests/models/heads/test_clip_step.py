@@ -151,6 +151,8 @@ def test_objects_that_were_doubted_take_both_paths_at_once(head, monkeypatch, ba
         step = ClipStep(head, head.router.routes[Task.INTERACTIVE_VIDEO])
         states, answers = [head.memory.start(frame().mask_features)] * batch_size, []
         for t in range(len(unsure_of) + 1):
+            # Of objects that were scored low where they were prompted.
+            states = [replace(s, score_shift=torch.full_like(s.score_shift, 0.7)) for s in states]
             rows = torch.tensor(unsure_of[t - 1] * batch_size)
             monkeypatch.setattr(type(head.dual_path), 'is_unsure', lambda *_, r=rows: r)
             decoded.append([])

@@ -62,6 +62,13 @@ def test_it_survives_a_file(tmp_path):
         assert torch.equal(back.state_dict()[name], tensor), name
 
 
+def test_a_file_from_before_there_were_doubts_is_read():
+    tensors = make_state().state_dict()
+    del tensors['doubted']
+
+    assert not MemoryState.from_state_dict(tensors).doubted.any()
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

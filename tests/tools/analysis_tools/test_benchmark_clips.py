@@ -1,10 +1,14 @@
 """What following costs on clips of Shapes: figures that fit together, never a statement on time."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from seg.benchmark.clip_costs import FrameCost, summary
+from seg.benchmark import clip_costs
+from seg.benchmark.clip_costs import FrameCost, _followed, summary
+from seg.datasets.shapes import ShapesWorld
 
 TOOL = 'analysis_tools/benchmark_clips'
 
@@ -22,6 +26,31 @@ def test_figures_fit_together(run_tool):
     assert (report['ratio_sure'] is None) == (report['share_anew'] == 1)
     assert (report['threads'], report['size'], report['seed']) == (1, [64, 80], 0)
     assert '| frames | found anew |' in out
+
+
+def test_a_thing_is_followed_that_the_first_frame_shows():
+    for size in ((64, 80), (48, 1500)):  # in long frames things are small
+        for index in range(6):
+            clip = ShapesWorld(seed=1, size=size).clip(index, 2)
+            mask = _followed(clip, np.random.default_rng(index))
+            (segment,) = np.unique(clip.segment_map[0][mask])
+
+            assert clip.is_thing[segment - 1]
+            assert mask.sum() == clip.visible_areas[segment - 1, 0]
+
+
+def test_both_tasks_take_turns(monkeypatch):
+    begun = []
+    model = SimpleNamespace(parameters=lambda: iter(()))
+    session = SimpleNamespace(
+        add_rows=lambda _: None, step=lambda _: begun.append('vos'), doubted_ids=[]
+    )
+    predictor = SimpleNamespace(model=model, start=lambda *_, **__: session)
+    monkeypatch.setattr(clip_costs, '_segments', lambda *_: begun.append('panoptic'))
+    frames, mask = np.zeros((4, 8, 8, 3), np.uint8), np.ones((8, 8), bool)
+    list(clip_costs._frame_costs(predictor, frames, mask))
+
+    assert begun == ['vos', 'panoptic', 'vos', 'vos', 'panoptic', 'panoptic', 'vos']
 
 
 def test_ratios_are_those_of_sums():
