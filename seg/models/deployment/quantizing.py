@@ -20,9 +20,10 @@ def quantize(model: M) -> M:
 
     Weights are stored in 8 bits, inputs are rounded to 8 bits as they come ("dynamic"
     quantisation, which needs no calibration), with one scale for all rows of a call: an object's
-    answer depends a little on what else is asked about the frame. Convolutions, attention's own projections and
-    normalisations stay as they are, and so do layers whose weights are read by the module around
-    them: those of open_clip's transformers, such as text towers, and of SAM's cross attention.
+    answer depends a little on what else is asked about the frame. Convolutions, attention's own
+    projections and normalisations stay as they are, and so do layers whose weights are read by the
+    module around them: those of open_clip's transformers, such as text towers, and of SAM's cross
+    attention.
 
     Args:
         model: Any model in fp32 on the CPU.

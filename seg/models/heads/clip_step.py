@@ -200,7 +200,7 @@ class ClipStep:
 
         Which ones that are is known after the decoder has run, so this waits for the device, and
         the decoder runs again for them. Of ten that are unsure, nine were so on the last frame:
-        those take their second path beside the first, which costs half as much.
+        those take their second path beside the first, in fewer calls.
 
         Args:
             asked: The questions.
