@@ -141,6 +141,7 @@ def test_objects_that_were_doubted_take_both_paths_at_once(head, monkeypatch, ba
     unsure_of = [(False, True), (True, True), (True, False), (False, False), (False, True)]
     expected = [[(2, 0)], [(2, 0), (1, 0)], [(2, 1), (1, 0)], [(2, 2)], [(2, 1)], [(2, 0), (1, 0)]]
     decode, decoded = ClipStep._decode, []
+    search, searched = type(head.memory).find_again, []
     monkeypatch.setattr(head.dual_path, 'margin', 0.0)
 
     def watched(step, asked, frame, second=None):
@@ -156,16 +157,23 @@ def test_objects_that_were_doubted_take_both_paths_at_once(head, monkeypatch, ba
             rows = torch.tensor(unsure_of[t - 1] * batch_size)
             monkeypatch.setattr(type(head.dual_path), 'is_unsure', lambda *_, r=rows: r)
             decoded.append([])
+            searched.append(0)
             answer, states = step(
                 states, frame(batch_size, seed=t), prompts.get(t, [None] * batch_size)
             )
             answers.append(answer)
         return answers
 
+    def watched_search(memory, *arguments):
+        searched[-1] += 1
+        return search(memory, *arguments)
+
     monkeypatch.setattr(ClipStep, '_decode', watched)
+    monkeypatch.setattr(type(head.memory), 'find_again', watched_search)
     with torch.no_grad():
         by_need = follow()
         assert decoded == expected
+        assert searched == [0, *[batch_size] * 5], 'once, however often the decoder runs'
         with as_if_ahead():
             at_once = follow()
     for ours, reference in zip(by_need, at_once, strict=True):
@@ -173,6 +181,22 @@ def test_objects_that_were_doubted_take_both_paths_at_once(head, monkeypatch, ba
             torch.testing.assert_close(
                 getattr(ours, name), getattr(reference, name), atol=1e-4, rtol=1e-4
             )
+
+
+def test_a_doubted_object_that_is_prompted_again_takes_one_path(head, monkeypatch):
+    monkeypatch.setattr(type(head.dual_path), 'is_unsure', lambda *_: torch.tensor([True, True]))
+    decode, decoded = ClipStep._decode, []
+
+    def watched(step, asked, frame, second=None):
+        decoded.append((asked.last.shape[1], 0 if second is None else second.last.shape[1]))
+        return decode(step, asked, frame, second)
+
+    monkeypatch.setattr(ClipStep, '_decode', watched)
+    answers, (state,) = run(head, {0: [given()], 2: [given((2,))]})
+
+    assert decoded == [(2, 0), (2, 0), (2, 0), (2, 1)], 'the last one beside one second path'
+    assert answers[2].unsure.tolist() == [[True, False]]
+    assert state.doubted.tolist() == [True, False]
 
 
 def test_a_first_mask_stands_as_it_was_given(head):
