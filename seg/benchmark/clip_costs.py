@@ -9,17 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seg.apis import VideoPredictor
 from seg.benchmark.machine import synchronize
 from seg.benchmark.workloads import (
     Size,
     as_clip,
+    find_segments,
     for_programs,
     keep_best,
-    panoptic_sample,
-    segment_masks,
 )
 from seg.datasets.shapes import ShapesSample, ShapesWorld
 from seg.structures import Prompts, Task
@@ -127,7 +125,8 @@ def _frame_costs(
     session.step(frames[0])
     device = device_of(predictor.model)
     for index, image in enumerate(frames[1:]):
-        segments, follow = partial(_segments, predictor.model, image), partial(session.step, image)
+        segments = partial(find_segments, predictor.model, [as_clip(image)])
+        follow = partial(session.step, image)
         if index % 2:
             vos, panoptic = _seconds(follow, device), _seconds(segments, device)
         else:
@@ -142,11 +141,3 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
     synchronize(device)
     return clock() - begin
-
-
-def _segments(model: Any, image: np.ndarray) -> Tensor:
-    """Masks of all segments of a frame."""
-    sample = panoptic_sample((image.shape[0], image.shape[1]))
-    data = model.data_preprocessor(dict(inputs=[as_clip(image)], data_samples=[sample]), False)
-    (found,) = model.predict(data['inputs'], data['data_samples'])
-    return segment_masks(found.pred_panoptic)

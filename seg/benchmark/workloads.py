@@ -120,11 +120,7 @@ def panoptic_workload(
         keep_best(model, frames[0], num_kept)
 
     def step(index: int) -> list[Tensor]:
-        clips = [frames[(index + i) % len(frames)] for i in range(batch)]
-        samples = [panoptic_sample(size) for _ in clips]
-        data = model.data_preprocessor(dict(inputs=clips, data_samples=samples), False)
-        found = model.predict(data['inputs'], data['data_samples'])
-        return [segment_masks(sample.pred_panoptic) for sample in found]
+        return find_segments(model, [frames[(index + i) % len(frames)] for i in range(batch)])
 
     return Workload(
         name,
@@ -337,6 +333,14 @@ def check_memory(model: Any, task: Task) -> None:
             f'task {task}: expected a config with a streaming memory, such as '
             'configs/rap_sam/rap_sam_nano_shapes.py, got one without'
         )
+
+
+def find_segments(model: Any, clips: Sequence[Tensor]) -> list[Tensor]:
+    """Boolean masks (N, H, W) of all segments of clips of one frame, (1, 3, H, W) each, uint8."""
+    samples = [panoptic_sample((clip.shape[-2], clip.shape[-1])) for clip in clips]
+    data = model.data_preprocessor(dict(inputs=list(clips), data_samples=samples), False)
+    found = model.predict(data['inputs'], data['data_samples'])
+    return [segment_masks(sample.pred_panoptic) for sample in found]
 
 
 def segment_masks(found: PanopticData) -> Tensor:

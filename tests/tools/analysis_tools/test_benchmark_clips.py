@@ -46,7 +46,7 @@ def test_both_tasks_take_turns(monkeypatch):
         add_rows=lambda _: None, step=lambda _: begun.append('vos'), doubted_ids=[]
     )
     predictor = SimpleNamespace(model=model, start=lambda *_, **__: session)
-    monkeypatch.setattr(clip_costs, '_segments', lambda *_: begun.append('panoptic'))
+    monkeypatch.setattr(clip_costs, 'find_segments', lambda *_: begun.append('panoptic'))
     frames, mask = np.zeros((4, 8, 8, 3), np.uint8), np.ones((8, 8), bool)
     list(clip_costs._frame_costs(predictor, frames, mask))
 
