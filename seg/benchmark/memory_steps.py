@@ -15,7 +15,7 @@ from seg.models.heads.clip_frame import Frame
 from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.models.memory.pixel_pairs import PixelPairs
-from seg.models.memory.windows import largest_in_windows
+from seg.models.windows import largest_in_windows
 from seg.structures import Prompts, Task
 
 _NUM_MASKS = 16

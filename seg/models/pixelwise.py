@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seg.utils.devices import can_look
+
 _FEW = 3  # filters
+_FEW_MAPS = 8
 
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -19,7 +22,7 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
 
     On a CPU this is a convolution of maps that lie pixel by pixel, which some processors compute
     twice as fast as a product of matrices, and else that product, as a convolution would first
-    copy the maps, and takes longer for one or two filters.
+    copy the maps. One or two filters are products with each row of a map, which threads share.
 
     Args:
         x: Maps (B, C, h, w).
@@ -30,11 +33,32 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
         (B, O, h, w), pixel by pixel: the O channels of a pixel lie beside each other in memory.
     """
     pixels = x.permute(0, 2, 3, 1)
-    if len(filters) < _FEW or not are_convolved_as_they_lie(x):
+    if not are_convolved_as_they_lie(x):
         return F.linear(pixels, filters, bias).permute(0, 3, 1, 2)
+    if len(filters) < _FEW:
+        products = torch.matmul(pixels, filters.T.expand(len(x), -1, -1).unsqueeze(1))
+        return (products if bias is None else products + bias).permute(0, 3, 1, 2)
     # Axes of length 1 may have any stride, by which a convolution would not know the layout.
     clear = pixels.flatten(0, 2).unflatten(0, pixels.shape[:3])
     return F.conv2d(clear.permute(0, 3, 1, 2), filters[:, :, None, None], bias)
+
+
+def sum_pixels(weights: Tensor, x: Tensor) -> Tensor:
+    """Weighted sums over the pixels of maps.
+
+    On a CPU few of them are sums of those of each row, which threads share.
+
+    Args:
+        weights: (B, Q, h, w).
+        x: Maps (B, C, h, w).
+
+    Returns:
+        (B, Q, C).
+    """
+    pixels = x.permute(0, 2, 3, 1)
+    if weights.shape[1] > _FEW_MAPS or not can_look(x.device):
+        return weights.flatten(2) @ pixels.flatten(1, 2)
+    return (weights.transpose(1, 2) @ pixels).sum(dim=1)
 
 
 def are_convolved_as_they_lie(x: Tensor) -> bool:

@@ -5,17 +5,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seg.models.pixelwise import are_convolved_as_they_lie, filter_pixels, pointwise
+from seg.models.pixelwise import are_convolved_as_they_lie, filter_pixels, pointwise, sum_pixels
+from seg.utils.devices import as_if_ahead
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 @pytest.mark.parametrize('size', [(2, 6, 5, 7), (1, 6, 1, 7), (1, 6, 1, 1), (0, 6, 5, 7)])
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_pixels_are_multiplied_with_filters(size, layout):
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_pixels_are_multiplied_with_filters(size, layout, count):
     torch.manual_seed(0)
     maps = torch.randn(size).contiguous(memory_format=layout).requires_grad_()
-    filters, bias = torch.randn(4, 6, requires_grad=True), torch.randn(4, requires_grad=True)
+    filters = torch.randn(count, 6, requires_grad=True)
+    bias = torch.randn(count, requires_grad=True)
     expected = torch.einsum('bchw,oc->bohw', maps, filters) + bias[:, None, None]
     result = filter_pixels(maps, filters, bias)
 
@@ -34,6 +37,19 @@ def test_no_filters_leave_no_channels(layout):
     maps = torch.randn(1, 6, 5, 7).contiguous(memory_format=layout)
 
     assert filter_pixels(maps, torch.zeros(0, 6)).shape == (1, 0, 5, 7)
+
+
+@pytest.mark.parametrize('count', [0, 1, 8, 9])
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_pixels_are_summed_with_weights(layout, count):
+    torch.manual_seed(0)
+    maps = torch.randn(2, 6, 5, 7).contiguous(memory_format=layout)
+    weights = torch.rand(2, count, 5, 7)
+    expected = torch.einsum('bqhw,bchw->bqc', weights, maps)
+
+    torch.testing.assert_close(sum_pixels(weights, maps), expected)
+    with as_if_ahead():
+        torch.testing.assert_close(sum_pixels(weights, maps), expected)
 
 
 def test_a_pointwise_convolution_is_one():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seg.models.pixelwise import are_convolved_as_they_lie, filter_pixels
+from seg.models.pixelwise import are_convolved_as_they_lie, filter_pixels, sum_pixels
 from seg.registry import MODELS
 
 
@@ -39,8 +39,9 @@ def pool_under(weights: Tensor, mask_features: Tensor) -> Tensor:
         weights: (B, Q, T, h, w).
         mask_features: (B, T, C, h, w).
     """
-    per_frame = weights.flatten(3).transpose(1, 2) @ mask_features.flatten(3).transpose(2, 3)
-    return per_frame.sum(dim=1)
+    frames = mask_features.shape[:2]
+    each = sum_pixels(weights.transpose(1, 2).flatten(0, 1), mask_features.flatten(0, 1))
+    return each.unflatten(0, frames).sum(dim=1)
 
 
 @MODELS.register_module()

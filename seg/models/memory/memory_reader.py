@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from seg.models.memory.memory_state import MemoryState
 from seg.models.memory.pixel_pairs import NEVER, PixelPairs
-from seg.models.memory.tiles import TileCut, missing_for_tiles, places_of, tile_side
-from seg.models.memory.windows import largest_in_windows
 from seg.models.pixelwise import pointwise
+from seg.models.tiles import TileCut, missing_for_tiles, places_of, tile_side
+from seg.models.windows import largest_in_windows
 from seg.registry import MODELS
 from seg.utils.constants import made_once
 from seg.utils.devices import runs_ahead
@@ -191,13 +191,13 @@ class MemoryReader(BaseModule):
             state = state.keep_frames(prompted_frames)
         with torch.autocast(keys.fine.device.type, enabled=False):
             pointed = state.prompted & state.written
-            pairs = PixelPairs.of([keys.coarse.flatten(1)], [self._looks(state)], pointed)
+            pairs = PixelPairs.of([self._looks(keys.coarse)], [state.keys.flatten(2)], pointed)
             votes = self._vote(pairs, state, pointed)
             return self._sharpen(self._enlarge(votes, keys.fine.shape[-2:]))
 
-    def _looks(self, state: MemoryState) -> Tensor:
-        """Remembered keys, scaled, (F, K, h'w')."""
-        return self.log_scale.exp() * state.keys.flatten(2)
+    def _looks(self, coarse: Tensor) -> Tensor:
+        """A frame's keys, scaled, (K, h'w')."""
+        return self.log_scale.exp() * coarse.flatten(1)
 
     def _nearby(self, state: MemoryState, coarse: Tensor) -> PixelPairs:
         """A frame's pixels and all remembered ones, less what distant places lose.
@@ -214,7 +214,8 @@ class MemoryReader(BaseModule):
         here = torch.cat([2 * places, -torch.ones_like(lengths), -lengths])
         there = torch.cat([places, lengths, torch.ones_like(lengths)])
         there = there / (2 * variance)[:, None, None]
-        return PixelPairs.of([coarse.flatten(1), here], [self._looks(state), there], state.written)
+        looks = self._looks(coarse)
+        return PixelPairs.of([looks, here], [state.keys.flatten(2), there], state.written)
 
     def _vote(self, pairs: PixelPairs, state: MemoryState, counted: Tensor) -> Tensor:
         """Mean cover of remembered pixels, weighted by softmax, (N, h', w').

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from seg.models.decoders.layers import check_num_heads, mlp, start_at_zero
 from seg.models.memory.memory_state import MemoryState
-from seg.models.memory.windows import largest_in_windows
-from seg.models.pixelwise import filter_pixels
+from seg.models.pixelwise import filter_pixels, sum_pixels
 from seg.models.prompts.positional import sine_encoding
+from seg.models.windows import largest_in_windows
 from seg.registry import MODELS
 
 _LONGEST_GAP = 1024.0  # frames; older ones count as that old
@@ -99,8 +99,9 @@ class ObjectMemory(BaseModule):
         if not len(masks):
             return queries.new_zeros(0, mask_features.shape[0])
         grown = largest_in_windows(masks, 2 * self.ring + 1, self.ring)
-        pooled = [_mean_under(weights, mask_features) for weights in (masks, grown - masks)]
-        return self.token_norm(self.token_mlp(torch.cat([*pooled, queries.float()], dim=-1)))
+        inside, around = _means_under(torch.cat([masks, grown - masks]), mask_features).chunk(2)
+        seen = torch.cat([inside, around, queries.float()], dim=-1)
+        return self.token_norm(self.token_mlp(seen))
 
     def read(self, state: MemoryState) -> ObjectRead:
         """What is remembered of each object; zeros for objects without memory."""
@@ -121,9 +122,8 @@ class ObjectMemory(BaseModule):
         return ObjectRead(self.out_proj(joined) * known, searched[:, :-1], searched[:, -1])
 
 
-def _mean_under(weights: Tensor, mask_features: Tensor) -> Tensor:
-    """Mean of features (C, h, w) weighted by (N, h, w), (N, C); sums leave the range of fp16."""
+def _means_under(weights: Tensor, mask_features: Tensor) -> Tensor:
+    """Means of features (C, h, w) weighted by (N, h, w), (N, C); sums leave the range of fp16."""
     with torch.autocast(weights.device.type, enabled=False):
-        flat = weights.float().flatten(1)
-        sums = flat @ mask_features.float().flatten(1).T
-        return sums / flat.sum(dim=1, keepdim=True).clamp(min=1e-3)
+        sums = sum_pixels(weights[None].float(), mask_features[None].float())[0]
+        return sums / weights.float().sum(dim=(1, 2)).clamp(min=1e-3).unsqueeze(1)

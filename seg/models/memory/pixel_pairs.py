@@ -43,7 +43,8 @@ class PixelPairs(NamedTuple):
         num_pixels = here[0].shape[1]
         here = [*here, here[0].new_full((1, num_pixels), -1.0)]
         there = [*there, never[:, None, None].expand(-1, 1, num_pixels)]
-        return cls(torch.cat(here).T, torch.cat(there, dim=1).transpose(1, 2).flatten(0, 1))
+        by_pixel = torch.cat([channels.transpose(1, 2) for channels in there], dim=2)
+        return cls(torch.cat(here).T, by_pixel.flatten(0, 1))
 
     @property
     def num_there(self) -> int:
@@ -80,7 +81,7 @@ def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     length = values.shape[0]
     num_groups = -(-length // _GROUP)
-    if torch.compiler.is_compiling() or num_groups <= count:
+    if torch.compiler.is_compiling() or num_groups <= 2 * count:  # their members are half of all
         best = values.topk(count, dim=0, sorted=False)
         return best.values, best.indices
     detached, missing = values.detach(), num_groups * _GROUP - length

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seg.models.decoders.layers import start_at_zero
 from seg.models.decoders.pooling import SoftMaskMeanPooling
-from seg.models.pixelwise import filter_pixels, pointwise
+from seg.models.pixelwise import filter_pixels, pointwise, sum_pixels
 from seg.registry import MODELS
 from seg.utils.devices import rows_at_once
 
@@ -103,8 +103,9 @@ class MaskRefiner(BaseModule):
         scaled = mask_logits.clamp(-_MAX_LOGIT, _MAX_LOGIT).unsqueeze(3) / _MAX_LOGIT
         maps = _channels_last(torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2))
         own = self.hint_conv(maps).unflatten(0, rows)
-        unlike = self.unlike_scale * _unlikeness(looks, mean)
-        x = _channels_last((own + shared.unsqueeze(1) + unlike).flatten(0, 2)).relu()
+        common = own + shared.unsqueeze(1)
+        sums = torch.addcmul(common, self.unlike_scale.to(common), _unlikeness(looks, mean))
+        x = _channels_last(sums.flatten(0, 2)).relu()
         for conv in self.convs:
             x = x + conv(x).relu()
         change = pointwise(self.mask_conv, x).squeeze(1)
@@ -113,11 +114,11 @@ class MaskRefiner(BaseModule):
 
     def _judge(self, x: Tensor, refined: Tensor) -> Tensor:
         """Change of the quality estimate, (B, Q), from what lies inside and at the border."""
-        probs = refined.detach().sigmoid().flatten(0, 2).flatten(1)  # (N, hw)
-        weights = torch.stack([probs, 4 * probs * (1 - probs)], dim=1)
+        probs = refined.detach().sigmoid().flatten(0, 2)
+        weights = torch.stack([probs, 4 * probs * (1 - probs)], dim=1)  # (N, 2, h, w)
         with torch.autocast(x.device.type, enabled=False):
-            sums = weights @ x.permute(0, 2, 3, 1).flatten(1, 2).float()  # (N, 2, hidden)
-        pooled = sums / weights.sum(dim=2, keepdim=True).clamp(min=1)
+            sums = sum_pixels(weights, x.float())  # (N, 2, hidden)
+        pooled = sums / weights.sum(dim=(2, 3)).clamp(min=1).unsqueeze(2)
         judged = self.iou_proj(pooled.flatten(1)).squeeze(-1)
         return judged.unflatten(0, refined.shape[:3]).mean(dim=2)
 

@@ -188,7 +188,7 @@ def test_only_the_best_remembered_pixels_vote():
     state, (features, _) = written(memory, shifts=(0, 1)), picture(shift=2)
     reader = memory.reader
     keys = memory.encode(features[None]).of_clip(0)
-    pairs = PixelPairs.of([keys.coarse.flatten(1)], [reader._looks(state)], state.written)
+    pairs = PixelPairs.of([reader._looks(keys.coarse)], [state.keys.flatten(2)], state.written)
     logits, votes = pairs.products(), reader._vote(pairs, state, state.written)
 
     size = state.keys.shape[-2:]
@@ -243,7 +243,7 @@ def test_distant_places_lose_by_their_squared_distance():
     features, _ = picture(shift=3)
     keys = memory.encode(features[None]).of_clip(0)
     reader, (height, width) = memory.reader, keys.coarse.shape[-2:]
-    looks = PixelPairs.of([keys.coarse.flatten(1)], [reader._looks(state)], state.written)
+    looks = PixelPairs.of([reader._looks(keys.coarse)], [state.keys.flatten(2)], state.written)
     lost = looks.products() - reader._nearby(state, keys.coarse).products()
 
     at_once, per_frame = reader.log_reach.exp().tolist()

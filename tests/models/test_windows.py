@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seg.models.memory.windows import largest_in_windows
+from seg.models.windows import largest_in_windows
 
 
 @pytest.mark.parametrize('num_maps', [0, 1, 3])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from seg.models.memory.tiles import TileCut, missing_for_tiles, places_of, tile_side
+from seg.models.tiles import TileCut, missing_for_tiles, places_of, tile_side
 from seg.utils.devices import as_if_ahead
 
 
