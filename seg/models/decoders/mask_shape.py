@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from seg.models.decoders.extents import mask_extents
 from seg.models.decoders.layers import mlp
 from seg.registry import MODELS
+from seg.utils.constants import made_once
 
 _MARGIN = 1.25  # side of the window over the longer side of the mask's box
 
@@ -58,18 +59,19 @@ class MaskShapeEncoder(nn.Module):
     def _crop(self, probs: Tensor) -> tuple[Tensor, Tensor]:
         """Windows on masks (N, h, w): crops (N, window, window), and which masks have pixels."""
         height, width = probs.shape[-2:]
-        inside = probs > 0.5
-        x1, y1, x2, y2 = mask_extents(inside).unbind(-1)
-        half = torch.maximum(x2 - x1, y2 - y1) * (_MARGIN / 2)
-        steps = torch.linspace(-1, 1, self.window, device=probs.device)
-        xs = ((x1 + x2) / 2)[:, None] + half[:, None] * steps
-        ys = ((y1 + y2) / 2)[:, None] + half[:, None] * steps
-        grid = torch.stack(
-            [
-                (xs * (2 / width) - 1)[:, None, :].expand(-1, self.window, -1),
-                (ys * (2 / height) - 1)[:, :, None].expand(-1, -1, self.window),
-            ],
-            dim=-1,
-        )
+        upper_left, lower_right = mask_extents(probs > 0.5).chunk(2, dim=-1)  # (N, 2) each
+        half = (lower_right - upper_left).amax(dim=-1, keepdim=True) * (_MARGIN / 2)
+        centre = (upper_left + lower_right) / 2
+        places = centre.unsqueeze(-1) + half.unsqueeze(-1) * _steps(self.window, probs.device)
+        xs, ys = places.unbind(dim=1)  # (N, window) each
+        across = (xs * (2 / width) - 1).unsqueeze(1).expand(-1, self.window, -1)
+        down = (ys * (2 / height) - 1).unsqueeze(2).expand(-1, -1, self.window)
+        grid = torch.stack([across, down], dim=-1)
         crops = F.grid_sample(probs.unsqueeze(1), grid, align_corners=False)
-        return crops.squeeze(1), (x2 > x1).float()
+        return crops.squeeze(1), (half.squeeze(1) > 0).float()
+
+
+@made_once
+def _steps(window: int, device: torch.device) -> Tensor:
+    """Places of samples along a window, from -1 to 1."""
+    return torch.linspace(-1, 1, window, device=device)
