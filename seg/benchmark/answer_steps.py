@@ -171,9 +171,9 @@ def _divided_step(bench: Bench) -> Step:
     logits, upsampler = 16 * shares - 8, bench.small.head.mask_upsampler
     return Step(
         'divided',
-        'cells of the mask of one followed object divided where the mask is, small model',
+        'cells of the mask of one followed object divided along its outline, small model',
         lambda: FrameSharpener(upsampler, features)(logits),
-        lambda: FrameSharpener(upsampler, features).near_masks(logits),
+        lambda: FrameSharpener(upsampler, features).near_outlines(logits),
         alike=lambda first, second: float(((first > 0) != (second > 0)).float().mean()),
     )
 

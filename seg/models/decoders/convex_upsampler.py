@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seg.models.pixelwise import pointwise
+from seg.models.tiles import TileCut, missing_for_tiles, places_of
+from seg.models.windows import largest_in_windows
 from seg.registry import MODELS
 from seg.utils.devices import runs_ahead
 
@@ -18,8 +21,10 @@ Sharpen = Callable[[Tensor], Tensor]
 """Brings mask logits (N, T, h, w) to a finer grid."""
 
 _SIDE = 3  # of the square of cells that a part of a cell chooses from
-_AROUND = 3  # cells beside a mask that decide about its outline in a picture, with two to spare
-_STEP = 8  # cells, in the lengths of the parts of maps that are looked at
+_MARGIN = _SIDE // 2
+_AROUND = _MARGIN + 1  # cells beside an outline that decide about it in a picture
+_TILE = 8  # cells along a side of the parts of maps that are looked at
+_STEP = 16  # in the numbers of them
 _LEAST_WEIGHT = 1e-2  # at the start
 
 
@@ -74,8 +79,13 @@ class ConvexUpsampler(BaseModule):
         Returns:
             (T, parts, 9, h, w), float32, of sum 1 over the nine.
         """
-        hidden = pointwise(self.feat_conv, mask_features).relu()
-        logits = self.weight_conv(hidden).float().contiguous()
+        return self._as_weights(self.weight_conv(self._hidden(mask_features)))
+
+    def _hidden(self, mask_features: Tensor) -> Tensor:
+        return pointwise(self.feat_conv, mask_features).relu()
+
+    def _as_weights(self, logits: Tensor) -> Tensor:
+        logits = logits.float().contiguous()
         return logits.unflatten(1, (self.factor**2, _SIDE**2)).softmax(dim=2)
 
     def forward(self, mask_logits: Tensor, weights: Tensor) -> Tensor:
@@ -88,15 +98,37 @@ class ConvexUpsampler(BaseModule):
         Returns:
             (N, T, factor * h, factor * w), float32.
         """
-        num, height, width = len(mask_logits), *mask_logits.shape[-2:]
-        margin = _SIDE // 2
-        around = F.pad(mask_logits.float(), (margin,) * 4, mode='replicate')
-        parts = mask_logits.new_zeros(num, *weights.shape[:2], height, width, dtype=torch.float32)
-        for k in range(_SIDE**2):
-            y, x = divmod(k, _SIDE)
-            cells = around[..., y : y + height, x : x + width]
-            parts.addcmul_(weights[:, :, k], cells.unsqueeze(2))
-        # Of no masks pixel_shuffle has no gradient.
+        cells = _cells_around(F.pad(mask_logits.float(), (_MARGIN,) * 4, mode='replicate'))
+        parts = torch.zeros_like(cells[0]).unsqueeze(2).repeat(1, 1, self.factor**2, 1, 1)
+        for k, cell in enumerate(cells):  # all products at once would be nine times as large
+            parts.addcmul_(weights[:, :, k], cell.unsqueeze(2))
+        return self._in_place(parts)
+
+    def of_tiles(self, mask_logits: Tensor, mask_features: Tensor, cut: TileCut) -> Tensor:
+        """Divide the cells of some tiles of a frame.
+
+        Args:
+            mask_logits: (N, h, w).
+            mask_features: (C, h, w).
+            cut: Cuts out the tiles with a margin of one cell.
+
+        Returns:
+            (N, tiles, factor * side, factor * side), float32.
+        """
+        side = math.isqrt(cut.pixels.shape[1])
+
+        def as_maps(pixels: Tensor) -> Tensor:
+            return pixels.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+
+        hidden = self._hidden(as_maps(cut(mask_features)))
+        hidden = hidden * as_maps(~cut.is_beyond)  # a convolution adds zeros there
+        conv = self.weight_conv
+        weights = self._as_weights(F.conv2d(hidden, conv.weight, conv.bias))
+        cells = torch.stack(_cells_around(as_maps(cut(mask_logits.float())).transpose(0, 1)), dim=2)
+        return self._in_place((weights * cells.unsqueeze(2)).sum(dim=3))
+
+    def _in_place(self, parts: Tensor) -> Tensor:
+        """Parts of cells (N, T, parts, h, w) as maps; of no masks pixel_shuffle has no gradient."""
         rows = parts.unflatten(2, (self.factor, -1)).permute(0, 1, 4, 2, 5, 3)
         return rows.flatten(4, 5).flatten(2, 3)
 
@@ -128,68 +160,69 @@ class FrameSharpener:
                 self._weights = self._upsampler.weights(self._features)
         return self._upsampler(mask_logits, self._weights)
 
-    def near_masks(self, mask_logits: Tensor) -> Tensor:
-        """The same masks with less work, for where only positive logits count.
+    def near_outlines(self, mask_logits: Tensor) -> Tensor:
+        """The same masks with less work, for where signs count, and values where masks overlap.
 
-        A part of a cell lies between the cells around it, so beside a mask it is negative whatever
-        the weights are. Positive logits and all within a cell of them are those of the whole call,
-        up to rounding; others keep the value of their cell. Where to look at masks is to wait for a
-        device, or the weights are known, this is the whole call.
+        A part of a cell lies between the cells around it, so among positive ones it is positive
+        and among negative ones negative, whatever the weights are: those keep the value of their
+        cell. Values around outlines and where several masks are positive are those of the whole
+        call, up to rounding. Where to look at masks is to wait for a device, or the weights are
+        known, this is the whole call.
 
         Args:
             mask_logits: (N, T, h, w).
         """
         if self._weights is not None or runs_ahead(mask_logits.device):
             return self(mask_logits)
-        factor = self._upsampler.factor
-        fine = mask_logits.float().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-        covered = (mask_logits > 0).flatten(0, 1).any(dim=0)
-        if not covered.any():
-            return fine
-        flags = covered.any(dim=1), covered.any(dim=0)
-        seen_rows, seen_columns = (_reach(of_axis) for of_axis in flags)
-        rows, columns = (
-            _inner(seen, len(of_axis))
-            for seen, of_axis in zip((seen_rows, seen_columns), flags, strict=True)
-        )
-        features = self._features[..., seen_rows, seen_columns]
+        clips = zip(mask_logits.unbind(1), self._features, strict=True)
         with torch.no_grad():
-            # As a whole of its own it is convolved faster than as a part of a larger one.
-            weights = self._upsampler.weights(
-                features.contiguous(memory_format=torch.channels_last)
-            )
-        part = self._upsampler(mask_logits[..., seen_rows, seen_columns], weights)
-        fine[..., _parts_of(rows, factor), _parts_of(columns, factor)] = part[
-            ...,
-            _parts_of(rows, factor, seen_rows.start),
-            _parts_of(columns, factor, seen_columns.start),
-        ]
-        return fine
+            return torch.stack([self._near_outlines(*frame) for frame in clips], dim=1)
+
+    def _near_outlines(self, mask_logits: Tensor, mask_features: Tensor) -> Tensor:
+        """Masks (N, h, w) on one frame with features (C, h, w)."""
+        (height, width), factor = mask_logits.shape[-2:], self._upsampler.factor
+        missing = missing_for_tiles(height, width, _TILE)
+        padded = F.pad(mask_logits.float(), missing)
+        fine = padded.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+        places = places_of(_undecided_tiles(mask_logits > 0, missing))
+        if len(places[0]):
+            places = _in_steps(places)
+            cut = TileCut.of(places, (height, width), _TILE, _MARGIN)
+            divided = self._upsampler.of_tiles(mask_logits, mask_features, cut)
+            side = factor * _TILE
+            tiled = fine.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(1, 3, 0, 2, 4)
+            tiled[places] = divided.transpose(0, 1)
+        return fine[:, : factor * height, : factor * width]
 
 
-def _reach(flags: Tensor) -> slice:
-    """From before the first to behind the last true one of a row of flags.
+def _cells_around(padded: Tensor) -> list[Tensor]:
+    """The nine cells around each of maps (..., h + 2, w + 2), (..., h, w) each."""
+    height, width = padded.shape[-2] - 2 * _MARGIN, padded.shape[-1] - 2 * _MARGIN
+    sides = range(_SIDE)
+    return [padded[..., y : y + height, x : x + width] for y in sides for x in sides]
 
-    Some lengths alone occur: for each new size of maps a processor's library prepares itself
-    anew, which takes as long as a convolution.
+
+def _undecided_tiles(covered: Tensor, missing: tuple[int, int, int, int]) -> Tensor:
+    """Tiles where an outline runs or masks overlap, or beside that, (rows, columns), bool.
+
+    Args:
+        covered: What masks cover, (N, h, w), bool.
+        missing: What has to be added for whole tiles.
     """
-    places, margin = flags.nonzero().flatten(), _AROUND + _SIDE // 2
-    first, last = int(places[0]) - margin, int(places[-1]) + 1 + margin
-    length = min(len(flags), -(-(last - first) // _STEP) * _STEP)
-    first = max(0, min(first, len(flags) - length))
-    return slice(first, first + length)
+    shares = F.pad(torch.cat([covered, ~covered]).float(), missing)
+    largest = largest_in_windows(shares, _TILE + 2 * _AROUND, _AROUND)[:, ::_TILE, ::_TILE]
+    has_inside, has_outside = (largest > 0).chunk(2)
+    return (has_inside & has_outside).any(dim=0) | (has_inside.sum(dim=0) > 1)
 
 
-def _inner(seen: slice, length: int) -> slice:
-    """The cells of an axis all of whose neighbours are seen, or lie beyond the map."""
-    margin = _SIDE // 2
-    first = seen.start + margin if seen.start else 0
-    return slice(first, seen.stop - margin if seen.stop < length else length)
+def _in_steps(places: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Places in one of a few numbers, the last one again and again where there are fewer.
 
-
-def _parts_of(cells: slice, factor: int, first: int = 0) -> slice:
-    """The parts that some cells of an axis become, counted from the cell ``first`` on."""
-    return slice(factor * (cells.start - first), factor * (cells.stop - first))
+    For each new size of maps a processor's library prepares itself anew, which takes as long as a
+    convolution.
+    """
+    rows, columns = (torch.cat([p, p[-1:].expand(-len(p) % _STEP)]) for p in places)
+    return rows, columns
 
 
 def _bilinear_weights(factor: int) -> Tensor:

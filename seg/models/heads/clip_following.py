@@ -15,7 +15,7 @@ from seg.models.heads.mask_resizing import (
     PictureSizes,
     resized_chunks,
     sharpened,
-    sharpened_near_masks,
+    sharpened_near_outlines,
 )
 from seg.models.heads.slot_prompts import prompts_by_slot
 from seg.models.memory import MemoryState
@@ -90,7 +90,7 @@ def finest_masks(
 ) -> tuple[Tensor, PictureSizes]:
     """Mask logits of the first clip's N objects on the finest grid, clicks kept there as well.
 
-    Where they are negative, they need not be exact.
+    Their signs are exact, and their values where several objects are.
 
     Args:
         keeper: What makes masks obey the clicks, if anything.
@@ -105,7 +105,7 @@ def finest_masks(
     """
     logits = answer.mask_logits[0, : state.num_objects].float().unsqueeze(1)
     if sizes['sharpen'] is None or keeper is None or prompts is None:
-        fine, rest = sharpened_near_masks(logits, sizes)
+        fine, rest = sharpened_near_outlines(logits, sizes)
         return fine.squeeze(1), rest
     fine, rest = sharpened(logits, sizes)
     rows = prompts_by_slot(state, replace(prompts, masks=None, previous_logits=None))
@@ -150,10 +150,11 @@ class IdMap:
 
     def add(self, object_ids: Tensor, logits: Tensor) -> None:
         """Objects (n,), n >= 1, with their masks at the size of the picture, (n, H, W)."""
-        value, winner = logits.max(dim=0)
-        better = value > self._best
-        self._best = torch.where(better, value, self._best)
-        self.ids = torch.where(better, object_ids.int()[winner], self.ids)
+        # One after the other: the place of the largest along an axis is slow to find on a CPU.
+        for object_id, mask in zip(object_ids.int(), logits, strict=True):
+            better = mask > self._best
+            self._best = torch.where(better, mask, self._best)
+            self.ids = torch.where(better, object_id, self.ids)
 
 
 def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -> TrackData:

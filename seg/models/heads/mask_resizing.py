@@ -77,11 +77,16 @@ def sharpened(mask_logits: Tensor, sizes: PictureSizes) -> tuple[Tensor, Picture
     return sizes['sharpen'](mask_logits), {**sizes, 'sharpen': None}
 
 
-def sharpened_near_masks(mask_logits: Tensor, sizes: PictureSizes) -> tuple[Tensor, PictureSizes]:
-    """The same where only positive logits count, see :meth:`FrameSharpener.near_masks`."""
+def sharpened_near_outlines(
+    mask_logits: Tensor, sizes: PictureSizes
+) -> tuple[Tensor, PictureSizes]:
+    """The same with exact signs alone, and values where masks overlap.
+
+    See :meth:`FrameSharpener.near_outlines`.
+    """
     if sizes['sharpen'] is None:
         return mask_logits, sizes
-    return sizes['sharpen'].near_masks(mask_logits), {**sizes, 'sharpen': None}
+    return sizes['sharpen'].near_outlines(mask_logits), {**sizes, 'sharpen': None}
 
 
 def full_size(mask_logits: Tensor, sizes: PictureSizes | None) -> tuple[int, ...]:

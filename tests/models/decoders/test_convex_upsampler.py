@@ -71,45 +71,80 @@ def test_a_factor_that_divides_nothing():
 
 
 @pytest.mark.parametrize(
-    ('rows', 'columns'),
+    ('rows', 'columns', 'has_outline'),
     [
-        ((5, 9), (7, 12)),
-        ((12, 20), (33, 38)),
-        ((0, 2), (41, 43)),
-        ((0, 29), (0, 43)),
-        ((4, 4), (4, 4)),
+        ((5, 9), (7, 12), True),
+        ((12, 20), (33, 38), True),
+        ((0, 2), (41, 43), True),
+        ((0, 29), (0, 43), False),
+        ((4, 4), (4, 4), False),
     ],
 )
 @pytest.mark.parametrize('factor', [2, 3])
-def test_masks_are_divided_where_they_are(rows, columns, factor):
-    torch.manual_seed(0)
-    upsampler, features = ConvexUpsampler(6, factor=factor), torch.randn(2, 6, 29, 43)
-    with torch.no_grad():
-        upsampler.weight_conv.weight.normal_(std=0.5)
+def test_masks_are_divided_where_their_outlines_are(rows, columns, has_outline, factor):
+    upsampler, features = sharp_upsampler(factor), torch.randn(2, 6, 29, 43)
     logits = -torch.rand(3, 2, 29, 43) - 0.01
     logits[1, :, slice(*rows), slice(*columns)] += 2
-    seen = []
-    weights_of = upsampler.weights
-    upsampler.weights = lambda part: seen.append(part[0, 0].shape) or weights_of(part)
-    whole = FrameSharpener(upsampler, features)(logits)
-    near = FrameSharpener(upsampler, features).near_masks(logits)
+    whole, near, seen = divided_both_ways(upsampler, features, logits)
 
     assert near.shape == whole.shape
     assert near.gt(0).equal(whole.gt(0))
-    close = F.max_pool2d(whole.gt(0).float(), 2 * factor + 1, 1, factor) > 0
+    close = outlines(logits, factor)
+    assert bool(close.any()) == has_outline
     torch.testing.assert_close(near[close], whole[close])
-    empty = rows[0] == rows[1]
-    is_large = rows == (0, 29)
-    assert len(seen) == (1 if empty else 2)
-    assert is_large or empty or seen[1].numel() < seen[0].numel(), 'a part of the frame is enough'
-    # A few sizes occur, as processors prepare themselves for each.
-    assert all(got % 8 == 0 or got == all_ for got, all_ in zip(seen[-1], seen[0], strict=True))
+    # A few numbers of tiles occur, as processors prepare themselves for each.
+    assert seen == ([16, 16] if has_outline else []), 'of 24 tiles of each frame'
     for size in ((58, 86), (81, 177), (17, 22)):  # and so of masks at any size
-        pictures = [
-            F.interpolate(fine, size=size, mode='bilinear', align_corners=False)
-            for fine in (near, whole)
-        ]
-        assert pictures[0].gt(0).equal(pictures[1].gt(0))
+        pictures = [resized(fine, size) > 0 for fine in (near, whole)]
+        assert pictures[0].equal(pictures[1])
+
+
+def test_masks_that_overlap_are_divided_everywhere():
+    upsampler, features = sharp_upsampler(2), torch.randn(1, 6, 64, 72)
+    logits = torch.randn(3, 1, 64, 72)
+    logits[:2, :, :24, :24] = logits[:2, :, :24, :24].abs() + 0.1
+    logits[2] = -logits[2].abs() - 0.1
+    logits[:2, :, 32:] = -logits[:2, :, 32:].abs() - 0.1
+    whole, near, seen = divided_both_ways(upsampler, features, logits)
+
+    torch.testing.assert_close(near[:2, :, :48, :48], whole[:2, :, :48, :48])
+    assert seen == [48], '9 columns and a little more than 4 rows of tiles, of 72'
+    for size in ((128, 144), (100, 177)):
+        best = [resized(fine, size)[:, 0].amax(dim=0).clamp(min=0) for fine in (near, whole)]
+        torch.testing.assert_close(*best)
+
+
+def sharp_upsampler(factor: int) -> ConvexUpsampler:
+    torch.manual_seed(0)
+    upsampler = ConvexUpsampler(6, factor=factor)
+    with torch.no_grad():
+        upsampler.weight_conv.weight.normal_(std=0.5)
+    return upsampler
+
+
+def divided_both_ways(upsampler, features, logits):
+    """Masks divided everywhere, those divided where it counts, and the tiles of each frame."""
+    seen, of_tiles = [], upsampler.of_tiles
+
+    def counted(masks, frame, cut):
+        seen.append(len(cut.pixels))
+        return of_tiles(masks, frame, cut)
+
+    upsampler.of_tiles = counted
+    whole = FrameSharpener(upsampler, features)(logits)
+    near = FrameSharpener(upsampler, features).near_outlines(logits)
+    return whole, near, seen
+
+
+def outlines(logits, factor):
+    """Parts of cells that have others of the other sign beside them, (N, T, h, w), bool."""
+    inside = (logits > 0).float()
+    is_near = F.max_pool2d(inside, 3, 1, 1) != -F.max_pool2d(-inside, 3, 1, 1)
+    return is_near.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+
+
+def resized(masks, size):
+    return F.interpolate(masks, size=size, mode='bilinear', align_corners=False)
 
 
 def test_weights_that_are_known_are_used_again():
@@ -119,7 +154,7 @@ def test_weights_that_are_known_are_used_again():
     upsampler.weights = calls.append
 
     assert sharpener(logits).equal(whole)
-    assert sharpener.near_masks(logits).equal(whole)
+    assert sharpener.near_outlines(logits).equal(whole)
     assert not calls
 
 
@@ -129,7 +164,7 @@ def test_a_device_that_runs_ahead_is_not_asked_where_masks_are():
     logits[0, 0, 0, 0] = 1
     whole = FrameSharpener(upsampler, features)(logits)
     with as_if_ahead():
-        near = FrameSharpener(upsampler, features).near_masks(logits)
+        near = FrameSharpener(upsampler, features).near_outlines(logits)
 
     assert near.equal(whole)
-    assert not FrameSharpener(upsampler, features).near_masks(logits).equal(whole)
+    assert not FrameSharpener(upsampler, features).near_outlines(logits).equal(whole)
