@@ -9,12 +9,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg.models.pixelwise import filter_pixels
-from seg.utils.devices import rows_at_once
+from seg.utils.devices import can_look, rows_at_once
 
 NEVER = 1e4
 """Taken from logits of what must not count."""
 
 _GROUP = 8  # remembered pixels, or groups of them, that are looked at together
+_PLACE = (1 << 28) - 1  # bits of a double that say less than half of the last one of a float
 
 
 class PixelPairs(NamedTuple):
@@ -82,15 +83,31 @@ def _largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     length = values.shape[0]
     num_groups = -(-length // _GROUP)
     if torch.compiler.is_compiling() or num_groups <= 2 * count:  # their members are half of all
-        best = values.topk(count, dim=0, sorted=False)
-        return best.values, best.indices
+        return _selected(values, count)
     detached, missing = values.detach(), num_groups * _GROUP - length
     if missing:  # padding copies
-        detached = F.pad(detached, (0, 0, 0, missing), value=-torch.inf)
+        detached = F.pad(detached, (0, 0, 0, missing), value=torch.finfo(values.dtype).min)
     maxima = detached.unflatten(0, (_GROUP, num_groups)).amax(dim=0)
     groups = _largest(maxima, count)[1]
     first = num_groups * torch.arange(_GROUP, device=values.device)
     members = (groups + first[:, None, None]).flatten(0, 1)
-    best = detached.gather(0, members).topk(count, dim=0, sorted=False)
-    index = members.gather(0, best.indices)
+    index = members.gather(0, _selected(detached.gather(0, members), count)[1])
     return values.gather(0, index), index
+
+
+def _selected(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The same, among all of each column; finite ones.
+
+    On a CPU without gradient by the partition of NumPy, two to four times as fast as ``topk``. It
+    moves numbers alone, so each place is written into those bits of a double that a float leaves
+    free: too few to change what the double is rounded to.
+    """
+    if torch.is_grad_enabled() or not can_look(values.device):
+        best = values.topk(count, dim=0, sorted=False)
+        return best.values, best.indices
+    columns = values.T.to(torch.float64, memory_format=torch.contiguous_format)
+    length = columns.shape[1]
+    columns.view(torch.int64).bitwise_or_(torch.arange(length, device=values.device))
+    columns.numpy().partition(length - count, axis=1)
+    best = columns[:, length - count :].T.contiguous()
+    return best.to(values.dtype), best.view(torch.int64) & _PLACE

@@ -105,9 +105,9 @@ class MaskRefiner(BaseModule):
         own = self.hint_conv(maps).unflatten(0, rows)
         common = own + shared.unsqueeze(1)
         sums = torch.addcmul(common, self.unlike_scale.to(common), _unlikeness(looks, mean))
-        x = _channels_last(sums.flatten(0, 2)).relu()
+        x = _channels_last(sums.flatten(0, 2)).relu_()
         for conv in self.convs:
-            x = x + conv(x).relu()
+            x = x + conv(x).relu_()
         change = pointwise(self.mask_conv, x).squeeze(1)
         refined = mask_logits + change.unflatten(0, rows).float()
         return RefinedMasks(refined, self._judge(x, refined))

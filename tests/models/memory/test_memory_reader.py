@@ -11,7 +11,7 @@ from seg.models.memory import (
     SeenObjects,
     StreamingMemoryAdapter,
 )
-from seg.models.memory.pixel_pairs import PixelPairs, _largest
+from seg.models.memory.pixel_pairs import NEVER, PixelPairs, _largest, _selected
 from seg.utils.devices import as_if_ahead
 
 
@@ -204,9 +204,26 @@ def test_only_the_best_remembered_pixels_vote():
         torch.testing.assert_close(votes[:, place // size[1], place % size[1]], expected)
 
 
-@pytest.mark.parametrize('length', [5, 40, 100, 1000])
-def test_the_largest_are_found_by_groups(length):
-    values = torch.randn(length, 7, generator=torch.Generator().manual_seed(length))
+@pytest.mark.parametrize('with_gradient', [False, True])
+@pytest.mark.parametrize('find', [_largest, _selected])
+@pytest.mark.parametrize('length', [5, 40, 100, 1000, 9000])
+def test_the_largest_are_found(length, find, with_gradient):
+    values = 20 * torch.randn(length, 7, generator=torch.Generator().manual_seed(length))
+    values[:, 3] = values[:, 3].round()  # many are equal
+    values[::2, 4], values[:, 5], values[:, 6] = -NEVER, 0.0, -torch.rand(length) * 1e-38
+    with torch.set_grad_enabled(with_gradient):
+        best, index = find(values, 5)
+
+    assert best.dtype == values.dtype
+    assert best.sort(dim=0).values.equal(values.topk(5, dim=0).values.flip(0))
+    assert values.gather(0, index).equal(best)
+    assert all(len(set(column.tolist())) == 5 for column in index.T), 'each place once'
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_the_largest_of_half_precision_are_found_by_groups(dtype):
+    values = torch.randn(129, 7, generator=torch.Generator().manual_seed(0)).to(dtype) - 10
     best, index = _largest(values, 5)
 
     assert best.sort(dim=0).values.equal(values.topk(5, dim=0).values.flip(0))
