@@ -11,10 +11,12 @@ from torch.nn import functional as F
 
 from seg.benchmark.bench_step import Bench, Step, inputs_of
 from seg.benchmark.workloads import draw_frame
+from seg.models.heads.clip_following import IdMap
 from seg.models.heads.clip_frame import Frame
 from seg.models.heads.clip_step import ClipStep
 from seg.models.memory import MemoryState
 from seg.models.memory.pixel_pairs import PixelPairs
+from seg.models.pixelwise import sum_pixels
 from seg.models.windows import largest_in_windows
 from seg.structures import Prompts, Task
 
@@ -50,7 +52,7 @@ def memory_steps(bench: Bench) -> Iterator[Step]:
     count = memory.reader.top_k
     yield Step(
         'largest',
-        f'the {count} remembered pixels most like each of the frame, by groups of groups',
+        f'the {count} remembered pixels most like each of the frame: groups of groups, partitions',
         lambda: (pairs.here @ pairs.there.T).topk(count, dim=1).values,
         lambda: _sorted_largest(pairs, count),
     )
@@ -63,6 +65,33 @@ def memory_steps(bench: Bench) -> Iterator[Step]:
         lambda: F.max_pool2d(masks, side, stride=1, padding=side // 2),
         lambda: largest_in_windows(masks, side, side // 2),
     )
+    features = frame.mask_features[0]
+    yield Step(
+        'summed',
+        'features under two masks summed row by row',
+        lambda: masks[None, :2].flatten(2) @ features.flatten(2).transpose(1, 2),
+        lambda: sum_pixels(masks[None, :2], features),
+    )
+    drawn = torch.from_numpy(draw_frame(0, 1, bench.size)[1]).to(bench.device)
+    logits, ids = 16 * drawn[None].float() - 8, drawn.new_ones(1)
+    yield Step(
+        'labelled',
+        'the pixels of one object labelled, without the place of the largest of one',
+        lambda: _label_at_once(logits, ids),
+        lambda: _label_in_turn(logits, ids),
+        alike=lambda first, second: float((first != second).float().mean()),
+    )
+
+
+def _label_at_once(logits: Tensor, ids: Tensor) -> Tensor:
+    value, winner = logits.max(dim=0)
+    return torch.where(value > 0, ids[winner], 0)
+
+
+def _label_in_turn(logits: Tensor, ids: Tensor) -> Tensor:
+    drawn = IdMap((logits.shape[1], logits.shape[2]), logits.device)
+    drawn.add(ids, logits)
+    return drawn.ids
 
 
 def _sorted_largest(pairs: PixelPairs, count: int) -> Tensor:

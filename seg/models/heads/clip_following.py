@@ -150,11 +150,10 @@ class IdMap:
 
     def add(self, object_ids: Tensor, logits: Tensor) -> None:
         """Objects (n,), n >= 1, with their masks at the size of the picture, (n, H, W)."""
-        # One after the other: the place of the largest along an axis is slow to find on a CPU.
-        for object_id, mask in zip(object_ids.int(), logits, strict=True):
-            better = mask > self._best
-            self._best = torch.where(better, mask, self._best)
-            self.ids = torch.where(better, object_id, self.ids)
+        # One after the other: the place of the largest of few is slow to find on a CPU.
+        for object_id, mask in zip(object_ids.int(), logits.detach(), strict=True):
+            torch.where(mask > self._best, object_id, self.ids, out=self.ids)
+            torch.maximum(mask, self._best, out=self._best)
 
 
 def tracks_of_clip(mask_logits: Tensor, prompts: Prompts, sizes: PictureSizes) -> TrackData:

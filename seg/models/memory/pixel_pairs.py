@@ -109,5 +109,5 @@ def _selected(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     length = columns.shape[1]
     columns.view(torch.int64).bitwise_or_(torch.arange(length, device=values.device))
     columns.numpy().partition(length - count, axis=1)
-    best = columns[:, length - count :].T.contiguous()
-    return best.to(values.dtype), best.view(torch.int64) & _PLACE
+    largest = columns[:, length - count :].T.contiguous()
+    return largest.to(values.dtype), largest.view(torch.int64) & _PLACE

@@ -15,7 +15,7 @@ SHARES = {'bands', 'kept', 'divided', 'one_wait_panoptic', 'one_wait_vos', 'read
 VALUES = {
     *('bytes', 'folded', 'channels_last', 'deformable'),
     *('drawn', 'classes', 'pooled', 'grids', 'attend'),
-    *('both_paths', 'largest', 'windows'),
+    *('both_paths', 'largest', 'windows', 'summed', 'labelled'),
 }
 
 
