@@ -37,7 +37,7 @@ def filter_pixels(x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Ten
         return F.linear(pixels, filters, bias).permute(0, 3, 1, 2)
     if len(filters) < _FEW:
         products = torch.matmul(pixels, filters.T.expand(len(x), -1, -1).unsqueeze(1))
-        return (products if bias is None else products + bias).permute(0, 3, 1, 2)
+        return (products if bias is None else products + bias.to(products)).permute(0, 3, 1, 2)
     # Axes of length 1 may have any stride, by which a convolution would not know the layout.
     clear = pixels.flatten(0, 2).unflatten(0, pixels.shape[:3])
     return F.conv2d(clear.permute(0, 3, 1, 2), filters[:, :, None, None], bias)

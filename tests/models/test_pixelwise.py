@@ -33,6 +33,16 @@ def test_pixels_are_multiplied_with_filters(size, layout, count):
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('count', [1, 4])
+def test_autocast_decides_on_the_precision(layout, count):
+    maps = torch.randn(1, 6, 5, 7).contiguous(memory_format=layout)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert (
+            filter_pixels(maps, torch.randn(count, 6), torch.zeros(count)).dtype is torch.bfloat16
+        )
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
 def test_no_filters_leave_no_channels(layout):
     maps = torch.randn(1, 6, 5, 7).contiguous(memory_format=layout)
 

@@ -15,7 +15,7 @@ from seg.models.pixelwise import pointwise
 from seg.models.tiles import TileCut, missing_for_tiles, places_of
 from seg.models.windows import largest_in_windows
 from seg.registry import MODELS
-from seg.utils.devices import runs_ahead
+from seg.utils.devices import can_look
 
 Sharpen = Callable[[Tensor], Tensor]
 """Brings mask logits (N, T, h, w) to a finer grid."""
@@ -98,11 +98,7 @@ class ConvexUpsampler(BaseModule):
         Returns:
             (N, T, factor * h, factor * w), float32.
         """
-        cells = _cells_around(F.pad(mask_logits.float(), (_MARGIN,) * 4, mode='replicate'))
-        parts = torch.zeros_like(cells[0]).unsqueeze(2).repeat(1, 1, self.factor**2, 1, 1)
-        for k, cell in enumerate(cells):  # all products at once would be nine times as large
-            parts.addcmul_(weights[:, :, k], cell.unsqueeze(2))
-        return self._in_place(parts)
+        return self._divide(F.pad(mask_logits.float(), (_MARGIN,) * 4, mode='replicate'), weights)
 
     def of_tiles(self, mask_logits: Tensor, mask_features: Tensor, cut: TileCut) -> Tensor:
         """Divide the cells of some tiles of a frame.
@@ -124,11 +120,17 @@ class ConvexUpsampler(BaseModule):
         hidden = hidden * as_maps(~cut.is_beyond)  # a convolution adds zeros there
         conv = self.weight_conv
         weights = self._as_weights(F.conv2d(hidden, conv.weight, conv.bias))
-        cells = torch.stack(_cells_around(as_maps(cut(mask_logits.float())).transpose(0, 1)), dim=2)
-        return self._in_place((weights * cells.unsqueeze(2)).sum(dim=3))
+        return self._divide(as_maps(cut(mask_logits.float())).transpose(0, 1), weights)
 
-    def _in_place(self, parts: Tensor) -> Tensor:
-        """Parts of cells (N, T, parts, h, w) as maps; of no masks pixel_shuffle has no gradient."""
+    def _divide(self, around: Tensor, weights: Tensor) -> Tensor:
+        """Divide all cells of maps (N, T, h + 2, w + 2) but those at their borders."""
+        height, width = weights.shape[-2:]
+        parts = around.new_zeros(len(around), *weights.shape[:2], height, width)
+        for k in range(_SIDE**2):
+            y, x = divmod(k, _SIDE)
+            cells = around[..., y : y + height, x : x + width]
+            parts.addcmul_(weights[:, :, k], cells.unsqueeze(2))
+        # Of no masks pixel_shuffle has no gradient.
         rows = parts.unflatten(2, (self.factor, -1)).permute(0, 1, 4, 2, 5, 3)
         return rows.flatten(4, 5).flatten(2, 3)
 
@@ -166,40 +168,38 @@ class FrameSharpener:
         A part of a cell lies between the cells around it, so among positive ones it is positive
         and among negative ones negative, whatever the weights are: those keep the value of their
         cell. Values around outlines and where several masks are positive are those of the whole
-        call, up to rounding. Where to look at masks is to wait for a device, or the weights are
-        known, this is the whole call.
+        call, up to rounding. Where that is more than half of the picture, to look at masks is to
+        wait for a device, or the weights are known, this is the whole call.
 
         Args:
             mask_logits: (N, T, h, w).
         """
-        if self._weights is not None or runs_ahead(mask_logits.device):
+        if self._weights is not None or not can_look(mask_logits.device):
             return self(mask_logits)
-        clips = zip(mask_logits.unbind(1), self._features, strict=True)
-        with torch.no_grad():
-            return torch.stack([self._near_outlines(*frame) for frame in clips], dim=1)
-
-    def _near_outlines(self, mask_logits: Tensor, mask_features: Tensor) -> Tensor:
-        """Masks (N, h, w) on one frame with features (C, h, w)."""
-        (height, width), factor = mask_logits.shape[-2:], self._upsampler.factor
+        height, width = mask_logits.shape[-2:]
         missing = missing_for_tiles(height, width, _TILE)
-        padded = F.pad(mask_logits.float(), missing)
+        undecided = [_undecided_tiles(covered, missing) for covered in (mask_logits > 0).unbind(1)]
+        if any(flags.sum() > flags.numel() // 2 for flags in undecided):
+            return self(mask_logits)
+        frames = zip(mask_logits.unbind(1), self._features, undecided, strict=True)
+        with torch.no_grad():
+            return torch.stack([self._near_outlines(*frame) for frame in frames], dim=1)
+
+    def _near_outlines(
+        self, mask_logits: Tensor, mask_features: Tensor, undecided: Tensor
+    ) -> Tensor:
+        """Masks (N, h, w) on a frame with features (C, h, w) and such tiles (rows, columns)."""
+        (height, width), factor = mask_logits.shape[-2:], self._upsampler.factor
+        padded = F.pad(mask_logits.float(), missing_for_tiles(height, width, _TILE))
         fine = padded.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
-        places = places_of(_undecided_tiles(mask_logits > 0, missing))
+        places = places_of(undecided)
         if len(places[0]):
-            places = _in_steps(places)
-            cut = TileCut.of(places, (height, width), _TILE, _MARGIN)
+            cut = TileCut.of(_in_steps(places), (height, width), _TILE, _MARGIN)
             divided = self._upsampler.of_tiles(mask_logits, mask_features, cut)
             side = factor * _TILE
             tiled = fine.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(1, 3, 0, 2, 4)
-            tiled[places] = divided.transpose(0, 1)
+            tiled[places] = divided[:, : len(places[0])].transpose(0, 1)
         return fine[:, : factor * height, : factor * width]
-
-
-def _cells_around(padded: Tensor) -> list[Tensor]:
-    """The nine cells around each of maps (..., h + 2, w + 2), (..., h, w) each."""
-    height, width = padded.shape[-2] - 2 * _MARGIN, padded.shape[-1] - 2 * _MARGIN
-    sides = range(_SIDE)
-    return [padded[..., y : y + height, x : x + width] for y in sides for x in sides]
 
 
 def _undecided_tiles(covered: Tensor, missing: tuple[int, int, int, int]) -> Tensor:

@@ -104,7 +104,7 @@ class MaskRefiner(BaseModule):
         maps = _channels_last(torch.cat([scaled, hints.to(scaled)], dim=3).flatten(0, 2))
         own = self.hint_conv(maps).unflatten(0, rows)
         common = own + shared.unsqueeze(1)
-        sums = torch.addcmul(common, self.unlike_scale.to(common), _unlikeness(looks, mean))
+        sums = torch.addcmul(common, self.unlike_scale, _unlikeness(looks, mean))
         x = _channels_last(sums.flatten(0, 2)).relu_()
         for conv in self.convs:
             x = x + conv(x).relu_()

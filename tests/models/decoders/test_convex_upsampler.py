@@ -100,18 +100,26 @@ def test_masks_are_divided_where_their_outlines_are(rows, columns, has_outline, 
 
 
 def test_masks_that_overlap_are_divided_everywhere():
-    upsampler, features = sharp_upsampler(2), torch.randn(1, 6, 64, 72)
-    logits = torch.randn(3, 1, 64, 72)
+    upsampler, features = sharp_upsampler(2), torch.randn(1, 6, 104, 72)
+    logits = torch.randn(3, 1, 104, 72)
     logits[:2, :, :24, :24] = logits[:2, :, :24, :24].abs() + 0.1
     logits[2] = -logits[2].abs() - 0.1
     logits[:2, :, 32:] = -logits[:2, :, 32:].abs() - 0.1
     whole, near, seen = divided_both_ways(upsampler, features, logits)
 
     torch.testing.assert_close(near[:2, :, :48, :48], whole[:2, :, :48, :48])
-    assert seen == [48], '9 columns and a little more than 4 rows of tiles, of 72'
-    for size in ((128, 144), (100, 177)):
+    assert seen == [48], '9 columns and 5 rows of tiles, of 13, in steps of 16'
+    for size in ((208, 144), (160, 177)):
         best = [resized(fine, size)[:, 0].amax(dim=0).clamp(min=0) for fine in (near, whole)]
         torch.testing.assert_close(*best)
+
+
+def test_masks_with_outlines_all_over_are_divided_at_once():
+    upsampler, features = sharp_upsampler(2), torch.randn(1, 6, 32, 40)
+    whole, near, seen = divided_both_ways(upsampler, features, torch.randn(2, 1, 32, 40))
+
+    assert near.equal(whole)
+    assert not seen
 
 
 def sharp_upsampler(factor: int) -> ConvexUpsampler:

@@ -396,6 +396,20 @@ def test_enlarged_votes_stay_in_their_place(size, stride):
     assert (center - torch.tensor([top + 2.5, left + 2.5])).abs().max() < 0.5
 
 
+def test_tokens_join_what_is_under_a_mask_what_is_around_it_and_the_query():
+    memory, seen = make_memory(), []
+    memory.objects.token_mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0][0]))
+    masks, queries = torch.zeros(1, 16, 24), torch.rand(1, 16)
+    masks[:, 6:10, 8:14] = 1
+    features = torch.cat([masks, 1 - masks, torch.zeros(14, 16, 24)])
+    memory.objects.describe(masks, queries, features)
+    inside, around, query = seen[0].split(16)
+
+    assert inside.tolist() == pytest.approx([1, 0] + 14 * [0])
+    assert around.tolist() == pytest.approx([0, 1] + 14 * [0])
+    assert query.equal(queries[0])
+
+
 def test_large_objects_are_described_in_half_precision():
     """Sums over them leave the range of fp16."""
     memory = make_memory()
