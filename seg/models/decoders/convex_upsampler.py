@@ -168,7 +168,7 @@ class FrameSharpener:
         A part of a cell lies between the cells around it, so among positive ones it is positive
         and among negative ones negative, whatever the weights are: those keep the value of their
         cell. Values around outlines and where several masks are positive are those of the whole
-        call, up to rounding. Where that is more than half of the picture, to look at masks is to
+        call, up to rounding. Where those are in more than half of all tiles, to look at masks is to
         wait for a device, or the weights are known, this is the whole call.
 
         Args:
