@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from seg.models.heads.asked_objects import AskedObjects
 from seg.models.heads.clip_frame import AskedFrame, Frame, FrameAnswer
+from seg.models.heads.competing import compete, compete_with_given
 from seg.models.heads.joined_paths import SecondPath, with_second_path
 from seg.models.heads.slot_prompts import prompts_by_slot, side_by_side
 from seg.models.memory import (
@@ -28,7 +28,7 @@ from seg.models.prompts import ClickKeeper, PromptQueries
 from seg.models.prompts.prompt_maps import WINDOW_LOGIT, PromptBatch, batch_prompts
 from seg.models.routing import Route
 from seg.structures import Prompts, Task
-from seg.utils.devices import runs_ahead
+from seg.utils.devices import can_look, runs_ahead
 
 if TYPE_CHECKING:
     from seg.models.heads.rapsam_video_head import RapSAMVideoHead
@@ -303,9 +303,11 @@ class ClipStep:
         if self.route.task is not Task.VOS:
             return answer
         exact = asked.given & asked.batch.has_mask
-        given = torch.logit(asked.batch.mask_probs, eps=1e-3)
-        logits = torch.where(exact[..., None, None], given, answer.mask_logits.float())
-        return answer._replace(mask_logits=compete(logits, answer.visible))
+        logits = answer.mask_logits.float()
+        if can_look(logits.device) and not bool(exact.any()):
+            return answer._replace(mask_logits=compete(logits, answer.visible))
+        settled = compete_with_given(logits, answer.visible, asked.batch.mask_probs.float(), exact)
+        return answer._replace(mask_logits=settled)
 
     def _with_clicks_kept(
         self, answer: FrameAnswer, batch: PromptBatch, frame: Frame, keeper: ClickKeeper
@@ -384,26 +386,6 @@ def padded(rows: Sequence[Tensor], like: Tensor) -> Tensor:
     for i, row in enumerate(rows):
         values[i, : len(row)] = row
     return values
-
-
-def compete(mask_logits: Tensor, visible: Tensor) -> Tensor:
-    """Logits of objects that cannot overlap: those of a softmax over the objects and background.
-
-    Source: Oh et al., "Video Object Segmentation using Space-Time Memory Networks", ICCV 2019,
-    section 3.4 (soft aggregation, after Wug Oh et al., CVPR 2018); only the strongest rival counts.
-
-    Args:
-        mask_logits: (B, N, h, w), float32.
-        visible: Which objects take part, (B, N), bool.
-    """
-    if mask_logits.shape[1] < 2:
-        return mask_logits
-    taking = mask_logits.masked_fill(~visible[..., None, None], -torch.inf)
-    best = taking.topk(2, dim=1)
-    is_best = torch.zeros_like(mask_logits, dtype=torch.bool)
-    is_best.scatter_(1, best.indices[:, :1], torch.ones_like(is_best[:, :1]))
-    rival = torch.where(is_best, best.values[:, 1:], best.values[:, :1])
-    return mask_logits - F.softplus(rival)
 
 
 def _started_from(queries: PromptQueries) -> Tensor:

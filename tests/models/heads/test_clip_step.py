@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seg.models.heads.clip_frame import Frame
-from seg.models.heads.clip_step import ClipStep, compete
+from seg.models.heads.clip_step import ClipStep
 from seg.registry import MODELS
 from seg.structures import Prompts, Task
 from seg.testing.tiny_rapsam import tiny_prompted_cfg, tiny_video_cfg, toy_sample
@@ -301,15 +301,6 @@ def test_memory_matters(head):
     other, _ = run(head, {0: [Prompts.create(masks=masks_of(20, 44))]})
 
     assert not torch.allclose(answers[2].mask_logits, other[2].mask_logits, atol=1e-3)
-
-
-def test_competing_objects_do_not_overlap():
-    logits = torch.tensor([[2.0, -1.0], [1.0, 3.0], [5.0, 5.0]]).view(1, 3, 1, 2)
-    visible = torch.tensor([[True, True, False]])
-    settled = compete(logits, visible)
-
-    assert (settled[0, :2] > 0).sum(dim=0).tolist() == [[1, 1]]
-    assert settled[0, :2].argmax(dim=0).tolist() == [[0, 1]]
 
 
 def test_a_head_without_fusion_has_no_memory():
