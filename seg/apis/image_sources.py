@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from seg.datasets.index import IMAGE_SUFFIXES
 from seg.utils.checks import UserError
-
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 ImageSource = str | os.PathLike[str] | np.ndarray
 
@@ -33,19 +34,39 @@ def list_sources(inputs: ImageSource | Sequence[ImageSource]) -> list[Path | np.
         )
     if not path.is_dir():
         return [path]
-    found = sorted(
-        entry
-        for entry in path.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES
-        and entry.is_file()
-        and not entry.name.startswith('.')
-    )
+    found = pictures_in(path)
     if not found:
         raise UserError(
             f'input {path}: expected a folder with images ({", ".join(IMAGE_SUFFIXES)}), got one '
             'without any; images in subfolders are not read'
         )
     return list(found)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The images in a folder as people count them, 9 before 10; hidden files are left out."""
+    return sorted(
+        (
+            entry
+            for entry in folder.iterdir()
+            if entry.suffix.lower() in IMAGE_SUFFIXES
+            and entry.is_file()
+            and not entry.name.startswith('.')
+        ),
+        key=lambda path: (_with_numbers(path.name), path.name),
+    )
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """A name for each picture: that of its file, with the suffix where two share a stem."""
+    shared = Counter(path.stem for path in paths)
+    return [path.stem if shared[path.stem] == 1 else path.name.replace('.', '_') for path in paths]
+
+
+def _with_numbers(name: str) -> list[tuple[int, str]]:
+    """What a name is sorted by: texts and numbers in turns."""
+    parts = re.split('([0-9]+)', name)
+    return [(int(part), '') if i % 2 else (0, part) for i, part in enumerate(parts)]
 
 
 def check_image(image: np.ndarray) -> tuple[int, int]:

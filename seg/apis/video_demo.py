@@ -20,7 +20,7 @@ from seg.apis.test_pipeline import build_test_transforms
 from seg.apis.video_models import check_follows
 from seg.apis.video_predictor import VideoPredictor
 from seg.apis.video_session import masks_of_id_map
-from seg.apis.video_sources import VIDEO_SUFFIXES, FrameSource, open_video
+from seg.apis.video_sources import VIDEO_SUFFIXES, FolderSource, FrameSource, open_video
 from seg.datasets.imaging import read_id_map
 from seg.models.heads.panoptic_following import PanopticFollower
 from seg.structures import Prompts, Task
@@ -162,7 +162,7 @@ def _destinations(request: VideoRequest, source: FrameSource) -> tuple[Path | No
 
 def _frame_names(source: FrameSource) -> list[str]:
     """Names of frames that come from files."""
-    return [path.stem for path in getattr(source, 'files', ())]
+    return source.file_names if isinstance(source, FolderSource) else []
 
 
 def _write_map(folder: Path | None, names: dict[int, str], frame: _Drawn) -> None:

@@ -8,17 +8,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from seg.apis.image_sources import names_of, pictures_in
 from seg.apis.overlapped import Upload
 from seg.datasets.imaging import read_image
+from seg.datasets.index import IMAGE_SUFFIXES
 from seg.utils.checks import UserError
 
+if TYPE_CHECKING:
+    from av import VideoFrame
+
 VIDEO_SUFFIXES = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 VideoInput = str | os.PathLike[str] | np.ndarray | Iterable[np.ndarray]
 
@@ -101,7 +105,7 @@ class FrameSource(ABC):
 
 
 class FolderSource(FrameSource):
-    """A folder of images in the order of their names.
+    """A folder of images in the order of their names, 9 before 10; turned as their EXIF says.
 
     Args:
         folder: The folder.
@@ -115,16 +119,13 @@ class FolderSource(FrameSource):
 
     def __init__(self, folder: Path, frames_per_second: float = 24.0) -> None:
         self.name = folder.resolve().name
-        self.files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
-        )
+        self.files = pictures_in(folder)
         if not self.files:
             raise UserError(
                 f'input {folder}: expected a folder of frames ({", ".join(IMAGE_SUFFIXES)}), got '
                 'one without any'
             )
+        self.file_names = names_of(self.files)
         self.num_frames = len(self.files)
         self.frames_per_second = frames_per_second
 
@@ -145,12 +146,12 @@ class FolderSource(FrameSource):
         return (self._read(index) for index in range(start, -1, -1))
 
     def _read(self, index: int) -> FrameRead:
-        path = self.files[index]
+        name = self.file_names[index]
         try:
-            return FrameRead(index, read_image(path), name=path.stem)
+            return FrameRead(index, read_image(self.files[index], exif=True), name=name)
         except (UserError, OSError) as error:
             problem = UserError(f'frame {index}: {error}')
-            return FrameRead(index, None, problem, path.stem)
+            return FrameRead(index, None, problem, name)
 
 
 class ArraySource(FrameSource):
@@ -331,8 +332,7 @@ class VideoFile(FrameSource):
                             yield self._broken(missing, reasons.pop(0) if reasons else _LOST)
                     last = place
                     if first <= number < len(self._times):
-                        image = frame.to_ndarray(format='rgb24')
-                        yield FrameRead(number, image, name=f'{number:05d}')
+                        yield FrameRead(number, _upright(frame), name=f'{number:05d}')
                     number += 1
         for missing in range(max(first, number), len(self._times)):
             yield self._broken(missing, reasons.pop(0) if reasons else _LOST)
@@ -370,7 +370,7 @@ class VideoFile(FrameSource):
                         continue
                     for missing in range(expected, index):
                         yield self._broken(missing, reasons.get(missing, _LOST))
-                    yield FrameRead(index, frame.to_ndarray(format='rgb24'), name=f'{index:05d}')
+                    yield FrameRead(index, _upright(frame), name=f'{index:05d}')
                     expected = index + 1
             if not is_in_place:
                 return
@@ -382,6 +382,13 @@ class VideoFile(FrameSource):
             f'{self.path}: frame {index}: expected a readable frame, got a broken one ({reason})'
         )
         return FrameRead(index, None, error, f'{index:05d}')
+
+
+def _upright(frame: VideoFrame) -> np.ndarray:
+    """Pixels of a decoded frame as players show it, (H, W, 3): phones store how to turn it."""
+    image = frame.to_ndarray(format='rgb24')
+    turns = round(frame.rotation / 90) % 4  # counterclockwise
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def open_video(source: VideoInput) -> FrameSource:

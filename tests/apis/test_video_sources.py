@@ -1,12 +1,17 @@
 """Frames from files, one at a time."""
 
+import struct
+
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from seg.apis.video_sources import open_video
 from seg.utils.checks import UserError
 from seg.visualization.video_writer import VideoWriter
+
+ORIENTATION = 0x0112  # tag of EXIF
 
 
 def write_video(path, count=40):
@@ -124,3 +129,43 @@ def test_an_empty_file(tmp_path):
 def test_an_iterator_has_no_way_back():
     with pytest.raises(UserError, match='got an iterator'):
         open_video(iter(())).backwards(0)
+
+
+def test_frames_of_a_folder_come_as_people_count_them(tmp_path):
+    for number in (8, 9, 10, 11):
+        Image.new('L', (6, 4), number).save(tmp_path / f'img_{number}.png')
+    (tmp_path / 'folder.png').mkdir()
+    source = open_video(tmp_path)
+
+    assert [int(read.image.max()) for read in source.forwards()] == [8, 9, 10, 11]
+
+
+def test_frames_that_share_a_stem_have_names_of_their_own(tmp_path):
+    for name in ('a.png', 'a.bmp', 'b.png'):
+        Image.new('L', (6, 4)).save(tmp_path / name)
+
+    assert [read.name for read in open_video(tmp_path).forwards()] == ['a_bmp', 'a_png', 'b']
+
+
+def test_frames_of_a_folder_are_turned_as_their_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.new('RGB', (6, 4)).save(tmp_path / '0.jpg', exif=exif)
+
+    assert open_video(tmp_path).read(0).image.shape == (6, 4, 3)
+
+
+def test_videos_of_phones_are_turned_as_players_turn_them(tmp_path):
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:16, :16] = 250  # top left as stored
+    with VideoWriter(tmp_path / 'stored.mp4', frames_per_second=10) as writer:
+        writer.write(image)
+    content = bytearray((tmp_path / 'stored.mp4').read_bytes())
+    matrix = content.find(b'tkhd') + 4 + 40
+    clockwise = (0, 1 << 16, 0, -(1 << 16), 0, 0, 64 << 16, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack('>9i', *clockwise)
+    (tmp_path / 'phone.mp4').write_bytes(content)
+    turned = open_video(tmp_path / 'phone.mp4').read(0).image
+
+    assert turned.shape == (96, 64, 3)
+    assert turned[4:12, -12:-4].min() > 200  # top right as shown

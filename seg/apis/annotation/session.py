@@ -16,7 +16,7 @@ from seg.apis.annotation.model import AnnotationModel, FrameView
 from seg.apis.annotation.propagation import Propagation, changed_runs, run_through
 from seg.apis.annotation.session_files import Entry, SessionFolder
 from seg.apis.annotation.state import BACKWARD, FORWARD
-from seg.apis.video_sources import IMAGE_SUFFIXES
+from seg.apis.image_sources import pictures_in
 from seg.structures import Task
 from seg.utils.checks import UserError
 
@@ -143,11 +143,7 @@ class AnnotationSession:
         path = self._allowed(Path(folder))
         if not path.is_dir():
             raise FileNotFoundError(f'{path.name}: expected a folder, got no such folder')
-        files = sorted(
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('.')
-        )
+        files = pictures_in(path)
         if not files:
             raise UserError(f'{path.name}: expected a folder of images, got one without any')
         self._check_room(len(files))

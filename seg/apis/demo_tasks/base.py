@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from seg.apis.image_sources import names_of
 from seg.apis.inferencer import ImageInput, Inferencer, InferenceResult
 from seg.apis.prompt_checks import check_prompts
 from seg.apis.shapes_samples import ShapesSamples, check_knows_shapes
@@ -175,14 +176,10 @@ def shapes_name(index: int) -> str:
 
 
 def file_names(request: DemoRequest) -> list[str]:
-    """A name for each picture: that of its file, with the suffix where two share a stem."""
+    """A name for each picture, see :func:`~seg.apis.image_sources.names_of`."""
     if not request.sources:
         return [shapes_name(index) for index in range(request.num_shapes)]
-    stems = [path.stem for path in request.sources]
-    return [
-        path.stem if stems.count(path.stem) == 1 else path.name.replace('.', '_')
-        for path in request.sources
-    ]
+    return names_of(request.sources)
 
 
 def demo_images(model: Any, request: DemoRequest) -> Iterator[np.ndarray]:
