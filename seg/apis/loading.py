@@ -134,7 +134,13 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
             f'device {str(device)!r}: expected one that this machine has, such as {there}; got: '
             f'{reason}'
         ) from error
-    return torch.device(device)
+    chosen = torch.device(device)
+    if chosen.type == 'cpu' and chosen.index:
+        raise UserError(
+            f"device '{chosen}': expected cpu, which is all processors together, got number "
+            f'{chosen.index}'
+        )
+    return chosen
 
 
 def read_config(path: str | os.PathLike[str]) -> Config:

@@ -429,6 +429,6 @@ def masks_of_id_map(id_map: np.ndarray, void: Sequence[int] = (255,)) -> dict[in
         found = sorted({int(i) for i in np.unique(id_map)})
         raise UserError(
             f'mask: expected the ids of objects (1, 2, ...), got {found}; 0 is background and '
-            f'{", ".join(map(str, void))} void'
+            f'{", ".join(map(str, void))} void; write the pixels of a single object as 1'
         )
     return {i: id_map == i for i in ids}

@@ -15,11 +15,11 @@ from mmengine.config import Config
 
 from seg.engine.launch import build_runner
 from seg.utils.atomic_write import write_bytes_atomically
+from seg.utils.checkpoints import LAST_CHECKPOINT
 from seg.utils.checks import UserError
 from seg.utils.json_text import json_text, read_json_object
 
 _STATE = 'run.json'
-_POINTER = 'last_checkpoint'
 _BEST = 'best.pth'
 _CHUNK = 1 << 20
 _KINDS = {'digest': str, 'checkpoint': str, 'iterations': int, 'minutes': dict}
@@ -105,7 +105,7 @@ def run_once(
         load_from = Path(cfg['load_from'])
     if load_from is not None and not load_from.is_file():
         raise UserError(f'load_from: expected a file of weights, found none at {load_from}')
-    has_trained = any((work_dir / name).is_file() for name in (_POINTER, _BEST))
+    has_trained = any((work_dir / name).is_file() for name in (LAST_CHECKPOINT, _BEST))
     found = _read_state(work_dir)
     if found is None and has_trained:
         raise UserError(
@@ -129,12 +129,12 @@ def run_once(
             )
         return FinishedRun(checkpoint, found['iterations'], found['minutes'], skipped=True)
     cfg['load_from'] = None if load_from is None else str(load_from)
-    if (work_dir / _POINTER).is_file():
+    if (work_dir / LAST_CHECKPOINT).is_file():
         last = _last_state(work_dir)
         if not last.is_file():
             raise UserError(
-                f'{work_dir}: expected the training state {last.name}, which {_POINTER} names, '
-                'found none; put it back, or remove the folder to train again'
+                f'{work_dir}: expected the training state {last.name}, which {LAST_CHECKPOINT} '
+                'names, found none; put it back, or remove the folder to train again'
             )
         cfg['resume'], cfg['load_from'] = True, None
     runner = build_runner(cfg, config_path, work_dir)
@@ -166,7 +166,7 @@ def _chosen_checkpoint(work_dir: Path) -> Path:
 
 def _last_state(work_dir: Path) -> Path:
     """The training state that was written last, wherever the folder was then."""
-    named = (work_dir / _POINTER).read_text(encoding='utf-8').strip()
+    named = (work_dir / LAST_CHECKPOINT).read_text(encoding='utf-8').strip()
     return work_dir / Path(named).name
 
 

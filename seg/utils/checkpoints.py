@@ -26,6 +26,7 @@ from seg.utils.key_map import KeyMap
 from seg.utils.load_report import LEAST_SHARE, LoadReport, compare, listed
 
 __all__ = [
+    'LAST_CHECKPOINT',
     'AdoptsShapes',
     'KeyMap',
     'KnowsOtherNames',
@@ -40,6 +41,9 @@ __all__ = [
     'write_checkpoint',
     'write_safetensors',
 ]
+
+LAST_CHECKPOINT = 'last_checkpoint'
+"""The file in the folder of a run that names its newest checkpoint."""
 
 StateDict = dict[str, Tensor]
 
@@ -271,8 +275,8 @@ def load_weights(
 
     Raises:
         UserError: If ``strict`` and something does not fit, or if nearly nothing fits: less than a
-            tenth of the values in the file or in the model, whichever has fewer. The model is as
-            it was.
+            tenth of the values in the file or in the model, whichever has fewer; or if there are
+            NaNs among the weights. The model is as it was.
     """
     if isinstance(model, KnowsOtherNames):
         state = model.own_names(state, name)
@@ -296,8 +300,23 @@ def load_weights(
             f'cannot load {name} into {type(model).__name__}: {report.summary()}. Use the config '
             'that it was trained with'
         )
+    _check_numbers({key: value for key, value in fitting.items() if key in own}, name)
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def _check_numbers(state: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights of a training that failed; all answers would be NaN."""
+    broken = [key for key, value in state.items() if _has_nan(value)]
+    if broken:
+        raise UserError(
+            f'{name}: expected numbers, got NaN in {len(broken)} of {len(state)} tensors '
+            f'({listed(broken)}); use a checkpoint from before the training diverged'
+        )
+
+
+def _has_nan(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and not tensor.is_meta and bool(tensor.isnan().any())
 
 
 def _read_safetensors(path: Path, map_location: str | torch.device) -> StateDict:
@@ -334,7 +353,8 @@ def _check_head(path: Path) -> None:
     elif head.lstrip().lower().startswith((b'<!doctype', b'<html')):
         kind = 'a web page (the download failed)'
     raise UserError(
-        f'{path}: expected a checkpoint written by torch.save or a .safetensors file, got {kind}'
+        f'{path}: expected a checkpoint written by torch.save or a .safetensors file, got {kind}; '
+        'look whether the right file was named, or copy it again'
     )
 
 

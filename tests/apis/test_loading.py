@@ -134,6 +134,12 @@ def test_an_unknown_device_is_named(name):
         choose_device(name)
 
 
+def test_one_of_several_processors_is_no_device():
+    assert choose_device('cpu:0').type == 'cpu'
+    with pytest.raises(ValueError, match=r"device 'cpu:3': expected cpu, .*, got number 3"):
+        choose_device('cpu:3')
+
+
 @pytest.mark.parametrize(('has_gpu', 'there'), [(True, 'cpu or cuda:0'), (False, 'no GPU')])
 def test_devices_that_are_there_are_named(monkeypatch, has_gpu, there):
     monkeypatch.setattr('torch.cuda.is_available', lambda: has_gpu)

@@ -168,6 +168,16 @@ def test_a_refused_checkpoint_leaves_the_model_as_it_was():
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
+def test_weights_of_a_training_that_diverged_are_refused():
+    model = nn.Linear(2, 3)
+    before = model.weight.detach().clone()
+    broken = {**WEIGHTS, 'bias': torch.tensor([0.0, float('nan'), 1.0])}
+
+    with pytest.raises(UserError, match=r'w\.pth: expected numbers, got NaN in 1 of 2 .*\(bias\)'):
+        load_weights(model, broken, name='w.pth')
+    assert torch.equal(model.weight, before)
+
+
 def test_names_may_be_allowed_to_be_missing():
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     state = {k: v for k, v in model.state_dict().items() if not k.startswith('1.running')}

@@ -12,10 +12,9 @@ from mmengine.runner import Runner
 
 from seg.registry import HOOKS
 from seg.utils.atomic_write import remove_leftovers, write_bytes_atomically
-from seg.utils.checkpoints import read_checkpoint
+from seg.utils.checkpoints import LAST_CHECKPOINT, read_checkpoint
 from seg.utils.checks import UserError, unknown_name_message
 
-_POINTER = 'last_checkpoint'
 _BEST = 'best.pth'
 
 
@@ -70,7 +69,7 @@ class SafeCheckpointHook(Hook):
         if is_main_process():
             remove_leftovers(folder)
         best = folder / _BEST
-        if runner.iter == 0 and (folder / _POINTER).exists():
+        if runner.iter == 0 and (folder / LAST_CHECKPOINT).exists():
             runner.logger.warning(
                 f'{folder} holds checkpoints of an earlier run, which this one replaces as it goes '
                 'on; use --resume to continue that run, or --work-dir for another folder'
@@ -139,7 +138,7 @@ class SafeCheckpointHook(Hook):
     @master_only
     def _point_to(self, runner: Runner, name: str) -> None:
         path = Path(runner.work_dir) / name
-        write_bytes_atomically(path.parent / _POINTER, f'{path}\n'.encode())
+        write_bytes_atomically(path.parent / LAST_CHECKPOINT, f'{path}\n'.encode())
 
     @master_only
     def _remove_old(self, runner: Runner, newest: int) -> None:

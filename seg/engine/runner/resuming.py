@@ -10,9 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from seg.utils.checkpoints import read_checkpoint
-
-POINTER = 'last_checkpoint'
+from seg.utils.checkpoints import LAST_CHECKPOINT, read_checkpoint
 
 
 def find_latest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
@@ -26,7 +24,7 @@ def find_latest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
         The file, or ``None`` if there is none.
     """
     folder = Path(work_dir)
-    pointer = folder / POINTER
+    pointer = folder / LAST_CHECKPOINT
     if pointer.is_file():
         named = folder / Path(pointer.read_text(encoding='utf-8').strip()).name
         if named.is_file():

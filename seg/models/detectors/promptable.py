@@ -49,7 +49,7 @@ class PromptableSegmentor(BaseDetector, ABC):
     """
 
     prompt_kinds: frozenset[str]
-    """Kinds of :data:`seg.apis.prompt_checks.PROMPT_KINDS` that the model understands."""
+    """Which of :data:`seg.structures.prompts.PROMPT_FEATURES` the model understands."""
 
     prompt_refusals: Mapping[str, str] = MappingProxyType({})
     """Why the model cannot understand some of the others."""

@@ -102,7 +102,8 @@ def _selected(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     moves numbers alone, so each place is written into those bits of a double that a float leaves
     free: too few to change what the double is rounded to.
     """
-    if torch.is_grad_enabled() or not can_look(values.device):
+    has_room = values.dtype is not torch.float64
+    if torch.is_grad_enabled() or not (has_room and can_look(values.device)):
         best = values.topk(count, dim=0, sorted=False)
         return best.values, best.indices
     columns = values.T.to(torch.float64, memory_format=torch.contiguous_format)
