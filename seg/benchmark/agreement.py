@@ -11,9 +11,10 @@ from torch import Tensor
 
 from seg.benchmark.plain_fusion import INSTANCE_OFFSET, plain_panoptic
 from seg.benchmark.plain_rapsam import PlainRapSAM
-from seg.benchmark.workloads import as_clip, draw_frame, panoptic_sample, threshold_for
+from seg.benchmark.workloads import as_clip, panoptic_sample, threshold_for
 from seg.models.heads import PanopticFusion
 from seg.structures import PanopticData, Task
+from seg.utils.drawn_frames import draw_frame
 
 
 class Agreement(TypedDict):

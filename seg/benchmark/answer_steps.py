@@ -20,7 +20,6 @@ from seg.benchmark.workloads import (
     Size,
     Workload,
     as_clip,
-    draw_frame,
     for_programs,
     keep_best,
     panoptic_sample,
@@ -29,6 +28,7 @@ from seg.benchmark.workloads import (
 from seg.models.decoders import FrameSharpener
 from seg.structures import Prompts, Task
 from seg.utils.devices import as_if_ahead
+from seg.utils.drawn_frames import draw_frame
 from seg.visualization.video_writer import VideoWriter
 
 NUM_KEPT = 16

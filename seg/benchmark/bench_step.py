@@ -15,9 +15,10 @@ from torch import Tensor
 
 from seg.apis.overlapped import Upload
 from seg.benchmark.machine import synchronize
-from seg.benchmark.workloads import Size, draw_frame, panoptic_sample
+from seg.benchmark.workloads import Size, panoptic_sample
 from seg.structures import Task
 from seg.utils.devices import device_of
+from seg.utils.drawn_frames import draw_frame
 
 
 @dataclass

@@ -109,9 +109,45 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def describe_machine(device: torch.device, roofline: Roofline) -> dict[str, Any]:
-    """What a figure has to be read with."""
-    load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else None
+class OtherPrograms:
+    """How many processor cores others keep busy, from when this is made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._others = _seconds_of_others()
+
+    def cores(self) -> float | None:
+        """On average until now; ``None`` where the system does not tell."""
+        now = _seconds_of_others()
+        if now is None or self._others is None:
+            return None
+        return max(0.0, now - self._others) / (time.perf_counter() - self._began)
+
+
+def _seconds_of_others() -> float | None:
+    """Processor seconds of all programs but this one and those it started, since the start.
+
+    Linux alone tells; time that a host took away from a virtual machine is no program's.
+    """
+    counters = Path('/proc/stat')
+    if not counters.exists():
+        return None
+    ticks = [int(value) for value in counters.read_text().partition('\n')[0].split()[1:8]]
+    user, nice, system, _, _, interrupts, soft_interrupts = ticks
+    busy = (user + nice + system + interrupts + soft_interrupts) / os.sysconf('SC_CLK_TCK')
+    return busy - sum(os.times()[:4])
+
+
+def describe_machine(
+    device: torch.device, roofline: Roofline, others: OtherPrograms
+) -> dict[str, Any]:
+    """What a figure has to be read with.
+
+    Args:
+        device: Where it was measured.
+        roofline: Of that device.
+        others: Made before the measurement, looked at now.
+    """
     return {
         'device': str(device),
         'name': device_name(device),
@@ -119,7 +155,7 @@ def describe_machine(device: torch.device, roofline: Roofline) -> dict[str, Any]
         'amx': bool(torch.cpu._is_amx_tile_supported()),
         'threads': torch.get_num_threads(),
         'waiting_threads': os.environ.get('OMP_WAIT_POLICY', 'default'),
-        'load': load,
+        'others': others.cores(),
         'torch': torch.__version__,
         'roofline': asdict(roofline),
     }

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seg.benchmark.bench_step import Bench, Step, inputs_of
-from seg.benchmark.workloads import draw_frame
 from seg.models.heads.clip_following import IdMap
 from seg.models.heads.clip_frame import Frame
 from seg.models.heads.clip_step import ClipStep
@@ -19,6 +18,7 @@ from seg.models.memory.pixel_pairs import PixelPairs
 from seg.models.pixelwise import sum_pixels
 from seg.models.windows import largest_in_windows
 from seg.structures import Prompts, Task
+from seg.utils.drawn_frames import draw_frame
 
 _NUM_MASKS = 16
 

@@ -16,13 +16,13 @@ from seg.benchmark.plain_fusion import INSTANCE_OFFSET, plain_panoptic
 from seg.benchmark.plain_rapsam import PlainRapSAM
 from seg.benchmark.workloads import (
     Workload,
-    draw_frame,
     interactive_workload,
     threshold_for,
 )
 from seg.registry import MODELS
 from seg.utils.checks import UserError
 from seg.utils.devices import device_of
+from seg.utils.drawn_frames import draw_frame
 from seg.utils.public_names import RAPSAM_PUBLIC_NAMES
 
 Size = tuple[int, int]

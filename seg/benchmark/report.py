@@ -19,8 +19,8 @@ def render(report: dict[str, Any]) -> str:
     machine = report['machine']
     ceiling = machine['roofline']
     lines = [
-        f'{machine["name"]}, {machine["device"]}, {machine["threads"]} threads, load '
-        f'{machine["load"]}; {report["dtype"]}, {report["size"][0]}x{report["size"][1]}; ceilings '
+        f'{machine["name"]}, {machine["device"]}, {machine["threads"]} threads'
+        f'{_of_others(machine["others"])}; {", ".join(_settings(report))}; ceilings '
         f'{ceiling["flops_per_second"] / 1e9:.0f} GFLOP/s and '
         f'{ceiling["bytes_per_second"] / 2**30:.1f} GiB/s',
         '',
@@ -49,13 +49,14 @@ def render(report: dict[str, Any]) -> str:
             lines.append(
                 f'| {row["name"]} | {name} | {part["seconds"]:.4f} | {part["cpu_seconds"]:.4f} |'
             )
-    if report.get('in_turns'):
-        *_, last = report['in_turns']
-        lines += ['', f'| in turns | s | CPU s | against {last["name"]} |', '|---|---|---|---|']
-        for row in report['in_turns']:
+    turns = {row['name']: row for row in report['in_turns']}
+    if turns:
+        base = turns[report['turns_against']]
+        lines += ['', f'| in turns | s | CPU s | against {base["name"]} |', '|---|---|---|---|']
+        for name, row in turns.items():
             lines.append(
-                f'| {row["name"]} | {row["seconds"]:.4f} | {row["cpu_seconds"]:.4f} | '
-                f'{row[clock] / last[clock]:.2f} |'
+                f'| {name} | {row["seconds"]:.4f} | {row["cpu_seconds"]:.4f} | '
+                f'{row[clock] / base[clock]:.2f} |'
             )
     if report.get('agreement'):
         found = report['agreement']
@@ -69,6 +70,24 @@ def render(report: dict[str, Any]) -> str:
             'instance.',
         ]
     return '\n'.join(lines)
+
+
+def _of_others(cores: float | None) -> str:
+    return '' if cores is None else f', others kept {cores:.2f} cores busy'
+
+
+def _settings(report: dict[str, Any]) -> list[str]:
+    """What was measured, as far as it is not what is always measured."""
+    height, width = report['size']
+    flags = {
+        'in 8 bits': report['int8'],
+        'compiled': report['compiled'],
+        'as a graph': report['graph'],
+        'not fused': not report['fused'],
+        'freed memory given back': report['gives_back'],
+        f'{report["batch"]} frames a step': report['batch'] > 1,
+    }
+    return [report['dtype'], f'{height}x{width}', *(name for name, is_on in flags.items() if is_on)]
 
 
 def write_report(report: dict[str, Any], folder: Path) -> None:

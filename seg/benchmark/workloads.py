@@ -21,10 +21,9 @@ from seg.models.deployment.graphing import FeatureGraph
 from seg.models.detectors.rapsam import RapSAM
 from seg.structures import ClipSample, PanopticData, Prompts, Task
 from seg.utils.checks import UserError
+from seg.utils.drawn_frames import draw_frame
 
 Size = tuple[int, int]
-
-TEXTURE_CELL = 8  # pixels; noise of single pixels is no picture
 
 
 @dataclass
@@ -69,27 +68,6 @@ def _with_less(
         smaller = max(1, size[0] // part), max(1, size[1] // part)
         less[f'--size {smaller[0]}x{smaller[1]}'] = partial(build, smaller, batch, num_objects)
     return less
-
-
-def draw_frame(index: int, num_objects: int, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """A frame (H, W, 3) with discs that go round on coarse noise, and their ids (H, W)."""
-    height, width = size
-    rng = np.random.default_rng(index % 16)
-    cells = -(-height // TEXTURE_CELL), -(-width // TEXTURE_CELL)
-    noise = rng.integers(0, 120, (*cells, 3), dtype=np.uint8)
-    image = noise.repeat(TEXTURE_CELL, axis=0).repeat(TEXTURE_CELL, axis=1)[:height, :width].copy()
-    ids = np.zeros((height, width), dtype=np.int32)
-    y, x = np.mgrid[:height, :width]
-    columns = max(1, int(np.ceil(num_objects**0.5)))
-    radius = min(height, width) / (3 * columns)
-    phase = 2 * np.pi * (index % 64) / 64
-    for k in range(num_objects):
-        cy = (k // columns + 0.5) * height / columns + 0.2 * radius * np.sin(phase)
-        cx = (k % columns + 0.5) * width / columns + 0.2 * radius * np.cos(phase)
-        here = (y - cy) ** 2 + (x - cx) ** 2 < radius**2
-        image[here] = (37 * k + 90) % 256, (91 * k + 150) % 256, (53 * k + 30) % 256
-        ids[here] = k + 1
-    return image, ids
 
 
 def for_programs(model: Any, size: Sequence[int]) -> Any:

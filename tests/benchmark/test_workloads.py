@@ -116,12 +116,15 @@ def test_every_figure_is_reported(panoptic, tmp_path, monkeypatch):
     assert result['gflops'] > 0
     assert result['moved_gib'] > 0
     assert any('panoptic_fusion.py' in place for place in result['waits'])
-    machine = dict(name='x', device='cpu', threads=1, load=0.0)
+    machine = dict(name='x', device='cpu', threads=1, others=0.25)
     machine['roofline'] = dict(flops_per_second=1e9, bytes_per_second=1e9)
-    report = dict(machine=machine, dtype='fp32', size=list(SIZE), results=[result])
+    report = dict(machine=machine, dtype='fp32', size=list(SIZE), results=[result], in_turns=[])
+    settings = dict(batch=1, compiled=True, int8=False, graph=False, fused=False, gives_back=False)
+    report.update(settings)
     write_report(report, tmp_path / 'new')
     assert {path.suffix for path in (tmp_path / 'new').iterdir()} == {'.json', '.md', '.png'}
     assert 'neck' in render(report)
+    assert 'others kept 0.25 cores busy; fp32, 60x90, compiled, not fused; ' in render(report)
 
     before = (tmp_path / 'new' / 'report.png').read_bytes()
 

@@ -57,3 +57,29 @@ def test_it_reports_memory_and_time(repository, tmp_path):
     assert all(row['seconds'] > 0 for row in report['objects'])
     assert (tmp_path / 'bench' / 'report.png').stat().st_size > 5000
     assert '| objects | frame |' in (tmp_path / 'bench' / 'report.md').read_text()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (('--objects', '--long-objects'), 'expected numbers of objects there or behind'),
+        (('--objects', '0'), 'objects: expected numbers >= 1'),
+        (('--frames', '5', '5'), 'frames: expected 1 <= EARLY < LATE, got 5 and 5'),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_line(run_tool, arguments, said):
+    code, _, err = run_tool('analysis_tools/benchmark_video', *arguments)
+
+    assert code == 2
+    assert said in err
+
+
+def test_too_little_memory_is_told_with_the_size(run_tool, monkeypatch):
+    def no_room(*args, **kwargs):
+        raise MemoryError('no room')
+
+    monkeypatch.setattr('seg.benchmark.workloads.video_workload', no_room)
+    code, _, err = run_tool('analysis_tools/benchmark_video', '--size', '64x96')
+
+    assert code == 2
+    assert 'a video: out of memory at 64x96 (no room); use --size 32x48' in err

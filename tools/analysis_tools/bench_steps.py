@@ -59,12 +59,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.benchmark.bench_step import Bench, measure_step
     from seg.benchmark.building import build_model
-    from seg.benchmark.machine import describe_machine, measure_roofline
+    from seg.benchmark.machine import OtherPrograms, describe_machine, measure_roofline
     from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.steps import steps
     from seg.models.deployment import fuse
     from seg.utils.freed_memory import keep_freed_memory
 
+    others = OtherPrograms()
     keep_freed_memory()
     device = choose_device(arguments.device)
     if arguments.threads:
@@ -74,10 +75,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     bench = Bench(
         device, arguments.size, large.requires_grad_(False), small, folder, arguments.compile
     )
-    report: dict[str, Any] = {
-        'machine': describe_machine(device, measure_roofline(device)),
-        'steps': [],
-    }
+    roofline = measure_roofline(device)
+    report: dict[str, Any] = {'steps': []}
     with telling_what_fits('the steps', arguments.size):
         for step in steps(bench):
             row = measure_step(step, device, arguments.repeats)
@@ -87,6 +86,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 flush=True,
             )
             report['steps'].append(row)
+            report['machine'] = describe_machine(device, roofline, others)
             if arguments.out is not None:
                 write_bytes_atomically(arguments.out, json_text(report).encode())
     return report

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ from seg.utils.writable import check_writable_file
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from seg.benchmark.machine import Roofline
+    from seg.benchmark.measuring import Plan
     from seg.benchmark.workloads import Workload
 
 TASKS = ('panoptic', 'interactive_image', 'vos', 'interactive_video')
@@ -88,8 +91,8 @@ def parse_arguments() -> argparse.Namespace:
         choices=PEERS,
         nargs='*',
         default=[],
-        help=f'models beside; panoptic: the same one with {NUM_SEGMENTS} segments, then a frame of '
-        'each in turns as well',
+        help=f'models beside, panoptic: the same one with {NUM_SEGMENTS} segments; at the end a '
+        'frame of each in turns as well',
     )
     parser.add_argument('--out', type=Path, help='folder for report.json, report.md, report.png')
     parser.add_argument('--json', action='store_true', help='print JSON as the last line')
@@ -133,7 +136,7 @@ def check(arguments: argparse.Namespace) -> None:
 def peers(
     arguments: argparse.Namespace, model: Any, plain: Any, backbone: dict[str, Any]
 ) -> Iterator[Workload]:
-    """The other models; each only exists while it is measured."""
+    """The other models, built one after the other."""
     from seg.benchmark.peers import peer_builders
     from seg.utils.devices import device_of
 
@@ -186,6 +189,26 @@ def _of_rapsam(arguments: argparse.Namespace, model: Any, num_objects: int) -> I
             yield kinds.video_workload(model, size, num_objects, task, name, always_again=True)
 
 
+def measure_all(
+    own: Sequence[Workload], others: Iterator[Workload], plan: Plan, roofline: Roofline
+) -> dict[str, Any]:
+    """Each by itself, and what stands beside something in turns as well."""
+    from seg.benchmark.measuring import measure, measure_in_turns
+
+    workloads, results = [], []
+    for workload in chain(own, others):
+        results.append(measure(workload, plan, roofline))
+        workloads.append(workload)
+    turns = measure_in_turns(workloads, plan) if len(workloads) > 1 else []
+    return {
+        'results': results,
+        'in_turns': [
+            {'name': workload.name, 'seconds': took.wall, 'cpu_seconds': took.cpu}
+            for workload, took in zip(workloads, turns, strict=False)
+        ],
+    }
+
+
 def main() -> int:
     """Measure and report."""
     arguments = parse_arguments()
@@ -195,13 +218,11 @@ def main() -> int:
     from seg.apis.loading import choose_device
     from seg.benchmark.agreement import agreement
     from seg.benchmark.building import build_model
-    from seg.benchmark.machine import describe_machine, measure_roofline
+    from seg.benchmark.machine import OtherPrograms, describe_machine, measure_roofline
     from seg.benchmark.measuring import (
         DTYPES,
         Plan,
         check_dtype,
-        measure,
-        measure_in_turns,
         precision,
         telling_what_fits,
     )
@@ -210,6 +231,7 @@ def main() -> int:
     from seg.models.deployment import fuse, graph_features, quantize
     from seg.utils.freed_memory import keep_freed_memory
 
+    other_programs = OtherPrograms()
     if not arguments.give_back:
         keep_freed_memory()
     device = choose_device(arguments.device)
@@ -254,12 +276,8 @@ def main() -> int:
     beside = f'{arguments.config.stem}, or what stands beside it,'
     with telling_what_fits(beside, arguments.size, arguments.batch):
         own = own_workloads(arguments, model)
-        results = [measure(workload, plan, roofline) for workload in own]
-        turns = measure_in_turns(own, plan) if 'panoptic' in arguments.compare else []
-        results += [
-            measure(workload, plan, roofline)
-            for workload in peers(arguments, model, plain, backbone)
-        ]
+        others = peers(arguments, model, plain, backbone)
+        measured = measure_all(own, others, plan, roofline)
     report = {
         'config': arguments.config.stem,
         'task': arguments.task,
@@ -271,13 +289,10 @@ def main() -> int:
         'gives_back': arguments.give_back,
         'compiled': compiled,
         'graph': arguments.graph,
-        'machine': describe_machine(device, roofline),
+        'machine': describe_machine(device, roofline, other_programs),
         'agreement': agreed,
-        'results': results,
-        'in_turns': [
-            {'name': workload.name, 'seconds': took.wall, 'cpu_seconds': took.cpu}
-            for workload, took in zip(own, turns, strict=False)
-        ],
+        **measured,
+        'turns_against': own[-1 if 'panoptic' in arguments.compare else 0].name,
     }
     print(render(report))
     if arguments.out is not None:

@@ -74,6 +74,11 @@ def main() -> int:
         )
     if arguments.seed < 0:
         raise UserError(f'--seed: expected 0 or more, got {arguments.seed}')
+    from seg.datasets.shapes.world import MIN_SIZE
+
+    if min(arguments.size) < MIN_SIZE:
+        height, width = arguments.size
+        raise UserError(f'--size: expected at least {MIN_SIZE}x{MIN_SIZE}, got {height}x{width}')
     keep_freed_memory()
     import torch
     from rich.console import Console
@@ -82,10 +87,12 @@ def main() -> int:
     from seg.apis import load_model, make_fast
     from seg.apis.model_zoo import DEFAULT_MODEL
     from seg.benchmark.clip_costs import clip_costs, summary
+    from seg.benchmark.machine import OtherPrograms
     from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.workloads import check_memory
     from seg.structures import Task
 
+    others = OtherPrograms()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     name = arguments.config or DEFAULT_MODEL
@@ -105,6 +112,7 @@ def main() -> int:
     report = {
         'size': list(arguments.size),
         'threads': torch.get_num_threads(),
+        'others': others.cores(),
         'seed': arguments.seed,
         'certain': None if model.head.dual_path is None else model.head.dual_path.certain,
         **summary(done),

@@ -169,14 +169,21 @@ def main() -> int:
         check_writable_file(arguments.out / f'report.{ending}', '--out')
     if min([*arguments.long_objects, *arguments.objects], default=1) < 1:
         raise UserError('objects: expected numbers >= 1')
+    if not (arguments.long_objects or arguments.objects):
+        raise UserError(
+            '--objects: expected numbers of objects there or behind --long-objects, got none at all'
+        )
     import torch
 
     from seg.apis.loading import choose_device
     from seg.benchmark.building import build_model
+    from seg.benchmark.machine import OtherPrograms
+    from seg.benchmark.measuring import telling_what_fits
     from seg.benchmark.report import write_video_report
     from seg.benchmark.workloads import check_memory, video_workload
     from seg.structures import Task
 
+    others = OtherPrograms()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
@@ -189,14 +196,18 @@ def main() -> int:
         video.reset()
         return video
 
+    with telling_what_fits('a video', size):
+        long = [
+            measure_long(partial(start_video, n), n, tuple(arguments.frames), device)
+            for n in arguments.long_objects
+        ]
+        by_objects = measure_objects(start_video, arguments.objects, device)
     report = {
         'size': list(size),
         'threads': torch.get_num_threads(),
-        'long': [
-            measure_long(partial(start_video, n), n, tuple(arguments.frames), device)
-            for n in arguments.long_objects
-        ],
-        'objects': measure_objects(start_video, arguments.objects, device),
+        'others': others.cores(),
+        'long': long,
+        'objects': by_objects,
     }
     print(render(report))
     if arguments.out is not None:

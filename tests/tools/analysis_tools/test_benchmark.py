@@ -74,6 +74,10 @@ def test_objects_can_be_followed_in_16_bits(run):
         (('--size', '²x32'), 'HxW'),
         (('--out', __file__), 'is no folder'),
         (('--objects', '0'), '>= 1'),
+        (
+            ('--size', '33x65', '--task', 'interactive_image', '--objects', '300'),
+            'objects: expected at most 121 on frames of 33x65, got 300',
+        ),
         (('--compare', 'reference'), 'published parts'),
         (('--device', 'nowhere'), 'device'),
     ],

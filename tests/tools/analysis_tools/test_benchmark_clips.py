@@ -74,7 +74,7 @@ def test_ratios_are_those_of_sums():
         (['--frames', '1'], '--frames: expected 2 or more, got 1'),
         (['--seed', '-1'], '--seed: expected 0 or more, got -1'),
         (['--clips', '0'], '--clips'),
-        (['--size', '32x32'], 'at least 48'),
+        (['--size', '32x32'], '--size: expected at least 48x48, got 32x32'),
     ],
 )
 def test_what_cannot_be_measured_is_refused(run_tool, options, message):
