@@ -7,16 +7,20 @@ ones out of it.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_structure, tree_unflatten
 
 from seg.models.deployment.exportable import (
+    STRIDE,
     ImageEncoder,
     MaskSharpener,
     ObjectDecoder,
@@ -30,14 +34,16 @@ from seg.models.deployment.exportable_memory import (
     StepResult,
 )
 from seg.models.detectors import RapSAM
-from seg.models.memory import MemoryState
 from seg.structures import Task
 from seg.utils.checks import UserError, first_line, unknown_name_message
+from seg.utils.devices import is_out_of_memory
+from seg.utils.drawn_frames import draw_frame
 
 EXPORT_PARTS = ('encoder', 'objects', 'prompts', 'start', 'video', 'sharpener')
 GROWING_PARTS = ('video',)
 """Whose memory may have any length, which programs of PyTorch cannot say."""
 _OPSET = 20
+_EXAMPLE_FRAMES = 3  # remembered; the one that follows is the example of a frame
 _PROMPT_INPUTS = ('points', 'point_labels', 'boxes', 'has_box', 'previous_logits', 'has_previous')
 
 
@@ -130,10 +136,17 @@ def export_part(
     _check_part(name, size)
     model.eval()
     model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)  # whose example inputs are the same every time
+        return _part_with_examples(model, name, size, num_objects, num_points)
+
+
+def _part_with_examples(
+    model: Any, name: str, size: tuple[int, int], num_objects: int, num_points: int
+) -> ExportPart:
     encoder = ImageEncoder(model)
-    images = 255 * torch.rand(1, 3, *size)
-    with torch.no_grad():
-        feats = encoder(images)
+    images = _drawn(_EXAMPLE_FRAMES, num_objects, size).images
+    feats = encoder(images)
     names = ('mask_features', 'context_feats')[: len(feats)]
     if name == 'encoder':
         return ExportPart(name, encoder, (images,), ('images',), names, {})
@@ -156,7 +169,8 @@ def export_part(
         masks = torch.rand(num_objects, *feats[0].shape[-2:])
         rows = _memory_names(StartResult)
         return ExportPart(name, StartingStep(model), (masks, *feats), ('masks', *names), rows, {})
-    return _video_part(model, feats, names, num_objects)
+    memory = example_memory(model, size, num_objects)
+    return _video_part(model, memory, feats, names)
 
 
 def _memory_names(result: type[StartResult | StepResult]) -> tuple[str, ...]:
@@ -195,9 +209,14 @@ def _sharpener_part(model: Any, mask_features: Tensor, num_masks: int) -> Export
 
 
 def _video_part(
-    model: Any, feats: tuple[Tensor, ...], names: tuple[str, ...], num_objects: int
+    model: Any, memory: FrameMemory, feats: tuple[Tensor, ...], names: tuple[str, ...]
 ) -> ExportPart:
-    memory = FrameMemory.of(example_state(model, feats[0], num_objects))
+    num_cells, top_k = memory.keys[0, 0].numel(), model.head.memory.reader.top_k
+    if num_cells < top_k:  # of several frames the best are chosen, of one all would be
+        raise UserError(
+            f'part video: expected pictures of at least {top_k} cells of the memory, as so many '
+            f'are chosen, got {num_cells}; use a larger size'
+        )
     frames = {0: 'frames'}
     per_frame = ('frame_index', 'keys', 'covers', 'tokens', 'written', 'prompted')
     dynamic = {**dict.fromkeys(per_frame, frames), 'prompted_frames': {0: 'prompted'}}
@@ -211,53 +230,92 @@ def _video_part(
     )
 
 
-def example_state(model: Any, mask_features: Tensor, num_objects: int) -> MemoryState:
-    """A memory of three frames in which all objects were seen, prompted on the first two."""
-    state = model.head.memory.start(mask_features).with_objects(range(1, num_objects + 1))
-    frames, (height, width) = 3, mask_features.shape[-2:]
-    key_shape = (frames, *state.keys.shape[1:])
-    written = torch.ones(frames, num_objects, dtype=torch.bool)
+class _Drawn(NamedTuple):
+    """A frame with discs.
+
+    Attributes:
+        images: RGB, 0 to 255, (1, 3, H, W), float.
+        masks: Share of each cell of the features that each disc covers, (N, h, w).
+    """
+
+    images: Tensor
+    masks: Tensor
+
+
+def _drawn(index: int, num_objects: int, size: tuple[int, int]) -> _Drawn:
+    image, ids = draw_frame(index, num_objects, size)
+    covered = torch.from_numpy(ids) == torch.arange(1, num_objects + 1)[:, None, None]
+    return _Drawn(
+        torch.from_numpy(image).permute(2, 0, 1)[None].float(),
+        nn.functional.avg_pool2d(covered.float(), STRIDE),
+    )
+
+
+@torch.no_grad()
+def example_memory(model: Any, size: tuple[int, int], num_objects: int) -> FrameMemory:
+    """What is remembered of three drawn frames, the objects being prompted on the first two.
+
+    Args:
+        model: A RapSAM with a memory, in evaluation mode.
+        size: (H, W), multiples of 32.
+        num_objects: N.
+    """
+    encoder, starting = ImageEncoder(model), StartingStep(model)
+    rows = []
+    for index in range(_EXAMPLE_FRAMES):
+        frame = _drawn(index, num_objects, size)
+        rows.append(starting(frame.masks, *encoder(frame.images)))
+    last = rows[-1]
+    written = torch.stack([row.visible for row in rows])
     prompted = written.clone()
     prompted[2:] = False
-    values = dict(
-        num_seen=torch.tensor(frames),
-        frame_index=torch.arange(frames),
-        keys=nn.functional.normalize(torch.randn(key_shape), dim=1),
-        covers=torch.rand(frames, num_objects, *state.keys.shape[2:]),
-        tokens=torch.randn(frames, num_objects, state.tokens.shape[2]),
+    return FrameMemory(
+        num_seen=torch.tensor(len(rows)),
+        frame_index=torch.arange(len(rows)),
+        keys=torch.stack([row.keys for row in rows]),
+        covers=torch.stack([row.covers for row in rows]),
+        tokens=torch.stack([row.tokens for row in rows]),
         written=written,
         prompted=prompted,
-        quality=torch.ones(frames, num_objects),
-        last_key=nn.functional.normalize(torch.randn_like(state.last_key), dim=0),
-        last_masks=torch.rand(num_objects, height, width),
-        queries=torch.randn(num_objects, state.queries.shape[1]),
-        texts=state.texts,
-        score_shift=state.score_shift,
-        doubted=state.doubted,
+        last_key=last.last_key,
+        last_masks=last.last_masks,
+        queries=last.queries,
+        texts=torch.zeros_like(last.queries),
+        score_shift=last.score_shift,
+        prompted_frames=torch.arange(2),
     )
-    return MemoryState.from_state_dict({'object_ids': state.object_ids, **values})
 
 
 def write_onnx(part: ExportPart, path: Path) -> None:
     """Write a part as ONNX with the exporter that follows ``torch.export``.
 
     Raises:
-        UserError: If the packages of the extra ``export`` are missing.
+        UserError: If the packages of the extra ``export`` are missing, or the exporter fails.
     """
     _need('onnx', 'onnxscript')
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        part.network,
-        part.inputs,
-        str(path),
-        input_names=list(part.input_names),
-        output_names=list(part.output_names),
-        opset_version=_OPSET,
-        dynamo=True,
-        external_data=False,
-        dynamic_shapes=_dynamic_shapes(part),
-        verbose=False,
-    )
+    try:
+        with _without_remarks():
+            torch.onnx.export(
+                part.network,
+                part.inputs,
+                str(path),
+                input_names=list(part.input_names),
+                output_names=list(part.output_names),
+                opset_version=_OPSET,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes=_dynamic_shapes(part),
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause = error.__cause__ or error
+        if is_out_of_memory(cause):
+            raise cause from None
+        raise UserError(
+            f'part {part.name}: expected a network that the exporter of PyTorch takes, got: '
+            f'{first_line(cause)}; try another --size or --objects'
+        ) from error
 
 
 def write_torch_export(part: ExportPart, path: Path) -> None:
@@ -269,7 +327,8 @@ def write_torch_export(part: ExportPart, path: Path) -> None:
         UserError: If inputs of the part may have different lengths.
     """
     written = io.BytesIO()  # a full disk would end the process in the middle of a file
-    torch.export.save(_program(part), written)
+    with _without_remarks():
+        torch.export.save(_program(part), written)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(written.getvalue())
 
@@ -320,6 +379,20 @@ def run_onnx(path: Path, part: ExportPart, inputs: Sequence[Any] | None = None) 
     return [torch.from_numpy(value) for value in session.run(list(part.output_names), feed)]
 
 
+def run_torch_export(path: Path, part: ExportPart) -> list[Tensor]:
+    """What a program of ``torch.export`` makes of the example inputs of its part."""
+    with _without_remarks():
+        program = torch.export.load(path)
+    return list(program.module()(*tree_leaves(part.inputs)))
+
+
+def run_aot_package(path: Path, part: ExportPart) -> list[Tensor]:
+    """What a compiled package makes of the example inputs of its part."""
+    from torch._inductor import aoti_load_package
+
+    return list(aoti_load_package(str(path))(*tree_leaves(part.inputs)))
+
+
 def deviations(part: ExportPart, outputs: Sequence[Tensor]) -> dict[str, float]:
     """Largest difference of each output from the network's own, over its largest magnitude."""
     with torch.no_grad():
@@ -329,6 +402,13 @@ def deviations(part: ExportPart, outputs: Sequence[Tensor]) -> dict[str, float]:
         scale = own.double().abs().max().clamp(min=1e-12)
         found[name] = float((own.double() - other.double()).abs().max() / scale)
     return found
+
+
+@torch.no_grad()
+def loses_sight(part: ExportPart) -> bool:
+    """Whether a video step sees no object of its example, so that it writes nothing but zeros."""
+    outputs = part.network(*part.inputs)
+    return isinstance(outputs, StepResult) and not bool(outputs.visible.any())
 
 
 class _FlatPart(nn.Module):
@@ -348,6 +428,22 @@ def _program(part: ExportPart) -> Any:
     inputs = tuple(tree_leaves(part.inputs))
     with torch.no_grad():
         return torch.export.export(_FlatPart(part), inputs, strict=False)
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Leave out what the exporters remark on their own insides, which no user can change."""
+    optimizer = logging.getLogger('onnxscript.optimizer')
+    level = optimizer.level
+    optimizer.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', '.*LeafSpec', FutureWarning)
+            warnings.filterwarnings('ignore', 'No complete tensor found', UserWarning)
+            warnings.filterwarnings('ignore', '.*buffer is not writable', UserWarning)
+            yield
+    finally:
+        optimizer.setLevel(level)
 
 
 def _dynamic_shapes(part: ExportPart) -> tuple[Any, ...] | None:

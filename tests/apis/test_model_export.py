@@ -10,8 +10,8 @@ from torch.utils._pytree import tree_leaves
 
 from seg.apis.model_export import (
     deviations,
-    example_state,
     export_part,
+    loses_sight,
     run_onnx,
     write_aot_package,
     write_onnx,
@@ -70,9 +70,9 @@ def test_a_propagation_step_answers_as_a_session(certain):
     model = tiny(tiny_video_cfg())
     model.head.dual_path.certain = certain
     model.head.dual_path.margin = 0.0  # the second path would count
-    feats = [torch.randn(1, 16, 16, 24), torch.randn(1, 16, 4, 6)]
-    state = example_state(model, feats[0], 3)
-    result = PropagationStep(model)(FrameMemory.of(state), *feats)
+    memory, *feats = export_part(model, 'video', SIZE, num_objects=3).inputs
+    state = memory.state()
+    result = PropagationStep(model)(memory, *feats)
 
     frame = Frame(*(value.unsqueeze(1) for value in feats), SIZE, [SIZE])
     step = ClipStep(model.head, model.head.router.routes[Task.VOS])
@@ -81,9 +81,9 @@ def test_a_propagation_step_answers_as_a_session(certain):
     torch.testing.assert_close(result.scores, answer.scores[0])
     torch.testing.assert_close(result.last_masks, after.last_masks)
     torch.testing.assert_close(result.queries, after.queries)
-    if result.visible.any():
-        torch.testing.assert_close(result.tokens, after.tokens[-1])
-        torch.testing.assert_close(result.covers, after.covers[-1])
+    assert result.visible.any()
+    torch.testing.assert_close(result.tokens, after.tokens[-1])
+    torch.testing.assert_close(result.covers, after.covers[-1])
 
 
 @torch.no_grad()
@@ -175,7 +175,7 @@ def test_a_video_file_takes_memories_of_any_length(needs_onnx, tmp_path, monkeyp
 
     assert max(deviations(part, run_onnx(tmp_path / 'video.onnx', part)).values()) < 1e-3
     for kept in ([0, 2], [0]):
-        state = example_state(model, part.inputs[1], 2).keep_frames(torch.tensor(kept))
+        state = part.inputs[0].state().keep_frames(torch.tensor(kept))
         inputs = (FrameMemory.of(state), *part.inputs[1:])
         shorter = run_onnx(tmp_path / 'video.onnx', part, inputs)
         with torch.no_grad():
@@ -245,6 +245,43 @@ def test_a_program_of_torch_starts_a_memory(tmp_path):
 def test_what_cannot_be_exported(name, size, said):
     with pytest.raises(UserError, match=said):
         export_part(tiny(tiny_rapsam_cfg()), name, size)
+
+
+def test_pictures_that_are_too_small_for_the_memory():
+    model = tiny(tiny_video_cfg())
+    model.head.memory.reader.top_k = 1000
+
+    with pytest.raises(UserError, match=r'at least 1000 cells of the memory, .*; use a larg'):
+        export_part(model, 'video', SIZE)
+
+
+def test_examples_out_of_sight_are_told():
+    model = tiny(tiny_video_cfg())
+    part = export_part(model, 'video', SIZE)
+    assert not loses_sight(part)
+    assert not loses_sight(export_part(model, 'encoder', SIZE))
+
+    model.head.memory.visible_score = model.head.memory.return_score = 0.9999
+    assert loses_sight(part)
+
+
+def test_examples_are_the_same_every_time():
+    model = tiny(tiny_video_cfg())
+    state = torch.get_rng_state()
+    one, other = (tree_leaves(export_part(model, 'video', SIZE).inputs) for _ in range(2))
+
+    assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_the_exporter_fails_at_is_told_in_one_line(needs_onnx, monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise torch.onnx.OnnxExporterError('step 2/3') from SyntaxError('forgot a comma\nat all')
+
+    monkeypatch.setattr('torch.onnx.export', fail)
+    part = export_part(tiny(tiny_rapsam_cfg()), 'encoder', SIZE)
+    with pytest.raises(UserError, match=r'part encoder: .* takes, got: forgot a comma; try'):
+        write_onnx(part, tmp_path / 'x.onnx')
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):

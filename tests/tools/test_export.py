@@ -54,6 +54,15 @@ def test_a_part_is_written_and_compared(run_tool, repository, tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_program_of_torch_is_run_and_compared(run_tool, repository, tmp_path):
+    code, printed, err = export_sharpener(run_tool, repository, tmp_path, '--format', 'torch')
+
+    assert code == 0, err
+    (row,) = json.loads(printed.splitlines()[-1])['files']
+    assert row['deviations']['fine_logits'] < 1e-5
+    assert [found.name for found in tmp_path.iterdir()] == ['sharpener.pt2']
+
+
 def test_what_differs_too_much_replaces_nothing(run_tool, repository, tmp_path):
     pytest.importorskip('onnxruntime')
     (tmp_path / 'sharpener.onnx').write_bytes(b'from before')
